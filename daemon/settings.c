@@ -1,0 +1,153 @@
+/*
+ * The head's settings table and the checks that span more than one row. Reading files is lib/conf.c's; what the
+ * settings mean is said in tenured.conf(5), which a test compares with this table.
+ */
+#include "settings.h"
+
+#include <string.h>
+
+#include "util.h"
+
+#define ROW(section, name, type, value, min, max, reloadable, help)                                           \
+	{                                                                                                     \
+		section, #name, type, offsetof(struct head_settings, name), value, min, max, reloadable, help \
+	}
+#define HEAD(name, type, value, min, max, reloadable, help) ROW("head", name, type, value, min, max, reloadable, help)
+#define PLAN(name, value, min, max, help) ROW("plan", name, SETTING_SPAN, value, min, max, false, help)
+
+const struct setting settings_table[] = {
+	HEAD(state_dir, SETTING_PATH, "/var/lib/tenure", 0, 0, false,
+	     "folder of the database and the image repository"),
+	HEAD(socket, SETTING_PATH, "/run/tenure/tenured.sock", 0, 107, false, "unix socket of the API"),
+	HEAD(socket_mode, SETTING_STRING, "0666", 0, 4, false, "octal mode of the socket: who may connect at all"),
+	HEAD(listen, SETTING_STRING, "127.0.0.1:7440", 0, 255, false, "TCP address of the API; empty: none"),
+	HEAD(http_listen, SETTING_STRING, "127.0.0.1:7441", 0, 255, false,
+	     "TCP address of the image repository; empty: none"),
+	HEAD(image_url, SETTING_STRING, "", 0, 1024, false,
+	     "URL under which agents fetch images; empty: http://HTTP_LISTEN/images"),
+	HEAD(plaintext, SETTING_LIST, "", 0, 4096, false,
+	     "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is"),
+	HEAD(agent_token_file, SETTING_PATH, "", 0, 0, true,
+	     "file with the secret that agents show over TCP; empty: no agents over TCP"),
+	HEAD(operators, SETTING_LIST, "", 0, 4096, true,
+	     "users and @groups who may act on nodes, images and others' leases"),
+	HEAD(log_level, SETTING_STRING, "info", 1, 16, true, "error, warning, info or debug"),
+	HEAD(heartbeat, SETTING_SPAN, "2s", 100 * USEC_PER_MSEC, USEC_PER_MINUTE, false,
+	     "agents report at least this often; a node is silent after three"),
+	HEAD(max_connections, SETTING_INT, "1024", 1, 65536, false, "connections to the API, per listening address"),
+	PLAN(lead, "1s", 0, USEC_PER_HOUR, "time for a plan to reach a node; nothing is planned to begin sooner"),
+	PLAN(prepare, "10s", 0, USEC_PER_HOUR, "time to create a guest, paused"),
+	PLAN(stop, "5s", 0, USEC_PER_HOUR, "time to stop a guest"),
+	PLAN(suspend_fixed, "2s", 0, USEC_PER_HOUR,
+	     "fixed part of suspending a guest; the rest is memory over the node's rate"),
+	PLAN(resume_fixed, "2s", 0, USEC_PER_HOUR, "fixed part of resuming a guest"),
+	PLAN(min_run, "1m", 0, USEC_PER_DAY,
+	     "a best-effort lease is not started for less than this before a suspension"),
+	PLAN(grace, "30s", 0, USEC_PER_DAY, "a VM on a silent node counts as ended this long after its time"),
+	PLAN(late, "1s", 0, USEC_PER_HOUR, "a start later than this breaks the promise of an advance reservation"),
+	ROW("plan", repository_rate, SETTING_SIZE, "100M", 1, INT64_C(1) << 50, false,
+	    "bytes per second that leave the image repository"),
+	ROW("plan", suspend, SETTING_BOOL, "yes", 0, 0, false, "best-effort leases may be suspended for reservations"),
+	ROW("history", keep, SETTING_SPAN, "30d", USEC_PER_HOUR, 36500 * USEC_PER_DAY, true,
+	    "finished leases, their slots and events are kept this long"),
+};
+const size_t settings_count = ARRAY_SIZE(settings_table);
+
+static int parse_mode(const char *text, mode_t *mode)
+{
+	char *end;
+
+	if (text[strspn(text, "01234567")] != '\0' || strlen(text) < 3) {
+		return -1;
+	}
+	*mode = (mode_t)strtoul(text, &end, 8);
+	return *mode <= 0777 ? 0 : -1;
+}
+
+static int check(const struct head_settings *settings, struct err *err)
+{
+	enum log_level level;
+	mode_t mode;
+
+	if (log_level_parse(settings->log_level, &level) < 0) {
+		return err_set(err, ERR_PARAMS, "log_level: \"%s\" is none of error, warning, info, debug",
+			       settings->log_level);
+	}
+	if (parse_mode(settings->socket_mode, &mode) < 0) {
+		return err_set(err, ERR_PARAMS, "socket_mode: \"%s\" is not an octal mode such as 0660",
+			       settings->socket_mode);
+	}
+	if (!*settings->state_dir || !*settings->socket) {
+		return err_set(err, ERR_PARAMS, "%s: must not be empty", *settings->socket ? "state_dir" : "socket");
+	}
+	if (*settings->image_url && strncmp(settings->image_url, "http://", 7) != 0 &&
+	    strncmp(settings->image_url, "https://", 8) != 0) {
+		return err_set(err, ERR_PARAMS, "image_url: \"%s\" begins with neither http:// nor https://",
+			       settings->image_url);
+	}
+	return 0;
+}
+
+int settings_load(const char *path, struct head_settings *settings, struct err *err)
+{
+	struct head_settings loaded = {0};
+
+	if (conf_load(settings_table, settings_count, path, &loaded, err) < 0) {
+		return -1;
+	}
+	if (check(&loaded, err) < 0) {
+		settings_free(&loaded);
+		return path ? err_prefix(err, "%s", path) : -1;
+	}
+	*settings = loaded;
+	return 0;
+}
+
+void settings_free(struct head_settings *settings)
+{
+	conf_free(settings_table, settings_count, settings);
+}
+
+struct plan_settings settings_plan(const struct head_settings *settings)
+{
+	return (struct plan_settings){
+		.lead_us = settings->lead,
+		.prepare_us = settings->prepare,
+		.stop_us = settings->stop,
+		.suspend_us = settings->suspend_fixed,
+		.resume_us = settings->resume_fixed,
+		.min_run_us = settings->min_run,
+		.grace_us = settings->grace,
+		.late_us = settings->late,
+		.repository_rate = settings->repository_rate,
+		.suspend = settings->suspend,
+	};
+}
+
+mode_t settings_socket_mode(const struct head_settings *settings)
+{
+	mode_t mode = 0;
+
+	parse_mode(settings->socket_mode, &mode);
+	return mode;
+}
+
+enum log_level settings_log_level(const struct head_settings *settings)
+{
+	enum log_level level = LOG_LEVEL_INFO;
+
+	log_level_parse(settings->log_level, &level);
+	return level;
+}
+
+char *settings_image_url(const struct head_settings *settings)
+{
+	char *url = *settings->image_url ? xstrdup(settings->image_url)
+					 : xasprintf("http://%s/images", settings->http_listen);
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/') {
+		url[--len] = '\0';
+	}
+	return url;
+}
