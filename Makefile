@@ -1,0 +1,189 @@
+# Tenure. `make demo` shows it at work, `make check` tests it; README has the rest.
+
+VERSION = 0.1.0
+PREFIX = /usr/local
+DESTDIR =
+BUILD = build
+CC = gcc
+SANITIZE =
+
+PKGS_lib = json-c libevent libevent_pthreads libcrypto libsystemd uuid inih
+PKGS_daemon = sqlite3
+PKGS_agent = libvirt libcurl libxml-2.0
+PKGS_client = smartcols
+PKGS_test = check
+
+CSTD = -std=gnu11 -D_GNU_SOURCE -DTENURE_VERSION='"$(VERSION)"' -DTENURE_SYSCONFDIR='"/etc/tenure"'
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror=implicit-function-declaration
+HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+OPT = -O2 -g
+CFLAGS = $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined,$(HARDEN))
+LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now)
+pkg = $(foreach p,$(1),$(shell pkg-config --silence-errors $(2) $(p)))
+
+# What each folder may include: a forbidden quoted include does not compile.
+INC_lib/core =
+INC_lib = -iquote lib/core $(call pkg,$(PKGS_lib),--cflags)
+INC_daemon = -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_daemon),--cflags)
+INC_agent = -iquote agent -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_agent),--cflags)
+INC_client = -iquote client -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_client),--cflags)
+INC_tests = -iquote daemon -iquote agent -iquote client -iquote lib -iquote lib/core -iquote tests \
+	$(call pkg,$(PKGS_lib) $(PKGS_daemon) $(PKGS_agent) $(PKGS_client) $(PKGS_test),--cflags)
+
+LIBS_lib = $(call pkg,$(PKGS_lib),--libs) -lpthread
+LIBS_daemon = $(call pkg,$(PKGS_daemon),--libs) $(LIBS_lib)
+LIBS_agent = $(call pkg,$(PKGS_agent),--libs) -lvirt-qemu $(LIBS_lib)
+LIBS_client = $(call pkg,$(PKGS_client),--libs) $(LIBS_lib) -lm
+LIBS_test = $(call pkg,$(PKGS_test),--libs)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+OBJ_core = $(call objects,lib/core)
+OBJ_lib = $(call objects,lib)
+OBJ_daemon = $(call objects,daemon) $(BUILD)/schema.o
+OBJ_agent = $(call objects,agent)
+OBJ_client = $(call objects,client)
+PROGRAMS = $(BUILD)/tenured $(BUILD)/tenure-agent $(BUILD)/tenure
+UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+
+.PHONY: all demo demo-run check check-unit check-sim check-system bench-start asan lint install packages clean programs
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: programs
+
+programs: $(PROGRAMS)
+
+# ---- programs ----------------------------------------------------------------------------------------------------------
+
+$(BUILD)/tenured: $(OBJ_daemon) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+
+$(BUILD)/tenure-agent: $(OBJ_agent) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_agent)
+
+$(BUILD)/tenure: $(OBJ_client) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_client)
+
+$(BUILD)/lib.a: $(OBJ_lib)
+$(BUILD)/core.a: $(OBJ_core)
+$(BUILD)/%.a:
+	@rm -f $@
+	ar rcs $@ $^
+
+compile = @mkdir -p $(@D) && echo "  CC $<" && $(CC) $(CSTD) $(WARN) $(CFLAGS) $(1) -MMD -MP -c -o $@ $<
+
+$(BUILD)/lib/core/%.o: lib/core/%.c
+	$(call compile,$(INC_lib/core))
+$(BUILD)/lib/%.o: lib/%.c
+	$(call compile,$(INC_lib))
+$(BUILD)/daemon/%.o: daemon/%.c
+	$(call compile,$(INC_daemon))
+$(BUILD)/agent/%.o: agent/%.c
+	$(call compile,$(INC_agent))
+$(BUILD)/client/%.o: client/%.c
+	$(call compile,$(INC_client))
+$(BUILD)/tests/%.o: tests/%.c
+	$(call compile,$(INC_tests))
+$(BUILD)/schema.o: $(BUILD)/schema.c
+	$(call compile,$(INC_daemon))
+
+# The migrations, as text in the daemon: daemon/migrate.h says what they are.
+$(BUILD)/schema.c: $(sort $(wildcard schema/[0-9]*.sql))
+	@mkdir -p $(@D)
+	@{ echo '#include "migrate.h"'; echo 'const struct migration migrations[] = {'; \
+	for f in $^; do n=$$(basename $$f .sql); \
+		echo "{ $$(expr $${n%%-*} + 0), \"$$n\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $$f; echo '},'; \
+	done; echo '};'; echo 'const size_t migration_count = sizeof(migrations) / sizeof(migrations[0]);'; } > $@
+
+# ---- tests -------------------------------------------------------------------------------------------------------------
+
+# test_daemon_x, test_agent_x and test_client_x link their program's objects too, all but main.
+no_main = $(filter-out %/main.o,$(1))
+UNIT_daemon = $(call no_main,$(OBJ_daemon))
+UNIT_agent = $(call no_main,$(OBJ_agent))
+UNIT_client = $(call no_main,$(OBJ_client))
+unit_part = $(filter daemon agent client,$(firstword $(subst _, ,$(1))))
+
+define unit_rule
+$(BUILD)/unit/$(1): $(BUILD)/tests/unit/test_$(1).o $(SUPPORT) $(UNIT_$(call unit_part,$(1))) $(BUILD)/lib.a $(BUILD)/core.a
+	@mkdir -p $$(@D)
+	@$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_test) $(or $(LIBS_$(call unit_part,$(1))),$(LIBS_lib))
+.PHONY: unit-$(1)
+unit-$(1): $(BUILD)/unit/$(1)
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),8,2) $$<
+endef
+$(foreach u,$(UNITS),$(eval $(call unit_rule,$(u))))
+
+check-unit: $(addprefix $(BUILD)/unit/,$(UNITS)) $(PROGRAMS)
+	@tests/run-units $(BUILD) $(UNITS)
+
+SIM_OBJ = $(call objects,tests/sim)
+$(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_test) $(LIBS_lib)
+
+check-sim: $(BUILD)/tests/sim/sim
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) $<
+
+CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/firstbyte
+
+$(BUILD)/tests/cluster/%.img: tests/guests/%.S
+	@mkdir -p $(@D)
+	$(CC) -m32 -ffreestanding -nostdlib -c -o $(@:.img=.elf.o) $<
+	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -e start -o $@ $(@:.img=.elf.o)
+
+$(BUILD)/tests/cluster/firstbyte: $(BUILD)/tests/cluster/firstbyte.o $(BUILD)/lib.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib)
+
+check-system: $(PROGRAMS) $(CLUSTER_TOOLS)
+	@tests/run-system $(BUILD)
+
+# Everything, with what it needs; the last line counts.
+check: packages
+	@$(MAKE) --no-print-directory programs
+	@tests/run-all $(BUILD)
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=address,undefined check-unit check-sim
+
+lint:
+	@tests/lint $(BUILD)
+
+# ---- demo and benchmarks -----------------------------------------------------------------------------------------------
+
+demo: packages
+	@$(MAKE) --no-print-directory $(PROGRAMS) $(CLUSTER_TOOLS)
+	@tests/cluster/demo $(BUILD)
+
+bench-start: packages
+	@$(MAKE) --no-print-directory $(PROGRAMS) $(CLUSTER_TOOLS)
+	@tests/cluster/bench-start $(BUILD)
+
+# tests/packages lists what building, testing and the demo need.
+packages:
+	@tests/install-packages
+
+# ---- installing --------------------------------------------------------------------------------------------------------
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/tenure \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(BUILD)/tenured $(BUILD)/tenure-agent $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(BUILD)/tenure $(DESTDIR)$(PREFIX)/bin
+	for f in tenured.conf agent.conf; do \
+		test -e $(DESTDIR)/etc/tenure/$$f || install -m 644 etc/$$f $(DESTDIR)/etc/tenure/$$f; \
+	done
+	for f in etc/*.service; do \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$f > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$f); \
+	done
+	install -m 644 etc/tenure.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/tenure.conf
+	install -m 644 etc/tenure.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenure
+	for f in man/*.[1-8]; do \
+		d=$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}; install -d $$d && install -m 644 $$f $$d; \
+	done
+
+clean:
+	rm -rf build build-asan
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,28 @@
+/* Agents' connections: who is connected as which node, heartbeats, delivery of each node's part of the plan. */
+#ifndef TENURE_NODES_H
+#define TENURE_NODES_H
+
+#include <event2/event.h>
+
+#include "manager.h"
+#include "rpc.h"
+
+struct nodes;
+
+struct nodes *nodes_new(struct event_base *base, struct manager *manager, const struct head_settings *settings);
+void nodes_free(struct nodes *nodes);
+
+/* Handlers of node.hello and node.report; params passed method_check(). They answer the request, now or later. */
+void nodes_hello(struct nodes *nodes, struct rpc *rpc, struct rpc_request *request, struct json_object *params);
+void nodes_report(struct nodes *nodes, struct rpc *rpc, struct rpc_request *request, struct json_object *params);
+/* The connection is gone; the node becomes silent when its heartbeat is overdue, not before. */
+void nodes_closed(struct nodes *nodes, struct rpc *rpc);
+
+/* Called by the manager after a commit that changed the node's part: sends it if the node is connected. */
+void nodes_deliver(struct nodes *nodes, uint32_t node);
+/* True if the node's agent has acknowledged the newest part. */
+bool nodes_delivered(const struct nodes *nodes, uint32_t node);
+/* The last report of a node, for node.show; NULL if none came since start. */
+const struct report *nodes_last_report(const struct nodes *nodes, uint32_t node);
+
+#endif

@@ -1,0 +1,10 @@
+/* The only file that reads a clock. A loop reads it once per pass. */
+#ifndef TENURE_CLOCK_H
+#define TENURE_CLOCK_H
+
+#include "usec.h"
+
+wall_us clock_wall(void); /* CLOCK_REALTIME */
+mono_us clock_mono(void); /* CLOCK_MONOTONIC */
+
+#endif

@@ -1,0 +1,57 @@
+/* Connections on libevent: listening and connecting over unix sockets and TCP, lines in and out, limits. */
+#ifndef TENURE_CONN_H
+#define TENURE_CONN_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "usec.h"
+
+#define CONN_OUT_MAX (16u << 20) /* unsent bytes; a peer that reads no more than this is closed */
+
+struct conn;
+struct listener;
+
+struct conn_peer {
+	bool local;       /* unix socket: uid, gid, pid are the kernel's word (SO_PEERCRED) */
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	char address[64]; /* TCP: numeric "ip:port"; unix: "unix:PID" */
+};
+
+struct conn_ops {
+	/* One line without its newline, NUL-terminated, valid during the call only. */
+	void (*line)(struct conn *conn, const char *line, size_t len, void *arg);
+	/* The connection is gone (why: one line); conn is freed after this returns. Not called after conn_close(). */
+	void (*closed)(struct conn *conn, const char *why, void *arg);
+	/* conn_open() succeeded. May be NULL. */
+	void (*opened)(struct conn *conn, void *arg);
+};
+
+/*
+ * An address: "unix:/path", "HOST:PORT", "[IPv6]:PORT". TCP carries no TLS yet, so an address outside loopback is
+ * refused unless it lies in one of the networks of plaintext ("10.0.0.0/8 192.168.7.0/24", "" = none), by which an
+ * operator says that nobody else can listen there. Accepting applies the same rule to the peer.
+ */
+struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, unsigned max_conns,
+			      void (*accepted)(struct conn *conn, void *arg), void *arg, struct err *err);
+void listener_free(struct listener *listener);
+
+/* Inside accepted(), or after conn_open(): who gets the lines. */
+void conn_set_ops(struct conn *conn, const struct conn_ops *ops, void *arg);
+/* Starts connecting; ops->opened or ops->closed follows. NULL only if the address is wrong. */
+struct conn *conn_open(struct event_base *base, const char *address, const char *plaintext, const struct conn_ops *ops,
+		       void *arg, struct err *err);
+/* Queues bytes; never fails: a connection that is broken or too slow ends in closed(). */
+void conn_send(struct conn *conn, const char *data, size_t len);
+/* Closes after what is queued has been sent, at the latest after 5 s. ops are not called again. */
+void conn_close(struct conn *conn);
+/* Closes with closed(why) if no whole line arrives for this long; 0 = never. */
+void conn_set_idle(struct conn *conn, span_us idle);
+const struct conn_peer *conn_peer(const struct conn *conn);
+
+#endif

@@ -1,0 +1,34 @@
+/* Resource vectors: what a node has, what a guest takes. Plain values. */
+#ifndef TENURE_CAPACITY_H
+#define TENURE_CAPACITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum resource {
+	RES_CPU,     /* millicores */
+	RES_MEMORY,  /* bytes */
+	RES_DISK,    /* bytes of working space: overlays and saved memory */
+	RES_NET_IN,  /* bytes per second */
+	RES_NET_OUT, /* bytes per second */
+	RES_COUNT
+};
+
+struct capacity {
+	int64_t amount[RES_COUNT]; /* each >= 0 in a request or a node; differences may be negative */
+};
+
+/* The name used in settings, JSON and messages: "cpu", "memory", "disk", "net_in", "net_out". */
+const char *resource_name(enum resource res);
+
+struct capacity capacity_add(struct capacity a, struct capacity b);
+struct capacity capacity_sub(struct capacity a, struct capacity b);
+struct capacity capacity_max(struct capacity a, struct capacity b); /* elementwise */
+/* Every element times n, n >= 0; the caller has checked that it does not overflow. */
+struct capacity capacity_scale(struct capacity a, int64_t n);
+/* True if no element of need exceeds that of have. */
+bool capacity_fits(struct capacity need, struct capacity have);
+/* How many times need fits into have: 0..limit. A need of all zeros fits limit times. */
+uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * Leases, their guests, and the states both go through. Plain values and the table of allowed moves; deciding when
+ * to move is plan.c's.
+ */
+#ifndef TENURE_LEASE_H
+#define TENURE_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capacity.h"
+#include "usec.h"
+
+#define LEASE_VMS_MAX 4096 /* VMs in one lease: a gang is placed in one step and its rows go in one transaction */
+
+enum lease_kind {
+	LEASE_AR,          /* advance reservation: exact start, all VMs at once, never preempted */
+	LEASE_BEST_EFFORT, /* queued, preemptible */
+	LEASE_IMMEDIATE,   /* now or not at all; not preempted */
+	LEASE_KIND_COUNT
+};
+
+/*
+ * States of a VM and of a lease. Each VM moves by itself through lease_move_allowed(); a lease's state is derived from
+ * its VMs' by lease_state_of(), so that a serial lease, whose VMs run at different times, needs no rules of its own.
+ */
+enum lease_state {
+	LEASE_NEW,
+	LEASE_REJECTED,
+	LEASE_QUEUED,    /* best-effort, no time chosen yet */
+	LEASE_SCHEDULED, /* has node and times */
+	LEASE_PREPARING, /* image on its way, or guest being created */
+	LEASE_READY,     /* guest created and paused, waiting for its start */
+	LEASE_ACTIVE,    /* guest running */
+	LEASE_SUSPENDING,
+	LEASE_SUSPENDED, /* memory on disk; may have a planned resume */
+	LEASE_RESUMING,
+	LEASE_STOPPING,
+	LEASE_DONE,
+	LEASE_CANCELLED,
+	LEASE_FAILED,
+	LEASE_STATE_COUNT
+};
+
+/* How a VM's stay on a node begins and ends. */
+enum run_from { RUN_BOOT, RUN_RESUME };
+enum run_then { RUN_STOP, RUN_SUSPEND };
+
+/*
+ * One stay of a VM on a node, which the agent carries out by its clock:
+ * prepare_us <= start_us < end_us <= release_us.
+ * From prepare_us the guest is created (or restored) paused; it runs in [start_us, end_us); by release_us its memory
+ * is free again (destroyed, or saved to disk).
+ */
+struct run {
+	enum run_from from;
+	enum run_then then;
+	wall_us prepare_us;
+	wall_us start_us;
+	wall_us end_us;
+	wall_us release_us;
+};
+
+struct vm {
+	uint64_t lease;
+	uint32_t index;         /* 0 .. vms-1 */
+	enum lease_state state;
+	uint32_t node;          /* node id, 0 = none */
+	uint32_t generation;    /* boots so far, counting a planned one; part of the guest's UUID */
+	bool planned;           /* run holds a run that is planned or under way */
+	struct run run;
+	span_us served_us;      /* run time received in earlier runs that were suspended */
+	wall_us started_us;     /* when the present run was seen running, 0 = not yet */
+};
+
+struct lease_spec {
+	enum lease_kind kind;
+	bool serial;            /* best-effort only: each VM is placed by itself */
+	uint32_t vms;           /* 1 .. LEASE_VMS_MAX */
+	struct capacity per_vm; /* cpu and memory > 0; disk >= 0 */
+	uint64_t image;         /* image id */
+	wall_us start_us;       /* AR: agreed start; else 0 */
+	span_us duration_us;    /* > 0; run time of each VM */
+};
+
+/* Why the planner said no, or why a lease moved; args by code. Text is made outside the core (lib/reason.h). */
+enum reason_code {
+	REASON_NONE,
+	REASON_START_PAST,      /* the start is before the earliest possible: arg0 = earliest wall_us */
+	REASON_NEVER_FITS,      /* more than the cluster has: arg0 = VMs that would fit on empty nodes; res = what is short */
+	REASON_NO_ROOM,         /* taken in that time: arg0 = VMs that would fit; res = what is short; lease = one in the way */
+	REASON_IMAGE_LATE,      /* image cannot be on the nodes in time: arg0 = earliest wall_us */
+	REASON_SUSPEND_LATE,    /* best-effort guests cannot be suspended in time: arg0 = earliest wall_us */
+	REASON_POOL_FULL,       /* image does not fit in any node's pool: arg0 = image bytes */
+	REASON_NO_NODES,        /* no node is up */
+	REASON_PREEMPTED,       /* lease = the lease it made room for */
+	REASON_BY_USER,         /* cancelled on request */
+	REASON_IMAGE_BAD,       /* digest, size or source wrong: the agent's text says which */
+	REASON_GUEST_FAILED,    /* the guest could not be started or died: the agent's text says how */
+	REASON_GUEST_ENDED,     /* the guest shut itself down */
+	REASON_UNCONFIRMED,     /* the node was silent past end and grace */
+	REASON_TIME_UP,         /* reached its end */
+	REASON_LATE,            /* started arg0 microseconds after the agreed time */
+	REASON_CODE_COUNT
+};
+
+struct reason {
+	enum reason_code code;
+	enum resource res;
+	uint64_t lease;
+	int64_t arg0;
+};
+
+/* The nearest feasible alternative to a refused request. */
+struct offer {
+	bool valid;
+	wall_us start_us;
+	uint32_t vms;
+	span_us duration_us;
+};
+
+struct lease {
+	uint64_t id; /* > 0, never used twice */
+	struct lease_spec spec;
+	enum lease_state state;
+	wall_us submitted_us;
+	wall_us first_start_us; /* first VM seen running, 0 = never */
+	wall_us ended_us;       /* when it reached a final state, 0 = not yet */
+	struct reason reason;   /* of the present state */
+	struct vm *vms;         /* spec.vms of them, owned by the lease; NULL when rejected */
+};
+
+/* Names as in the API: "ar", "best-effort", "immediate"; "queued", ... . -1 if the name is unknown. */
+const char *lease_kind_name(enum lease_kind kind);
+int lease_kind_parse(const char *name, enum lease_kind *kind);
+const char *lease_state_name(enum lease_state state);
+int lease_state_parse(const char *name, enum lease_state *state);
+
+/* The table of allowed moves of a VM. */
+bool lease_move_allowed(enum lease_state from, enum lease_state to);
+/* True for rejected, done, cancelled, failed. */
+bool lease_state_final(enum lease_state state);
+/* The state of a lease seen as a whole, from its VMs (n >= 1). */
+enum lease_state lease_state_of(const struct vm *vms, uint32_t n);
+
+#endif

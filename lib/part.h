@@ -1,0 +1,113 @@
+/*
+ * What head and agent tell each other: a node's part of the plan (desired state, head to agent) and the node's report
+ * (observed state, agent to head). Both are whole pictures, so that repeating or missing one is harmless. The agent
+ * keeps its part on disk in the same JSON.
+ */
+#ifndef TENURE_PART_H
+#define TENURE_PART_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "event.h"
+#include "lease.h"
+
+#define PART_FILES_MAX 2        /* a disk, or kernel and initrd */
+#define PART_RUNS_MAX 4096      /* VMs on one node */
+#define PART_IMAGES_MAX 1024
+#define PART_URL_MAX 2048
+#define PART_CMDLINE_MAX 1024
+#define PART_TEXT_MAX 256
+
+enum image_format { IMAGE_RAW, IMAGE_QCOW2, IMAGE_KERNEL, IMAGE_FORMAT_COUNT };
+const char *image_format_name(enum image_format format); /* "raw" "qcow2" "kernel" */
+int image_format_parse(const char *name, enum image_format *format);
+
+struct part_file {
+	char *role; /* "disk", "kernel" or "initrd" */
+	char *url;
+	char digest[65]; /* sha256, lower-case hex */
+	int64_t size;    /* bytes */
+};
+
+/* An image the node needs, and when to fetch it. */
+struct part_image {
+	uint64_t id;
+	char *name;
+	enum image_format format;
+	char *cmdline;        /* kernel images; "" otherwise */
+	struct part_file file[PART_FILES_MAX];
+	size_t files;
+	wall_us begin_us;     /* fetch from then on; 0 = it should be there already */
+	wall_us deadline_us;  /* earliest need; WALL_NEVER = none */
+};
+
+/* A VM the node holds: it runs, will run, or is suspended there. */
+struct part_vm {
+	uint64_t lease;
+	uint32_t vm;
+	uint32_t generation;
+	char *name;           /* of the lease, for the domain's title; may be "" */
+	uint64_t image;       /* id of a part_image */
+	enum lease_kind kind;
+	struct capacity use;
+	bool planned;         /* false: suspended, keep its saved memory and disk until further notice */
+	struct run run;       /* if planned */
+};
+
+struct part {
+	uint64_t epoch;       /* grows at each start of the head from this database or a restored copy */
+	uint64_t version;     /* grows with each change; compared after epoch */
+	struct part_image *images;
+	size_t image_count;
+	struct part_vm *vms;
+	size_t vm_count;
+};
+
+struct json_object *part_to_json(const struct part *part);
+/* Checks everything: names, ranges, order of times, duplicates. Caller frees with part_free(). NULL on failure. */
+struct part *part_from_json(struct json_object *value, struct err *err);
+void part_free(struct part *part); /* NULL is allowed */
+const struct part_image *part_find_image(const struct part *part, uint64_t id);
+const struct part_vm *part_find_vm(const struct part *part, uint64_t lease, uint32_t vm);
+
+const char *vm_seen_name(enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */
+int vm_seen_parse(const char *name, enum vm_seen *seen);
+
+struct report_vm {
+	uint64_t lease;
+	uint32_t vm;
+	uint32_t generation;
+	enum vm_seen seen;
+	wall_us at_us;            /* when it came to be so, by the node's clock (from libvirt's event) */
+	char text[PART_TEXT_MAX]; /* what failed; "" otherwise */
+};
+
+enum pool_state { POOL_STAGING, POOL_PRESENT, POOL_BAD, POOL_STATE_COUNT }; /* BAD: given up, text says why */
+const char *pool_state_name(enum pool_state state);
+int pool_state_parse(const char *name, enum pool_state *state);
+
+struct report_image {
+	uint64_t id;
+	enum pool_state state;
+	int64_t bytes;            /* received so far */
+	char text[PART_TEXT_MAX];
+};
+
+struct report {
+	uint64_t epoch, version;  /* of the part the agent works from */
+	bool degraded;            /* libvirt does not answer */
+	char text[PART_TEXT_MAX]; /* why degraded */
+	struct report_vm *vms;
+	size_t vm_count;
+	struct report_image *images;
+	size_t image_count;
+};
+
+struct json_object *report_to_json(const struct report *report);
+struct report *report_from_json(struct json_object *value, struct err *err);
+void report_free(struct report *report);
+
+#endif

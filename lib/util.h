@@ -1,0 +1,71 @@
+/* Small helpers without a better home: cleanup macros, allocation that stops the program, strict parsing, files. */
+#ifndef TENURE_UTIL_H
+#define TENURE_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "err.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Declares a clean-up attribute; steal() hands the value to a new owner. */
+#define _cleanup_(fn) __attribute__((cleanup(fn)))
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+static inline void cleanup_close(int *fd)
+{
+	if (*fd >= 0) {
+		close(*fd);
+	}
+}
+static inline void cleanup_fclose(FILE **f)
+{
+	if (*f) {
+		fclose(*f);
+	}
+}
+#define _cleanup_free_ _cleanup_(cleanup_free)
+#define _cleanup_close_ _cleanup_(cleanup_close)
+#define _cleanup_fclose_ _cleanup_(cleanup_fclose)
+#define steal(p)                                                                                                       \
+	({                                                                                                             \
+		__typeof__(*(p)) steal_value = *(p);                                                                   \
+		*(p) = 0;                                                                                              \
+		steal_value;                                                                                           \
+	})
+
+/* Allocation for programs: on failure one log line, then abort(). Zeroed. The caller frees with free(). */
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t n, size_t size);
+char *xstrdup(const char *s);
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Decimal, nothing before or after; -1 and *out untouched if not a number or outside [min, max]. */
+int parse_i64(const char *s, int64_t min, int64_t max, int64_t *out);
+
+/* Names of nodes, images and leases: 1-63 of [A-Za-z0-9._-], beginning with a letter or digit. */
+bool name_valid(const char *name);
+/* 64 lower-case hex digits. */
+bool digest_valid(const char *digest);
+
+/* Lower-case hex of n bytes into out, which holds 2 * n + 1. */
+void hex_encode(const void *data, size_t n, char *out);
+
+/* The whole file as a NUL-terminated string (caller frees); refuses files over max bytes. */
+char *file_read(const char *path, size_t max, struct err *err);
+/*
+ * Replaces path whole or not at all: writes path.tmp with the given mode, fsyncs it, renames, fsyncs the folder.
+ * On failure the old file is unchanged.
+ */
+int file_replace(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
+/* Makes the folder and its parents; 0 if it is there already. */
+int dir_make(const char *path, unsigned mode, struct err *err);
+
+#endif
