@@ -64,6 +64,12 @@ static int parse_mode(const char *text, mode_t *mode)
 	return *mode <= 0777 ? 0 : -1;
 }
 
+/* No address, or the wildcard: nothing to make an URL of. */
+static bool http_listen_anywhere(const char *address)
+{
+	return !*address || strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
+}
+
 static int check(const struct head_settings *settings, struct err *err)
 {
 	enum log_level level;
@@ -79,6 +85,11 @@ static int check(const struct head_settings *settings, struct err *err)
 	}
 	if (!*settings->state_dir || !*settings->socket) {
 		return err_set(err, ERR_PARAMS, "%s: must not be empty", *settings->socket ? "state_dir" : "socket");
+	}
+	if (!*settings->image_url && http_listen_anywhere(settings->http_listen)) {
+		return err_set(err, ERR_PARAMS,
+			       "image_url: must be set, as http_listen \"%s\" is no address that agents can be given",
+			       settings->http_listen);
 	}
 	if (*settings->image_url && strncmp(settings->image_url, "http://", 7) != 0 &&
 	    strncmp(settings->image_url, "https://", 8) != 0) {
@@ -106,6 +117,38 @@ int settings_load(const char *path, struct head_settings *settings, struct err *
 void settings_free(struct head_settings *settings)
 {
 	conf_free(settings_table, settings_count, settings);
+}
+
+void settings_take(struct head_settings *settings, struct head_settings *fresh)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *row = &settings_table[i];
+		char *a = (char *)settings + row->offset;
+		char *b = (char *)fresh + row->offset;
+		char *text;
+
+		if (!row->reloadable) {
+			continue;
+		}
+		switch (row->type) {
+		case SETTING_STRING:
+		case SETTING_PATH:
+		case SETTING_LIST:
+			memcpy(&text, a, sizeof(text));
+			memcpy(a, b, sizeof(text));
+			memcpy(b, &text, sizeof(text));
+			break;
+		case SETTING_INT:
+		case SETTING_SIZE:
+		case SETTING_SPAN:
+		case SETTING_CPU:
+			memcpy(a, b, sizeof(int64_t));
+			break;
+		case SETTING_BOOL:
+			memcpy(a, b, sizeof(bool));
+			break;
+		}
+	}
 }
 
 struct plan_settings settings_plan(const struct head_settings *settings)

@@ -53,6 +53,8 @@ extern const size_t settings_count;
  */
 int settings_load(const char *path, struct head_settings *settings, struct err *err);
 void settings_free(struct head_settings *settings);
+/* Moves the reloadable members of fresh into settings, whose old ones go to fresh, for settings_free(). */
+void settings_take(struct head_settings *settings, struct head_settings *fresh);
 
 /* Values of another type than the file's words; settings passed settings_load(). */
 struct plan_settings settings_plan(const struct head_settings *settings);
