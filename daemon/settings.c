@@ -134,9 +134,9 @@ void settings_take(struct head_settings *settings, struct head_settings *fresh)
 		case SETTING_STRING:
 		case SETTING_PATH:
 		case SETTING_LIST:
-			memcpy(&text, a, sizeof(text));
-			memcpy(a, b, sizeof(text));
-			memcpy(b, &text, sizeof(text));
+			memcpy(&text, a, sizeof(char *));
+			memcpy(a, b, sizeof(char *));
+			memcpy(b, &text, sizeof(char *));
 			break;
 		case SETTING_INT:
 		case SETTING_SIZE:
