@@ -119,13 +119,20 @@ void settings_free(struct head_settings *settings)
 	conf_free(settings_table, settings_count, settings);
 }
 
+static void swap_text(char **a, char **b)
+{
+	char *kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
 void settings_take(struct head_settings *settings, struct head_settings *fresh)
 {
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *row = &settings_table[i];
-		char *a = (char *)settings + row->offset;
-		char *b = (char *)fresh + row->offset;
-		char *text;
+		void *a = (char *)settings + row->offset;
+		void *b = (char *)fresh + row->offset;
 
 		if (!row->reloadable) {
 			continue;
@@ -134,18 +141,16 @@ void settings_take(struct head_settings *settings, struct head_settings *fresh)
 		case SETTING_STRING:
 		case SETTING_PATH:
 		case SETTING_LIST:
-			memcpy(&text, a, sizeof(char *));
-			memcpy(a, b, sizeof(char *));
-			memcpy(b, &text, sizeof(char *));
+			swap_text(a, b);
 			break;
 		case SETTING_INT:
 		case SETTING_SIZE:
 		case SETTING_SPAN:
 		case SETTING_CPU:
-			memcpy(a, b, sizeof(int64_t));
+			*(int64_t *)a = *(int64_t *)b;
 			break;
 		case SETTING_BOOL:
-			memcpy(a, b, sizeof(bool));
+			*(bool *)a = *(bool *)b;
 			break;
 		}
 	}
