@@ -6,16 +6,13 @@
 #include <string.h>
 #include <time.h>
 
-/* Splits t so that fractions are positive before 1970 as well. */
+/* Splits t so that the rest is positive before 1970 as well. */
 static time_t seconds_of(wall_us t, int64_t *rest_us)
 {
-	int64_t rest = t % USEC_PER_SEC;
+	int64_t seconds = t / USEC_PER_SEC - (t % USEC_PER_SEC < 0);
 
-	if (rest < 0) {
-		rest += USEC_PER_SEC;
-	}
-	*rest_us = rest;
-	return (time_t)((t - rest) / USEC_PER_SEC);
+	*rest_us = (t % USEC_PER_SEC + USEC_PER_SEC) % USEC_PER_SEC;
+	return (time_t)seconds;
 }
 
 static int special(wall_us t, char out[WHEN_TEXT])
