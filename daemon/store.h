@@ -77,6 +77,7 @@ struct store_node {
 	bool drain;                              /* an operator's wish; survives silence */
 	wall_us seen_us;
 };
+const char *store_node_state_name(enum node_state state); /* "up" "silent" "draining" */
 int store_put_node(struct store *store, const struct store_node *node, struct err *err);
 int store_add_image(struct store *store, const struct image *image, const char *owner, wall_us now, struct err *err);
 /* Also from every pool. */
@@ -87,7 +88,7 @@ int store_drop_pool(struct store *store, uint32_t node, uint64_t image, struct e
 /* ---- events and requests ----------------------------------------------------------------------------------------- */
 
 struct store_event {
-	int64_t rev;      /* chosen by store_add_event() */
+	int64_t rev; /* chosen by store_add_event() */
 	wall_us at_us;
 	const char *kind; /* borrowed, as data */
 	uint64_t lease;   /* 0 = none */
@@ -118,7 +119,8 @@ int store_find_request(struct store *store, const char *owner, const char *reque
  */
 int store_prune(struct store *store, wall_us before, int64_t limit, struct err *err);
 
-/* ---- loading ------------------------------------------------------------------------------------------------------ */
+/* ---- loading ------------------------------------------------------------------------------------------------------
+ */
 
 /*
  * One call per row, in order of id; what is handed over is valid during the call only. -1 if the database cannot be

@@ -5,6 +5,8 @@
 #ifndef TENURE_ACTION_H
 #define TENURE_ACTION_H
 
+#include <stddef.h>
+
 #include "lease.h"
 #include "slots.h"
 

@@ -1,0 +1,428 @@
+/*
+ * Reading rows back into the values they were written from. The file may have been edited by hand or restored from
+ * anywhere, so every name and number is checked; what cannot be understood stops the load with the row's id.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "reason.h"
+#include "store_sql.h"
+#include "util.h"
+
+#define OPEN_LEASE "state NOT IN ('rejected', 'done', 'cancelled', 'failed')"
+
+static const char *const node_states[] = {
+	[NODE_UP] = "up",
+	[NODE_SILENT] = "silent",
+	[NODE_DRAINING] = "draining",
+};
+_Static_assert(ARRAY_SIZE(node_states) == NODE_STATE_COUNT, "a name for each state");
+
+const char *store_node_state_name(enum node_state state)
+{
+	return node_states[state];
+}
+
+static int node_state_parse(const char *name, enum node_state *state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(node_states); i++) {
+		if (strcmp(name, node_states[i]) == 0) {
+			*state = (enum node_state)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int damaged(struct store *store, sqlite3_stmt *stmt, const char *what, int64_t id, struct err *err)
+{
+	sqlite3_reset(stmt);
+	return err_set(err, ERR_STORE, "%s: %s %" PRId64 " makes no sense: restore the database from a backup",
+		       store_path(store), what, id);
+}
+
+/* Columns from first on: cpu, memory, disk, net_in, net_out. */
+static struct capacity read_capacity(sqlite3_stmt *stmt, int first)
+{
+	struct capacity capacity;
+
+	for (int i = 0; i < RES_COUNT; i++) {
+		capacity.amount[i] = sqlite3_column_int64(stmt, first + i);
+	}
+	return capacity;
+}
+
+static bool id_fits(int64_t id)
+{
+	return id > 0 && id <= UINT32_MAX;
+}
+
+int store_meta(struct store *store, const char *key, int64_t *value, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT value FROM meta WHERE key = ?1", "s", key);
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc < 0) {
+		return -1;
+	}
+	*value = rc ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_reset(stmt);
+	return 0;
+}
+
+int store_lease_brief(struct store *store, uint64_t id, struct store_lease_brief *brief, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT name, owner, state FROM leases WHERE id = ?1", "I", id);
+	enum lease_state state;
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc <= 0) {
+		return rc;
+	}
+	if (lease_state_parse(store_text(stmt, 2), &state) < 0) {
+		return damaged(store, stmt, "lease", (int64_t)id, err);
+	}
+	brief->name = xstrdup(store_text(stmt, 0));
+	brief->owner = xstrdup(store_text(stmt, 1));
+	brief->state = state;
+	sqlite3_reset(stmt);
+	return 1;
+}
+
+void store_lease_brief_fini(struct store_lease_brief *brief)
+{
+	free(brief->name);
+	free(brief->owner);
+	memset(brief, 0, sizeof(*brief));
+}
+
+/* ---- events and requests ----------------------------------------------------------------------------------------- */
+
+int store_last_rev(struct store *store, int64_t *rev, struct err *err)
+{
+	/* Not max(rev) of events: those may have been pruned. */
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", "");
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc < 0) {
+		return -1;
+	}
+	*rev = rc ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_reset(stmt);
+	return 0;
+}
+
+int store_each_event(struct store *store, int64_t after, int64_t limit,
+		     bool (*fn)(const struct store_event *event, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT rev, at_us, kind, lease, node, data FROM events WHERE rev > ?1"
+					 " ORDER BY rev LIMIT ?2",
+					 "ii", after, limit);
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		struct store_event event = {
+			.rev = sqlite3_column_int64(stmt, 0),
+			.at_us = sqlite3_column_int64(stmt, 1),
+			.kind = store_text(stmt, 2),
+			.lease = (uint64_t)sqlite3_column_int64(stmt, 3),
+			.node = (uint32_t)sqlite3_column_int64(stmt, 4),
+			.data = store_text(stmt, 5),
+		};
+
+		if (!fn(&event, arg)) {
+			sqlite3_reset(stmt);
+			return 0;
+		}
+	}
+	return rc;
+}
+
+int store_find_request(struct store *store, const char *owner, const char *request_id, char **digest, char **answer,
+		       struct err *err)
+{
+	sqlite3_stmt *stmt =
+		store_query(store, err, "SELECT digest, answer FROM requests WHERE owner = ?1 AND request_id = ?2",
+			    "ss", owner, request_id);
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc <= 0) {
+		return rc;
+	}
+	*digest = xstrdup(store_text(stmt, 0));
+	*answer = xstrdup(store_text(stmt, 1));
+	sqlite3_reset(stmt);
+	return 1;
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------
+ */
+
+int store_load_nodes(struct store *store, void (*fn)(const struct store_node *node, void *arg), void *arg,
+		     struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT id, name, state, drain, cpu, memory, disk, net_in, net_out, pool,"
+					 " suspend_rate, resume_rate, hypervisor, version, seen_us FROM nodes"
+					 " ORDER BY id",
+					 "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t id = sqlite3_column_int64(stmt, 0);
+		struct store_node node = {
+			.info.id = (uint32_t)id,
+			.name = store_text(stmt, 1),
+			.drain = sqlite3_column_int(stmt, 3),
+			.info.capacity = read_capacity(stmt, 4),
+			.info.pool_bytes = sqlite3_column_int64(stmt, 9),
+			.info.suspend_rate = sqlite3_column_int64(stmt, 10),
+			.info.resume_rate = sqlite3_column_int64(stmt, 11),
+			.hypervisor = store_text(stmt, 12),
+			.version = store_text(stmt, 13),
+			.seen_us = sqlite3_column_int64(stmt, 14),
+		};
+
+		if (!id_fits(id) || !name_valid(node.name) ||
+		    node_state_parse(store_text(stmt, 2), &node.info.state) < 0) {
+			return damaged(store, stmt, "node", id, err);
+		}
+		fn(&node, arg);
+	}
+	return rc;
+}
+
+static int read_files(struct store *store, struct image *image, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(
+		store, err, "SELECT role, digest, size, url FROM image_files WHERE image = ?1 ORDER BY role", "I",
+		image->id);
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		struct part_file *file = &image->file[image->files];
+
+		if (image->files == PART_FILES_MAX || !digest_valid(store_text(stmt, 1))) {
+			return damaged(store, stmt, "image", (int64_t)image->id, err);
+		}
+		file->role = xstrdup(store_text(stmt, 0));
+		memcpy(file->digest, store_text(stmt, 1), sizeof(file->digest));
+		file->size = sqlite3_column_int64(stmt, 2);
+		file->url = xstrdup(store_text(stmt, 3));
+		image->files++;
+	}
+	return rc;
+}
+
+int store_load_images(struct store *store, void (*fn)(const struct image *image, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt =
+		store_query(store, err, "SELECT id, name, format, cmdline, size FROM images ORDER BY id", "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		struct image image = {
+			.id = (uint64_t)sqlite3_column_int64(stmt, 0),
+			.size = sqlite3_column_int64(stmt, 4),
+		};
+		bool good = image.id > 0 && image_format_parse(store_text(stmt, 2), &image.format) == 0;
+
+		if (!good) {
+			return damaged(store, stmt, "image", (int64_t)image.id, err);
+		}
+		image.name = xstrdup(store_text(stmt, 1));
+		image.cmdline = xstrdup(store_text(stmt, 3));
+		rc = read_files(store, &image, err);
+		if (rc == 0) {
+			fn(&image, arg);
+		}
+		image_fini(&image);
+		if (rc < 0) {
+			sqlite3_reset(stmt);
+			return -1;
+		}
+	}
+	return rc;
+}
+
+static int read_vm(sqlite3_stmt *stmt, uint32_t vms, struct vm *vm)
+{
+	int64_t index = sqlite3_column_int64(stmt, 0), node = sqlite3_column_int64(stmt, 2);
+	int64_t generation = sqlite3_column_int64(stmt, 3);
+
+	if (index < 0 || index >= vms || node < 0 || node > UINT32_MAX || generation < 0 || generation > UINT32_MAX ||
+	    lease_state_parse(store_text(stmt, 1), &vm->state) < 0) {
+		return -1;
+	}
+	vm->index = (uint32_t)index;
+	vm->node = (uint32_t)node;
+	vm->generation = (uint32_t)generation;
+	vm->planned = sqlite3_column_int(stmt, 4);
+	vm->run.from = strcmp(store_text(stmt, 5), "resume") == 0 ? RUN_RESUME : RUN_BOOT;
+	vm->run.then = strcmp(store_text(stmt, 6), "suspend") == 0 ? RUN_SUSPEND : RUN_STOP;
+	vm->run.prepare_us = sqlite3_column_int64(stmt, 7);
+	vm->run.start_us = sqlite3_column_int64(stmt, 8);
+	vm->run.end_us = sqlite3_column_int64(stmt, 9);
+	vm->run.release_us = sqlite3_column_int64(stmt, 10);
+	vm->served_us = sqlite3_column_int64(stmt, 11);
+	vm->started_us = sqlite3_column_int64(stmt, 12);
+	return 0;
+}
+
+static int read_vms(struct store *store, struct lease *lease, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT vm, state, node, generation, planned, run_from, run_then, prepare_us,"
+					 " start_us, end_us, release_us, served_us, started_us FROM vms"
+					 " WHERE lease = ?1 ORDER BY vm",
+					 "I", lease->id);
+	uint32_t n = 0;
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		/* In order and without gaps, or it is not what was written. */
+		if (n == lease->spec.vms || read_vm(stmt, lease->spec.vms, &lease->vms[n]) < 0 ||
+		    lease->vms[n].index != n) {
+			return damaged(store, stmt, "a VM of lease", (int64_t)lease->id, err);
+		}
+		lease->vms[n++].lease = lease->id;
+	}
+	if (rc == 0 && n != lease->spec.vms) {
+		return damaged(store, stmt, "the number of VMs of lease", (int64_t)lease->id, err);
+	}
+	return rc;
+}
+
+static int read_lease(sqlite3_stmt *stmt, struct lease *lease)
+{
+	struct lease_spec *spec = &lease->spec;
+	int64_t vms = sqlite3_column_int64(stmt, 4), res = sqlite3_column_int64(stmt, 15);
+
+	if (vms < 1 || vms > LEASE_VMS_MAX || res < 0 || res >= RES_COUNT ||
+	    lease_kind_parse(store_text(stmt, 1), &spec->kind) < 0 ||
+	    lease_state_parse(store_text(stmt, 2), &lease->state) < 0 ||
+	    reason_parse(store_text(stmt, 14), &lease->reason.code) < 0) {
+		return -1;
+	}
+	lease->id = (uint64_t)sqlite3_column_int64(stmt, 0);
+	spec->serial = sqlite3_column_int(stmt, 3);
+	spec->vms = (uint32_t)vms;
+	spec->per_vm.amount[RES_CPU] = sqlite3_column_int64(stmt, 5);
+	spec->per_vm.amount[RES_MEMORY] = sqlite3_column_int64(stmt, 6);
+	spec->per_vm.amount[RES_DISK] = sqlite3_column_int64(stmt, 7);
+	spec->image = (uint64_t)sqlite3_column_int64(stmt, 8);
+	spec->start_us = sqlite3_column_int64(stmt, 9);
+	spec->duration_us = sqlite3_column_int64(stmt, 10);
+	lease->submitted_us = sqlite3_column_int64(stmt, 11);
+	lease->first_start_us = sqlite3_column_int64(stmt, 12);
+	lease->ended_us = sqlite3_column_int64(stmt, 13);
+	lease->reason.res = (enum resource)res;
+	lease->reason.lease = (uint64_t)sqlite3_column_int64(stmt, 16);
+	lease->reason.arg0 = sqlite3_column_int64(stmt, 17);
+	return 0;
+}
+
+int store_load_leases(struct store *store, void (*fn)(const struct lease *lease, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT id, kind, state, serial, vms, cpu, memory, disk, image, start_us,"
+					 " duration_us, submitted_us, first_start_us, ended_us, reason, reason_res,"
+					 " reason_lease, reason_arg FROM leases WHERE " OPEN_LEASE " ORDER BY id",
+					 "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		struct lease lease = {0};
+
+		if (read_lease(stmt, &lease) < 0) {
+			return damaged(store, stmt, "lease", sqlite3_column_int64(stmt, 0), err);
+		}
+		lease.vms = xcalloc(lease.spec.vms, sizeof(*lease.vms));
+		rc = read_vms(store, &lease, err);
+		if (rc == 0) {
+			fn(&lease, arg);
+		}
+		free(lease.vms);
+		if (rc < 0) {
+			sqlite3_reset(stmt);
+			return -1;
+		}
+	}
+	return rc;
+}
+
+int store_load_slots(struct store *store, void (*fn)(const struct slot *slot, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT id, kind, node, lease, vm, start_us, end_us, cpu, memory, disk,"
+					 " net_in, net_out FROM slots WHERE lease IN (SELECT id FROM leases"
+					 " WHERE " OPEN_LEASE ") ORDER BY id",
+					 "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t node = sqlite3_column_int64(stmt, 2), vm = sqlite3_column_int64(stmt, 4);
+		struct slot slot = {
+			.id = (uint64_t)sqlite3_column_int64(stmt, 0),
+			.node = (uint32_t)node,
+			.lease = (uint64_t)sqlite3_column_int64(stmt, 3),
+			.vm = (uint32_t)vm,
+			.start_us = sqlite3_column_int64(stmt, 5),
+			.end_us = sqlite3_column_int64(stmt, 6),
+			.use = read_capacity(stmt, 7),
+		};
+
+		if (!id_fits(node) || vm < 0 || vm >= LEASE_VMS_MAX ||
+		    slot_kind_parse(store_text(stmt, 1), &slot.kind) < 0) {
+			return damaged(store, stmt, "slot", (int64_t)slot.id, err);
+		}
+		fn(&slot, arg);
+	}
+	return rc;
+}
+
+int store_load_transfers(struct store *store, void (*fn)(const struct transfer *transfer, void *arg), void *arg,
+			 struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT id, image, node, state, start_us, end_us, deadline_us FROM transfers"
+					 " WHERE state = 'planned' ORDER BY id",
+					 "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t node = sqlite3_column_int64(stmt, 2);
+		struct transfer transfer = {
+			.id = (uint64_t)sqlite3_column_int64(stmt, 0),
+			.image = (uint64_t)sqlite3_column_int64(stmt, 1),
+			.node = (uint32_t)node,
+			.start_us = sqlite3_column_int64(stmt, 4),
+			.end_us = sqlite3_column_int64(stmt, 5),
+			.deadline_us = sqlite3_column_int64(stmt, 6),
+		};
+
+		if (!id_fits(node) || transfer_state_parse(store_text(stmt, 3), &transfer.state) < 0) {
+			return damaged(store, stmt, "transfer", (int64_t)transfer.id, err);
+		}
+		fn(&transfer, arg);
+	}
+	return rc;
+}
+
+int store_load_pools(struct store *store, void (*fn)(uint32_t node, uint64_t image, void *arg), void *arg,
+		     struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT node, image FROM pool ORDER BY node, image", "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t node = sqlite3_column_int64(stmt, 0);
+
+		if (!id_fits(node)) {
+			return damaged(store, stmt, "pool of node", node, err);
+		}
+		fn((uint32_t)node, (uint64_t)sqlite3_column_int64(stmt, 1), arg);
+	}
+	return rc;
+}
