@@ -1,4 +1,7 @@
-/* Connections on libevent: listening and connecting over unix sockets and TCP, lines in and out, limits. */
+/*
+ * Connections on libevent: listening and connecting over unix sockets and TCP, lines in and out, limits. The program
+ * must ignore SIGPIPE. A line of more than WIRE_LINE_MAX bytes ends the connection.
+ */
 #ifndef TENURE_CONN_H
 #define TENURE_CONN_H
 
@@ -10,13 +13,14 @@
 #include "err.h"
 #include "usec.h"
 
-#define CONN_OUT_MAX (16u << 20) /* unsent bytes; a peer that reads no more than this is closed */
+#define CONN_OUT_MAX (16u << 20)          /* unsent bytes; a peer that reads no more than this is closed */
+#define CONN_STALL_US (30 * USEC_PER_SEC) /* a peer that takes nothing of what waits for it for so long is closed */
 
 struct conn;
 struct listener;
 
 struct conn_peer {
-	bool local;       /* unix socket: uid, gid, pid are the kernel's word (SO_PEERCRED) */
+	bool local; /* unix socket: uid, gid, pid are the kernel's word (SO_PEERCRED) */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
@@ -36,22 +40,34 @@ struct conn_ops {
  * An address: "unix:/path", "HOST:PORT", "[IPv6]:PORT". TCP carries no TLS yet, so an address outside loopback is
  * refused unless it lies in one of the networks of plaintext ("10.0.0.0/8 192.168.7.0/24", "" = none), by which an
  * operator says that nobody else can listen there. Accepting applies the same rule to the peer.
+ * HOST is numeric or "localhost", see address.h. Above max_conns a connection is closed as soon as it is accepted.
+ * A unix socket is open to all users (rights go by conn_peer()); one left behind by a dead process is replaced.
  */
 struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, unsigned max_conns,
 			      void (*accepted)(struct conn *conn, void *arg), void *arg, struct err *err);
+/* Its connections stay. Removes its unix socket. NULL is allowed. */
 void listener_free(struct listener *listener);
+/* The TCP port, chosen by the kernel if the address said 0; 0 for a unix socket. */
+unsigned listener_port(const struct listener *listener);
 
 /* Inside accepted(), or after conn_open(): who gets the lines. */
 void conn_set_ops(struct conn *conn, const struct conn_ops *ops, void *arg);
 /* Starts connecting; ops->opened or ops->closed follows. NULL only if the address is wrong. */
 struct conn *conn_open(struct event_base *base, const char *address, const char *plaintext, const struct conn_ops *ops,
 		       void *arg, struct err *err);
-/* Queues bytes; never fails: a connection that is broken or too slow ends in closed(). */
+/* Queues bytes, also before opened(); never fails: a connection that is broken or too slow ends in closed(). */
 void conn_send(struct conn *conn, const char *data, size_t len);
 /* Closes after what is queued has been sent, at the latest after 5 s. ops are not called again. */
 void conn_close(struct conn *conn);
 /* Closes with closed(why) if no whole line arrives for this long; 0 = never. */
 void conn_set_idle(struct conn *conn, span_us idle);
+/* While held, the idle time does not run: the peer waits for us. */
+void conn_hold_idle(struct conn *conn, bool hold);
+/* Instead of CONN_STALL_US; > 0. */
+void conn_set_stall(struct conn *conn, span_us stall);
+/* While paused, no line is delivered and nothing is read: the kernel's buffers fill up and slow the peer down. */
+void conn_pause(struct conn *conn, bool pause);
+/* Before opened() only address says something. Valid as long as conn. */
 const struct conn_peer *conn_peer(const struct conn *conn);
 
 #endif
