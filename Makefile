@@ -125,14 +125,15 @@ $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
 check-sim: $(BUILD)/tests/sim/sim
 	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) $<
 
-CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/firstbyte
+CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/seriallog
 
 $(BUILD)/tests/cluster/%.img: tests/guests/%.S
 	@mkdir -p $(@D)
 	$(CC) -m32 -ffreestanding -nostdlib -c -o $(@:.img=.elf.o) $<
 	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -e start -o $@ $(@:.img=.elf.o)
+	truncate -s 1M $@ # the firmware boots no smaller virtio disk
 
-$(BUILD)/tests/cluster/firstbyte: $(BUILD)/tests/cluster/firstbyte.o $(BUILD)/lib.a
+$(BUILD)/tests/cluster/seriallog: $(BUILD)/tests/cluster/seriallog.o $(BUILD)/lib.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib)
 
 check-system: $(PROGRAMS) $(CLUSTER_TOOLS)
