@@ -9,6 +9,9 @@
 
 #include "err.h"
 
+#define METHOD_API_VERSION 1 /* see the history in method.tbl */
+#define METHOD_REQUEST_ID_MAX 64
+
 enum role { ROLE_NONE, ROLE_USER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_AGENT };
 
 enum param_type {
@@ -57,6 +60,7 @@ const struct method *method_at(enum method_id id);
  */
 int method_check(const struct method *method, struct json_object *params, struct err *err);
 bool method_allowed(const struct method *method, enum role role);
+const char *role_name(enum role role); /* "none" "user" "operator" "admin" "agent" */
 /* The OpenRPC document of the whole table; the caller owns it. */
 struct json_object *method_openrpc(void);
 
