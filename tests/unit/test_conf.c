@@ -36,14 +36,16 @@ static const struct setting table[] = {
 };
 #define ROWS ARRAY_SIZE(table)
 
-static char path[] = "/tmp/tenure-test-conf-XXXXXX";
+static char path[64];
 static struct values values;
 static struct err err;
 
 static void setup(void)
 {
-	int fd = mkstemp(path);
+	int fd;
 
+	strcpy(path, "/tmp/tenure-test-conf-XXXXXX");
+	fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	/* Loading must not free what it finds. */
