@@ -1,0 +1,383 @@
+/*
+ * Reading a node's part of the plan and a node's report from JSON that came from outside: every name, range, order of
+ * times and duplicate is checked here, so that nobody behind has to. Members that are unknown are ignored: head and
+ * agent of neighbouring versions must understand each other.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "jsonx.h"
+#include "part.h"
+#include "util.h"
+
+#define AMOUNT_MAX (INT64_MAX / 4) /* a few of them can be added up */
+
+static void cleanup_part(struct part **part)
+{
+	part_free(*part);
+}
+
+static void cleanup_report(struct report **report)
+{
+	report_free(*report);
+}
+
+/* What must not occur twice in a list. */
+struct key {
+	uint64_t major;
+	uint64_t minor;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct key *x = a;
+	const struct key *y = b;
+
+	if (x->major != y->major) {
+		return x->major < y->major ? -1 : 1;
+	}
+	return (x->minor > y->minor) - (x->minor < y->minor);
+}
+
+/* Sorts the keys. */
+static int check_unique(struct key *keys, size_t n, const char *list, struct err *err)
+{
+	if (n == 0) {
+		return 0;
+	}
+	qsort(keys, n, sizeof(*keys), compare_keys);
+	for (size_t i = 1; i < n; i++) {
+		if (compare_keys(&keys[i - 1], &keys[i]) == 0) {
+			return err_set(err, ERR_PARAMS, "%s holds the same entry twice, of %ju", list,
+				       (uintmax_t)keys[i].major);
+		}
+	}
+	return 0;
+}
+
+/* A URL goes to curl: http only, and nothing that could be taken for something else. */
+static bool url_valid(const char *url)
+{
+	if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+		return false;
+	}
+	for (; *url; url++) {
+		if (!isgraph((unsigned char)*url)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int read_file(const struct jsonx *at, struct part_file *file, struct err *err)
+{
+	const char *role, *url, *digest;
+
+	if (jsonx_string(at, "role", 1, 16, &role, err) || jsonx_string(at, "url", 1, PART_URL_MAX - 1, &url, err) ||
+	    jsonx_string(at, "digest", 64, 64, &digest, err) ||
+	    jsonx_i64(at, "size", 1, AMOUNT_MAX, &file->size, err)) {
+		return -1;
+	}
+	if (!url_valid(url)) {
+		return jsonx_refuse(at, "url", err, "must begin with http:// or https:// and hold no spaces");
+	}
+	if (!digest_valid(digest)) {
+		return jsonx_refuse(at, "digest", err, "must be 64 lower-case hex digits");
+	}
+	memcpy(file->digest, digest, sizeof(file->digest));
+	file->role = xstrdup(role);
+	file->url = xstrdup(url);
+	return 0;
+}
+
+/* A disk, or a kernel with perhaps an initrd after it. */
+static int check_roles(const struct jsonx *at, const struct part_image *image, struct err *err)
+{
+	if (image->format != IMAGE_KERNEL) {
+		return image->files == 1 && strcmp(image->file[0].role, "disk") == 0
+			       ? 0
+			       : jsonx_refuse(at, "files", err, "must be one file with the role disk");
+	}
+	if (image->files < 1 || strcmp(image->file[0].role, "kernel") != 0 ||
+	    (image->files == 2 && strcmp(image->file[1].role, "initrd") != 0)) {
+		return jsonx_refuse(at, "files", err, "must be a file with the role kernel, then perhaps one initrd");
+	}
+	return 0;
+}
+
+static int read_files(const struct jsonx *at, struct part_image *image, struct err *err)
+{
+	struct json_object *list;
+	struct jsonx item;
+
+	if (jsonx_array(at, "files", PART_FILES_MAX, &list, err)) {
+		return -1;
+	}
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		if (jsonx_item(at, "files", i, &item, err) || read_file(&item, &image->file[i], err)) {
+			return -1;
+		}
+		image->files++;
+	}
+	return check_roles(at, image, err);
+}
+
+static bool has_control(const char *s)
+{
+	for (; *s; s++) {
+		if (iscntrl((unsigned char)*s)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int read_image(const struct jsonx *at, struct part_image *image, struct err *err)
+{
+	const char *name, *format, *cmdline;
+
+	if (jsonx_u64(at, "id", 1, UINT64_MAX, &image->id, err) || jsonx_string(at, "name", 1, 63, &name, err) ||
+	    jsonx_string(at, "format", 1, 16, &format, err) ||
+	    jsonx_string(at, "cmdline", 0, PART_CMDLINE_MAX - 1, &cmdline, err) ||
+	    jsonx_i64(at, "begin_us", 0, WALL_NEVER, &image->begin_us, err) ||
+	    jsonx_i64(at, "deadline_us", 0, WALL_NEVER, &image->deadline_us, err)) {
+		return -1;
+	}
+	if (!name_valid(name)) {
+		return jsonx_refuse(at, "name", err, "is not a name");
+	}
+	if (image_format_parse(format, &image->format)) {
+		return jsonx_refuse(at, "format", err, "must be raw, qcow2 or kernel");
+	}
+	if (has_control(cmdline) || (cmdline[0] && image->format != IMAGE_KERNEL)) {
+		return jsonx_refuse(at, "cmdline", err, "is for kernel images only and holds no control characters");
+	}
+	if (image->deadline_us < image->begin_us) {
+		return jsonx_refuse(at, "deadline_us", err, "must not be before begin_us");
+	}
+	image->name = xstrdup(name);
+	image->cmdline = xstrdup(cmdline);
+	return read_files(at, image, err);
+}
+
+static int read_run(const struct jsonx *at, struct run *run, struct err *err)
+{
+	const char *from, *then;
+
+	if (jsonx_string(at, "from", 1, 16, &from, err) || jsonx_string(at, "then", 1, 16, &then, err) ||
+	    jsonx_i64(at, "prepare_us", 1, WALL_NEVER, &run->prepare_us, err) ||
+	    jsonx_i64(at, "start_us", 1, WALL_NEVER, &run->start_us, err) ||
+	    jsonx_i64(at, "end_us", 1, WALL_NEVER, &run->end_us, err) ||
+	    jsonx_i64(at, "release_us", 1, WALL_NEVER, &run->release_us, err)) {
+		return -1;
+	}
+	if (strcmp(from, "boot") != 0 && strcmp(from, "resume") != 0) {
+		return jsonx_refuse(at, "from", err, "must be boot or resume");
+	}
+	if (strcmp(then, "stop") != 0 && strcmp(then, "suspend") != 0) {
+		return jsonx_refuse(at, "then", err, "must be stop or suspend");
+	}
+	if (run->prepare_us > run->start_us || run->start_us >= run->end_us || run->end_us > run->release_us) {
+		return jsonx_refuse(at, "", err, "must have prepare_us <= start_us < end_us <= release_us");
+	}
+	run->from = strcmp(from, "boot") == 0 ? RUN_BOOT : RUN_RESUME;
+	run->then = strcmp(then, "stop") == 0 ? RUN_STOP : RUN_SUSPEND;
+	return 0;
+}
+
+static int read_use(const struct jsonx *at, struct capacity *use, struct err *err)
+{
+	struct jsonx object;
+
+	if (jsonx_object(at, "use", &object, err)) {
+		return -1;
+	}
+	for (int res = 0; res < RES_COUNT; res++) {
+		int64_t min = res == RES_CPU || res == RES_MEMORY ? 1 : 0;
+
+		if (jsonx_i64(&object, resource_name((enum resource)res), min, AMOUNT_MAX, &use->amount[res], err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int read_vm(const struct jsonx *at, struct part_vm *vm, struct err *err)
+{
+	const char *name, *kind;
+	struct jsonx run;
+
+	if (jsonx_u64(at, "lease", 1, UINT64_MAX, &vm->lease, err) ||
+	    jsonx_u32(at, "vm", 0, LEASE_VMS_MAX - 1, &vm->vm, err) ||
+	    jsonx_u32(at, "generation", 1, UINT32_MAX, &vm->generation, err) ||
+	    jsonx_string(at, "name", 0, 63, &name, err) || jsonx_u64(at, "image", 1, UINT64_MAX, &vm->image, err) ||
+	    jsonx_string(at, "kind", 1, 16, &kind, err) || read_use(at, &vm->use, err) ||
+	    jsonx_bool(at, "planned", &vm->planned, err)) {
+		return -1;
+	}
+	if (name[0] && !name_valid(name)) {
+		return jsonx_refuse(at, "name", err, "is not a name");
+	}
+	if (lease_kind_parse(kind, &vm->kind)) {
+		return jsonx_refuse(at, "kind", err, "must be ar, best-effort or immediate");
+	}
+	if (vm->planned && (jsonx_object(at, "run", &run, err) || read_run(&run, &vm->run, err))) {
+		return -1;
+	}
+	vm->name = xstrdup(name);
+	return 0;
+}
+
+static int read_images(const struct jsonx *at, struct part *part, struct err *err)
+{
+	_cleanup_free_ struct key *keys = NULL;
+	struct json_object *list;
+	struct jsonx item;
+	size_t n;
+
+	if (jsonx_array(at, "images", PART_IMAGES_MAX, &list, err)) {
+		return -1;
+	}
+	n = json_object_array_length(list);
+	part->images = xcalloc(n + 1, sizeof(*part->images));
+	keys = xcalloc(n + 1, sizeof(*keys));
+	for (size_t i = 0; i < n; i++) {
+		/* Counted first: what a failing element has allocated is freed with the rest. */
+		part->image_count++;
+		if (jsonx_item(at, "images", i, &item, err) || read_image(&item, &part->images[i], err)) {
+			return -1;
+		}
+		keys[i].major = part->images[i].id;
+	}
+	return check_unique(keys, n, "images", err);
+}
+
+static int read_vms(const struct jsonx *at, struct part *part, struct err *err)
+{
+	_cleanup_free_ struct key *keys = NULL;
+	struct json_object *list;
+	struct jsonx item;
+	size_t n;
+
+	if (jsonx_array(at, "vms", PART_RUNS_MAX, &list, err)) {
+		return -1;
+	}
+	n = json_object_array_length(list);
+	part->vms = xcalloc(n + 1, sizeof(*part->vms));
+	keys = xcalloc(n + 1, sizeof(*keys));
+	for (size_t i = 0; i < n; i++) {
+		part->vm_count++;
+		if (jsonx_item(at, "vms", i, &item, err) || read_vm(&item, &part->vms[i], err)) {
+			return -1;
+		}
+		if (!part_find_image(part, part->vms[i].image)) {
+			return jsonx_refuse(&item, "image", err, "is not among the images");
+		}
+		keys[i].major = part->vms[i].lease;
+		keys[i].minor = part->vms[i].vm;
+	}
+	return check_unique(keys, n, "vms", err);
+}
+
+struct part *part_from_json(struct json_object *value, struct err *err)
+{
+	_cleanup_(cleanup_part) struct part *part = xcalloc(1, sizeof(*part));
+	struct jsonx at;
+
+	if (jsonx_root(value, "", &at, err) || jsonx_u64(&at, "epoch", 0, UINT64_MAX, &part->epoch, err) ||
+	    jsonx_u64(&at, "version", 0, UINT64_MAX, &part->version, err) || read_images(&at, part, err) ||
+	    read_vms(&at, part, err)) {
+		return NULL;
+	}
+	return steal(&part);
+}
+
+static int read_report_vm(const struct jsonx *at, struct report_vm *vm, struct err *err)
+{
+	const char *seen;
+
+	if (jsonx_u64(at, "lease", 1, UINT64_MAX, &vm->lease, err) ||
+	    jsonx_u32(at, "vm", 0, LEASE_VMS_MAX - 1, &vm->vm, err) ||
+	    jsonx_u32(at, "generation", 1, UINT32_MAX, &vm->generation, err) ||
+	    jsonx_string(at, "seen", 1, 16, &seen, err) || jsonx_i64(at, "at_us", 0, WALL_NEVER, &vm->at_us, err) ||
+	    jsonx_text(at, "text", vm->text, sizeof(vm->text), err)) {
+		return -1;
+	}
+	return vm_seen_parse(seen, &vm->seen) ? jsonx_refuse(at, "seen", err, "is not a state of a VM") : 0;
+}
+
+static int read_report_image(const struct jsonx *at, struct report_image *image, struct err *err)
+{
+	const char *state;
+
+	if (jsonx_u64(at, "id", 1, UINT64_MAX, &image->id, err) || jsonx_string(at, "state", 1, 16, &state, err) ||
+	    jsonx_i64(at, "bytes", 0, AMOUNT_MAX, &image->bytes, err) ||
+	    jsonx_text(at, "text", image->text, sizeof(image->text), err)) {
+		return -1;
+	}
+	return pool_state_parse(state, &image->state) ? jsonx_refuse(at, "state", err, "is not a state of an image")
+						      : 0;
+}
+
+static int read_report_vms(const struct jsonx *at, struct report *report, struct err *err)
+{
+	_cleanup_free_ struct key *keys = NULL;
+	struct json_object *list;
+	struct jsonx item;
+	size_t n;
+
+	if (jsonx_array(at, "vms", PART_RUNS_MAX, &list, err)) {
+		return -1;
+	}
+	n = json_object_array_length(list);
+	report->vms = xcalloc(n + 1, sizeof(*report->vms));
+	report->vm_count = n;
+	keys = xcalloc(n + 1, sizeof(*keys));
+	for (size_t i = 0; i < n; i++) {
+		if (jsonx_item(at, "vms", i, &item, err) || read_report_vm(&item, &report->vms[i], err)) {
+			return -1;
+		}
+		keys[i].major = report->vms[i].lease;
+		/* Two generations of a VM may be seen at once: one going, one coming. */
+		keys[i].minor = (uint64_t)report->vms[i].vm << 32 | report->vms[i].generation;
+	}
+	return check_unique(keys, n, "vms", err);
+}
+
+static int read_report_images(const struct jsonx *at, struct report *report, struct err *err)
+{
+	_cleanup_free_ struct key *keys = NULL;
+	struct json_object *list;
+	struct jsonx item;
+	size_t n;
+
+	if (jsonx_array(at, "images", PART_IMAGES_MAX, &list, err)) {
+		return -1;
+	}
+	n = json_object_array_length(list);
+	report->images = xcalloc(n + 1, sizeof(*report->images));
+	report->image_count = n;
+	keys = xcalloc(n + 1, sizeof(*keys));
+	for (size_t i = 0; i < n; i++) {
+		if (jsonx_item(at, "images", i, &item, err) || read_report_image(&item, &report->images[i], err)) {
+			return -1;
+		}
+		keys[i].major = report->images[i].id;
+	}
+	return check_unique(keys, n, "images", err);
+}
+
+struct report *report_from_json(struct json_object *value, struct err *err)
+{
+	_cleanup_(cleanup_report) struct report *report = xcalloc(1, sizeof(*report));
+	struct jsonx at;
+
+	if (jsonx_root(value, "", &at, err) || jsonx_u64(&at, "epoch", 0, UINT64_MAX, &report->epoch, err) ||
+	    jsonx_u64(&at, "version", 0, UINT64_MAX, &report->version, err) ||
+	    jsonx_bool(&at, "degraded", &report->degraded, err) ||
+	    jsonx_text(&at, "text", report->text, sizeof(report->text), err) || read_report_vms(&at, report, err) ||
+	    read_report_images(&at, report, err)) {
+		return NULL;
+	}
+	return steal(&report);
+}
