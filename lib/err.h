@@ -7,12 +7,12 @@
 /* The numbers are those of the API's JSON-RPC errors; the client's exit statuses are derived from them. */
 enum err_code {
 	ERR_NONE = 0,
-	ERR_PARSE = -32700,       /* not JSON */
-	ERR_REQUEST = -32600,     /* JSON, but not a request */
-	ERR_METHOD = -32601,      /* no such method */
-	ERR_PARAMS = -32602,      /* a parameter is missing, unknown, of the wrong type or out of range */
+	ERR_PARSE = -32700,   /* not JSON */
+	ERR_REQUEST = -32600, /* JSON, but not a request */
+	ERR_METHOD = -32601,  /* no such method */
+	ERR_PARAMS = -32602,  /* a parameter is missing, unknown, of the wrong type or out of range */
 	ERR_INTERNAL = -32603,
-	ERR_DENIED = -32001,      /* the peer may not do this */
+	ERR_DENIED = -32001, /* the peer may not do this */
 	ERR_NOT_FOUND = -32002,
 	ERR_REJECTED = -32003,    /* the planner cannot keep this promise; data holds the reason and the offer */
 	ERR_CONFLICT = -32004,    /* exists already, in use, or in a state that does not allow it */
@@ -20,8 +20,8 @@ enum err_code {
 	ERR_UNAVAILABLE = -32006, /* a peer, node or server does not answer */
 	ERR_LIMIT = -32007,       /* a limit on size, number or time was reached */
 	ERR_TIMEOUT = -32008,
-	ERR_IMAGE = -32009,       /* an image's digest, size or format is not what was stated */
-	ERR_STALE = -32010,       /* a plan or hello from an older epoch */
+	ERR_IMAGE = -32009, /* an image's digest, size or format is not what was stated */
+	ERR_STALE = -32010, /* a plan or hello from an older epoch */
 };
 
 struct err {

@@ -4,11 +4,13 @@
 
 #include <event2/event.h>
 
+/* Of a status the first line is sent. */
 void notify_ready(const char *status);
 void notify_status(const char *status);
 void notify_stopping(void);
 void notify_reloading(void);
-/* If the unit has WatchdogSec=, pings at half of it from the loop, so that a hung loop is noticed. Freed with the base. */
+/* If the unit has WatchdogSec=, pings twice in it from the loop, so that a hung loop is noticed. Freed with the base.
+ */
 void notify_watchdog(struct event_base *base);
 
 #endif

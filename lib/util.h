@@ -13,7 +13,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Declares a clean-up attribute; steal() hands the value to a new owner. */
+/* Declares a clean-up attribute; steal() hands a pointer to a new owner (not a descriptor: 0 is one). */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 static inline void cleanup_free(void *p)
 {
@@ -34,14 +34,14 @@ static inline void cleanup_fclose(FILE **f)
 #define _cleanup_free_ _cleanup_(cleanup_free)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
-#define steal(p)                                                                                                       \
-	({                                                                                                             \
-		__typeof__(*(p)) steal_value = *(p);                                                                   \
-		*(p) = 0;                                                                                              \
-		steal_value;                                                                                           \
+#define steal(p)                                     \
+	({                                           \
+		__typeof__(*(p)) steal_value = *(p); \
+		*(p) = 0;                            \
+		steal_value;                         \
 	})
 
-/* Allocation for programs: on failure one log line, then abort(). Zeroed. The caller frees with free(). */
+/* Allocation for programs: on failure one log line, then abort(). xcalloc() zeroes. The caller frees with free(). */
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);
@@ -58,7 +58,8 @@ bool digest_valid(const char *digest);
 /* Lower-case hex of n bytes into out, which holds 2 * n + 1. */
 void hex_encode(const void *data, size_t n, char *out);
 
-/* The whole file as a NUL-terminated string (caller frees); refuses files over max bytes. */
+/* The whole file as a NUL-terminated string (caller frees). NULL: ERR_NOT_FOUND, ERR_LIMIT if over max bytes, others.
+ */
 char *file_read(const char *path, size_t max, struct err *err);
 /*
  * Replaces path whole or not at all: writes path.tmp with the given mode, fsyncs it, renames, fsyncs the folder.
