@@ -16,6 +16,8 @@
 #include "store.h"
 
 struct manager;
+struct nodes;
+struct events;
 
 enum command_kind {
 	COMMAND_LEASE_REQUEST,
@@ -41,13 +43,17 @@ struct command {
 	const struct image *add;   /* IMAGE_ADD: files are in the repository already; id is chosen here */
 };
 
-/* Called once, after the commit or the refusal. Exactly one of result and err is set; data may go with err. Borrowed. */
+/* Called once, after the commit or the refusal. Exactly one of result and err is set; data may go with err. Borrowed.
+ */
 typedef void manager_done(struct json_object *result, const struct err *err, struct json_object *data, void *arg);
 
 /* Loads everything from the store and raises the epoch. The store stays the caller's and must outlive the manager. */
 struct manager *manager_new(struct event_base *base, struct store *store, const struct head_settings *settings,
 			    struct err *err);
+/* Commands that still wait are answered with ERR_UNAVAILABLE. */
 void manager_free(struct manager *manager);
+/* Whom to tell after commits; either may be NULL. Both must outlive the manager's last loop pass. */
+void manager_attach(struct manager *manager, struct nodes *nodes, struct events *events);
 
 /* Decided in this loop pass together with all others of the pass; done is called after their one commit. */
 void manager_submit(struct manager *manager, const struct command *command, manager_done *done, void *arg);
@@ -69,7 +75,17 @@ void manager_node_hello(struct manager *manager, const struct node_hello *hello,
 void manager_node_report(struct manager *manager, uint32_t node, const struct report *report);
 void manager_node_silent(struct manager *manager, uint32_t node);
 
-/* The node's present part of the plan, as committed; the caller frees with part_free(). */
+/* Every node there is a row for. */
+void manager_each_node(struct manager *manager, void (*fn)(uint32_t id, const char *name, void *arg), void *arg);
+/* The last report of a node since the start, NULL if none came; valid until control returns to the loop. */
+const struct report *manager_last_report(const struct manager *manager, uint32_t node);
+
+/*
+ * The node's present part of the plan, as committed; the caller frees with part_free(). NULL if there is no such node,
+ * or while the database cannot be read (the manager then delivers again once it can).
+ */
 struct part *manager_part(struct manager *manager, uint32_t node);
+/* Of the node's part; compared after the epoch. 0 = no such node. */
+uint64_t manager_version(const struct manager *manager, uint32_t node);
 
 #endif

@@ -98,10 +98,6 @@ struct store_event {
 int store_add_event(struct store *store, const struct store_event *event, struct err *err);
 /* The newest rev ever used; 0 = none. */
 int store_last_rev(struct store *store, int64_t *rev, struct err *err);
-/* Events later than after, oldest first, at most limit; stops when fn returns false. */
-int store_each_event(struct store *store, int64_t after, int64_t limit,
-		     bool (*fn)(const struct store_event *event, void *arg), void *arg, struct err *err);
-
 struct store_request {
 	const char *owner, *request_id, *method;
 	const char *digest; /* sha256 of the parameters */

@@ -112,33 +112,6 @@ int store_last_rev(struct store *store, int64_t *rev, struct err *err)
 	return 0;
 }
 
-int store_each_event(struct store *store, int64_t after, int64_t limit,
-		     bool (*fn)(const struct store_event *event, void *arg), void *arg, struct err *err)
-{
-	sqlite3_stmt *stmt = store_query(store, err,
-					 "SELECT rev, at_us, kind, lease, node, data FROM events WHERE rev > ?1"
-					 " ORDER BY rev LIMIT ?2",
-					 "ii", after, limit);
-	int rc = -1;
-
-	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
-		struct store_event event = {
-			.rev = sqlite3_column_int64(stmt, 0),
-			.at_us = sqlite3_column_int64(stmt, 1),
-			.kind = store_text(stmt, 2),
-			.lease = (uint64_t)sqlite3_column_int64(stmt, 3),
-			.node = (uint32_t)sqlite3_column_int64(stmt, 4),
-			.data = store_text(stmt, 5),
-		};
-
-		if (!fn(&event, arg)) {
-			sqlite3_reset(stmt);
-			return 0;
-		}
-	}
-	return rc;
-}
-
 int store_find_request(struct store *store, const char *owner, const char *request_id, char **digest, char **answer,
 		       struct err *err)
 {

@@ -1,0 +1,333 @@
+/*
+ * Deciding one mutating API call inside the pass's transaction. A refusal is an answer like any other; only a store
+ * that does not take the rows is a failure, and that is the whole pass's.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "manager_state.h"
+#include "query.h"
+#include "reason.h"
+#include "util.h"
+#include "when.h"
+#include "wire.h"
+
+static struct json_object *offer_json(const struct offer *offer)
+{
+	struct json_object *value;
+	char start[WHEN_TEXT];
+
+	if (!offer->valid) {
+		return NULL;
+	}
+	value = json_object_new_object();
+	when_iso(offer->start_us, start);
+	json_object_object_add(value, "start_us", json_object_new_int64(offer->start_us));
+	json_object_object_add(value, "start", json_object_new_string(start));
+	json_object_object_add(value, "vms", json_object_new_int64(offer->vms));
+	json_object_object_add(value, "duration_us", json_object_new_int64(offer->duration_us));
+	return value;
+}
+
+/* {"id", "reason", "code", "offer"}: the same for a refused request and for a question. id 0 = a question. */
+static struct json_object *refusal_json(uint64_t id, const struct reason *reason, const struct offer *offer)
+{
+	struct json_object *data = json_object_new_object();
+	char text[REASON_TEXT];
+
+	reason_text(reason, text);
+	if (id) {
+		json_object_object_add(data, "id", json_object_new_uint64(id));
+	}
+	json_object_object_add(data, "reason", json_object_new_string(text));
+	json_object_object_add(data, "code", json_object_new_string(reason_name(reason->code)));
+	json_object_object_add(data, "offer", offer_json(offer));
+	return data;
+}
+
+static int lease_request(struct manager *manager, struct work *work, struct err *err)
+{
+	struct command *command = &work->command;
+	struct catalogue *image = manager_find_image(manager, command->image);
+	struct event event = {.kind = EVENT_LEASE_REQUESTED};
+	char text[REASON_TEXT];
+
+	if (!image) {
+		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", command->image);
+		return 0;
+	}
+	command->spec.image = image->image.id;
+	event.requested.id = ++manager->last_lease;
+	event.requested.spec = command->spec;
+	manager->request = command;
+	manager->fresh = event.requested.id;
+	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	if (manager->fresh) {
+		return err_set(err, ERR_INTERNAL, "the planner did not answer a request");
+	}
+	if (manager->decided.state != LEASE_REJECTED) {
+		work->result = query_lease(manager->store, event.requested.id, err);
+		return work->result ? 0 : -1;
+	}
+	struct offer offer = plan_offer(manager->plan);
+
+	reason_text(&manager->decided.reason, text);
+	err_set(&work->err, ERR_REJECTED, "%s", text);
+	work->data = refusal_json(event.requested.id, &manager->decided.reason, &offer);
+	return 0;
+}
+
+static int lease_cancel(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	struct event event = {.kind = EVENT_LEASE_CANCELLED, .cancelled = command->lease};
+	struct store_lease_brief brief = {0};
+	int rc = store_lease_brief(manager->store, command->lease, &brief, err);
+
+	if (rc < 0) {
+		return -1;
+	}
+	if (rc == 0) {
+		err_set(&work->err, ERR_NOT_FOUND, "there is no lease %" PRIu64, command->lease);
+	} else if (!command->is_operator && strcmp(brief.owner, command->owner) != 0) {
+		err_set(&work->err, ERR_DENIED, "lease %" PRIu64 " belongs to %s", command->lease, brief.owner);
+	} else if (lease_state_final(brief.state)) {
+		err_set(&work->err, ERR_CONFLICT, "lease %" PRIu64 " is %s already", command->lease,
+			lease_state_name(brief.state));
+	}
+	store_lease_brief_fini(&brief);
+	if (work->err.code) {
+		return 0;
+	}
+	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	work->result = query_lease(manager->store, command->lease, err);
+	return work->result ? 0 : -1;
+}
+
+static int node_drain(struct manager *manager, struct work *work, bool drain, struct err *err)
+{
+	struct head_node *node = manager_find_node(manager, work->command.name);
+	enum node_state state;
+
+	if (!node) {
+		err_set(&work->err, ERR_NOT_FOUND, "there is no node %s", work->command.name);
+		return 0;
+	}
+	node->drain = drain;
+	state = node->info.state == NODE_SILENT ? NODE_SILENT : drain ? NODE_DRAINING : NODE_UP;
+	if (manager_node_state(manager, node, state, err) < 0) {
+		return -1;
+	}
+	work->result = query_node(manager->store, node->name, err);
+	return work->result ? 0 : -1;
+}
+
+static struct json_object *image_json(const struct image *image)
+{
+	struct json_object *value = json_object_new_object();
+
+	json_object_object_add(value, "id", json_object_new_uint64(image->id));
+	json_object_object_add(value, "name", json_object_new_string(image->name));
+	json_object_object_add(value, "format", json_object_new_string(image_format_name(image->format)));
+	json_object_object_add(value, "size", json_object_new_int64(image->size));
+	return value;
+}
+
+static int image_add(struct manager *manager, struct work *work, struct err *err)
+{
+	struct image *image = &work->image;
+	struct event event = {.kind = EVENT_IMAGE_ADDED};
+
+	if (manager_find_image(manager, image->name)) {
+		err_set(&work->err, ERR_CONFLICT,
+			"there is an image %s already: remove it first or choose another name", image->name);
+		return 0;
+	}
+	image->id = ++manager->last_image;
+	event.image.id = image->id;
+	event.image.size = image->size;
+	if (store_add_image(manager->store, image, work->command.owner, manager->now, err) < 0 ||
+	    manager_event(manager, "image.added", 0, 0, image_json(image), err) < 0) {
+		return -1;
+	}
+	manager_add_image(manager, image);
+	manager_note(manager, LOG_LEVEL_INFO, "image %s: added by %s", image->name, work->command.owner);
+	work->result = query_image(manager->store, image->name, err);
+	return work->result ? manager_step(manager, &event, err) : -1;
+}
+
+static int image_remove(struct manager *manager, struct work *work, struct err *err)
+{
+	struct catalogue *entry = manager_find_image(manager, work->command.name);
+	struct event event = {.kind = EVENT_IMAGE_REMOVED};
+
+	if (!entry) {
+		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", work->command.name);
+		return 0;
+	}
+	if (plan_image_needed(manager->plan, entry->image.id)) {
+		err_set(&work->err, ERR_CONFLICT, "image %s is needed by a lease that has not ended",
+			entry->image.name);
+		return 0;
+	}
+	event.image_removed = entry->image.id;
+	work->result = query_image(manager->store, entry->image.name, err);
+	if (!work->result || manager_step(manager, &event, err) < 0 ||
+	    manager_event(manager, "image.removed", 0, 0, image_json(&entry->image), err) < 0 ||
+	    store_drop_image(manager->store, entry->image.id, err) < 0) {
+		return -1;
+	}
+	manager_note(manager, LOG_LEVEL_INFO, "image %s: removed by %s", entry->image.name, work->command.owner);
+	manager_remove_image(manager, entry);
+	return 0;
+}
+
+static int decide(struct manager *manager, struct work *work, struct err *err)
+{
+	switch (work->command.kind) {
+	case COMMAND_LEASE_REQUEST:
+		return lease_request(manager, work, err);
+	case COMMAND_LEASE_CANCEL:
+		return lease_cancel(manager, work, err);
+	case COMMAND_NODE_DRAIN:
+		return node_drain(manager, work, true, err);
+	case COMMAND_NODE_RESUME:
+		return node_drain(manager, work, false, err);
+	case COMMAND_IMAGE_ADD:
+		return image_add(manager, work, err);
+	case COMMAND_IMAGE_REMOVE:
+		return image_remove(manager, work, err);
+	}
+	return err_set(err, ERR_INTERNAL, "command %d is unknown", (int)work->command.kind);
+}
+
+/* ---- answering the same request the same way -----------------------------------------------------------------------
+ */
+
+/* Into work's answer; what is stored was made by remember(). */
+static int replay(struct manager *manager, struct work *work, const char *answer, struct err *err)
+{
+	struct json_object *value = wire_parse(answer, strlen(answer), err);
+	struct json_object *result, *error, *member;
+
+	if (!value) {
+		return err_prefix(err, "%s: stored answer to %s", store_path(manager->store), work->command.request_id);
+	}
+	if (json_object_object_get_ex(value, "result", &result)) {
+		work->result = json_object_get(result);
+	} else if (json_object_object_get_ex(value, "error", &error)) {
+		err_set(&work->err, (enum err_code)json_object_get_int(json_object_object_get(error, "code")), "%s",
+			json_object_get_string(json_object_object_get(error, "message")));
+		if (json_object_object_get_ex(error, "data", &member)) {
+			work->data = json_object_get(member);
+		}
+	}
+	json_object_put(value);
+	return 0;
+}
+
+/* 1: the request was answered before (or contradicts that), the answer is in work. */
+static int recall(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	_cleanup_free_ char *digest = NULL;
+	_cleanup_free_ char *answer = NULL;
+	int rc = store_find_request(manager->store, command->owner, command->request_id, &digest, &answer, err);
+
+	if (rc <= 0) {
+		return rc;
+	}
+	if (strcmp(digest, command->params_digest) != 0) {
+		err_set(&work->err, ERR_CONFLICT, "request_id %s was used for another request", command->request_id);
+		return 1;
+	}
+	return replay(manager, work, answer, err) < 0 ? -1 : 1;
+}
+
+static int remember(struct manager *manager, const struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	struct json_object *value = json_object_new_object();
+	int rc;
+
+	if (work->result) {
+		json_object_object_add(value, "result", json_object_get(work->result));
+	} else {
+		struct json_object *error = json_object_new_object();
+
+		json_object_object_add(error, "code", json_object_new_int(work->err.code));
+		json_object_object_add(error, "message", json_object_new_string(work->err.text));
+		json_object_object_add(error, "data", json_object_get(work->data));
+		json_object_object_add(value, "error", error);
+	}
+	struct store_request request = {
+		.owner = command->owner,
+		.request_id = command->request_id,
+		.method = command->method,
+		.digest = command->params_digest,
+		.answer = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN),
+		.at_us = manager->now,
+	};
+
+	rc = store_add_request(manager->store, &request, err);
+	json_object_put(value);
+	return rc;
+}
+
+int manager_command(struct manager *manager, struct work *work, struct err *err)
+{
+	bool named = work->command.request_id != NULL;
+	int rc = named ? recall(manager, work, err) : 0;
+
+	if (rc != 0) {
+		return rc < 0 ? -1 : 0;
+	}
+	if (decide(manager, work, err) < 0) {
+		return -1;
+	}
+	/* What changed nothing is not remembered: tried again it may well succeed. A rejected lease has its row. */
+	return named && (work->result || work->data) ? remember(manager, work, err) : 0;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------------------
+ */
+
+struct json_object *manager_ask(struct manager *manager, const char *name, const struct lease_spec *spec,
+				struct err *err)
+{
+	struct catalogue *image = manager->plan ? manager_find_image(manager, name) : NULL;
+	struct lease_spec asked = *spec;
+	struct plan_answer answer;
+	struct json_object *value, *nodes;
+	char start[WHEN_TEXT];
+
+	if (!manager->plan) {
+		err_set(err, ERR_STORE, "%s cannot be read just now", store_path(manager->store));
+		return NULL;
+	}
+	if (!image) {
+		err_set(err, ERR_NOT_FOUND, "there is no image %s", name);
+		return NULL;
+	}
+	asked.image = image->image.id;
+	plan_ask(manager->plan, &asked, manager_clock(manager), &answer);
+	value = answer.accepted ? json_object_new_object() : refusal_json(0, &answer.reason, &answer.offer);
+	json_object_object_add(value, "accepted", json_object_new_boolean(answer.accepted));
+	if (answer.accepted) {
+		when_iso(answer.start_us, start);
+		json_object_object_add(value, "start_us", json_object_new_int64(answer.start_us));
+		json_object_object_add(value, "start", json_object_new_string(start));
+		nodes = json_object_new_array();
+		for (uint32_t i = 0; i < answer.nodes && i < ARRAY_SIZE(answer.node); i++) {
+			struct head_node *node = manager_node(manager, answer.node[i]);
+
+			json_object_array_add(nodes, json_object_new_string(node ? node->name : ""));
+		}
+		json_object_object_add(value, "nodes", nodes);
+	}
+	return value;
+}

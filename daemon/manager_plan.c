@@ -1,0 +1,322 @@
+/*
+ * Between the planner and the rest: one event in, its actions into rows, events and notes of the open transaction; and
+ * each node's part of the plan out of it. Nothing here is visible to anyone before the commit.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "manager_state.h"
+#include "reason.h"
+#include "util.h"
+
+void manager_note(struct manager *manager, enum log_level level, const char *format, ...)
+{
+	struct note *note = xcalloc(1, sizeof(*note));
+	va_list args;
+
+	note->level = level;
+	va_start(args, format);
+	if (vasprintf(&note->text, format, args) < 0) {
+		note->text = xstrdup(format);
+	}
+	va_end(args);
+	DL_APPEND(manager->notes, note);
+}
+
+int manager_event(struct manager *manager, const char *kind, uint64_t lease, uint32_t node, struct json_object *data,
+		  struct err *err)
+{
+	struct store_event event = {
+		.at_us = manager->now,
+		.kind = kind,
+		.lease = lease,
+		.node = node,
+		.data = json_object_to_json_string_ext(data, JSON_C_TO_STRING_PLAIN),
+	};
+	int rc = store_add_event(manager->store, &event, err);
+
+	json_object_put(data);
+	return rc;
+}
+
+static struct json_object *reason_json(const struct reason *reason)
+{
+	struct json_object *data = json_object_new_object();
+	char text[REASON_TEXT];
+
+	if (reason->code != REASON_NONE) {
+		reason_text(reason, text);
+		json_object_object_add(data, "reason", json_object_new_string(text));
+		json_object_object_add(data, "code", json_object_new_string(reason_name(reason->code)));
+	}
+	return data;
+}
+
+/* ---- actions into rows ---------------------------------------------------------------------------------------------
+ */
+
+static int write_lease(struct manager *manager, const struct lease *lease, struct err *err)
+{
+	const struct command *request = manager->request;
+
+	if (lease->id != manager->fresh) {
+		return store_put_lease(manager->store, lease, err);
+	}
+	struct store_lease_text text = {
+		.name = request->name ? request->name : "",
+		.owner = request->owner,
+		.image_name = request->image,
+	};
+
+	manager->fresh = 0;
+	manager->decided = *lease;
+	manager->decided.vms = NULL;
+	return store_add_lease(manager->store, lease, &text, err);
+}
+
+static int write_moved(struct manager *manager, const struct action *action, struct err *err)
+{
+	const char *from = lease_state_name(action->moved.from), *to = lease_state_name(action->moved.to);
+	struct json_object *data = reason_json(&action->moved.reason);
+	bool told = action->moved.to == LEASE_FAILED && manager->detail && *manager->detail;
+	char text[REASON_TEXT];
+
+	reason_text(&action->moved.reason, text);
+	manager_note(manager, action->moved.to == LEASE_FAILED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		     "lease %" PRIu64 ": %s -> %s%s%s%s%s%s", action->moved.lease, from, to, *text ? " (" : "", text,
+		     *text ? ")" : "", told ? ": " : "", told ? manager->detail : "");
+	json_object_object_add(data, "from", json_object_new_string(from));
+	json_object_object_add(data, "to", json_object_new_string(to));
+	if (told) {
+		json_object_object_add(data, "detail", json_object_new_string(manager->detail));
+		if (store_set_detail(manager->store, action->moved.lease, manager->detail, err) < 0) {
+			json_object_put(data);
+			return -1;
+		}
+	}
+	return manager_event(manager, "lease.moved", action->moved.lease, 0, data, err);
+}
+
+static int write_broken(struct manager *manager, const struct lease *lease, struct err *err)
+{
+	char text[REASON_TEXT];
+
+	reason_text(&lease->reason, text);
+	manager_note(manager, LOG_LEVEL_ERROR, "lease %" PRIu64 ": promise broken: %s", lease->id, text);
+	return manager_event(manager, "lease.promise_broken", lease->id, 0, reason_json(&lease->reason), err);
+}
+
+static int write_transfer(struct manager *manager, const struct transfer *transfer, struct err *err)
+{
+	struct catalogue *entry = manager_image(manager, transfer->image);
+	struct head_node *node = manager_node(manager, transfer->node);
+	const char *name = entry ? entry->image.name : "";
+	struct json_object *data;
+	bool done = transfer->state == TRANSFER_DONE;
+
+	if (transfer->id > manager->last_transfer) {
+		manager->last_transfer = transfer->id;
+	}
+	if (store_put_transfer(manager->store, transfer, name, err) < 0) {
+		return -1;
+	}
+	if (transfer->state == TRANSFER_PLANNED) {
+		return 0;
+	}
+	manager_note(manager, done ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "image %s: %s node %s%s%s", name,
+		     done ? "is on" : "cannot get to", node ? node->name : "?", !done && manager->detail ? ": " : "",
+		     !done && manager->detail ? manager->detail : "");
+	data = json_object_new_object();
+	json_object_object_add(data, "image", json_object_new_string(name));
+	json_object_object_add(data, "node", json_object_new_string(node ? node->name : ""));
+	if (!done && manager->detail) {
+		json_object_object_add(data, "detail", json_object_new_string(manager->detail));
+	}
+	return manager_event(manager, done ? "transfer.done" : "transfer.failed", 0, transfer->node, data, err);
+}
+
+static int write_slot(struct manager *manager, const struct slot *slot, struct err *err)
+{
+	if (slot->id > manager->last_slot) {
+		manager->last_slot = slot->id;
+	}
+	return store_put_slot(manager->store, slot, err);
+}
+
+static void mark_dirty(struct manager *manager, uint32_t id)
+{
+	struct head_node *node = manager_node(manager, id);
+
+	if (node) {
+		node->dirty = true;
+	}
+}
+
+static int write_action(struct manager *manager, const struct action *action, struct err *err)
+{
+	switch (action->kind) {
+	case ACTION_LEASE:
+		return write_lease(manager, action->lease, err);
+	case ACTION_VM:
+		return store_put_vm(manager->store, action->vm, err);
+	case ACTION_SLOT:
+		return write_slot(manager, &action->slot, err);
+	case ACTION_SLOT_DROP:
+		return store_drop_slot(manager->store, action->slot.id, err);
+	case ACTION_TRANSFER:
+		return write_transfer(manager, &action->transfer, err);
+	case ACTION_TRANSFER_DROP:
+		return store_drop_transfer(manager->store, action->transfer.id, err);
+	case ACTION_MOVED:
+		return write_moved(manager, action, err);
+	case ACTION_PROMISE_BROKEN:
+		return write_broken(manager, action->lease, err);
+	case ACTION_NODE_PLAN:
+		mark_dirty(manager, action->node);
+		return 0;
+	case ACTION_WAKE:
+		manager->wake_us = action->wake_us;
+		return 0;
+	case ACTION_KIND_COUNT:
+		break;
+	}
+	return err_set(err, ERR_INTERNAL, "action %d is unknown", (int)action->kind);
+}
+
+int manager_step(struct manager *manager, const struct event *event, struct err *err)
+{
+	plan_step(manager->plan, event, manager->now, &manager->actions);
+	for (size_t i = 0; i < manager->actions.count; i++) {
+		if (write_action(manager, &manager->actions.item[i], err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- the plan into parts -------------------------------------------------------------------------------------------
+ */
+
+struct part_build {
+	struct manager *manager;
+	uint32_t node;
+	struct part *part;
+	size_t vm_room, image_room;
+};
+
+static struct part_image *add_image(struct part_build *build, uint64_t id)
+{
+	struct catalogue *entry = manager_image(build->manager, id);
+	struct part *part = build->part;
+	struct part_image *image;
+
+	if (!entry) {
+		return NULL;
+	}
+	if (part->image_count == build->image_room) {
+		build->image_room = build->image_room ? 2 * build->image_room : 8;
+		part->images = xrealloc(part->images, build->image_room, sizeof(*part->images));
+	}
+	image = &part->images[part->image_count++];
+	*image = (struct part_image){
+		.id = id,
+		.name = xstrdup(entry->image.name),
+		.format = entry->image.format,
+		.cmdline = xstrdup(entry->image.cmdline),
+		.files = entry->image.files,
+		.deadline_us = WALL_NEVER,
+	};
+	for (size_t i = 0; i < image->files; i++) {
+		const struct part_file *file = &entry->image.file[i];
+		_cleanup_free_ char *base = *file->url ? NULL : settings_image_url(build->manager->settings);
+
+		image->file[i] = *file;
+		image->file[i].role = xstrdup(file->role);
+		image->file[i].url = base ? xasprintf("%s/%s", base, file->digest) : xstrdup(file->url);
+	}
+	return image;
+}
+
+static struct part_image *need_image(struct part_build *build, uint64_t id)
+{
+	for (size_t i = 0; i < build->part->image_count; i++) {
+		if (build->part->images[i].id == id) {
+			return &build->part->images[i];
+		}
+	}
+	return add_image(build, id);
+}
+
+static bool part_transfer(const struct transfer *transfer, void *arg)
+{
+	struct part_image *image = transfer->state == TRANSFER_PLANNED ? need_image(arg, transfer->image) : NULL;
+
+	if (image) {
+		image->begin_us = transfer->start_us;
+		image->deadline_us = transfer->deadline_us;
+	}
+	return true;
+}
+
+static void part_vm(struct part_build *build, const struct lease *lease, const struct vm *vm, const char *name)
+{
+	struct part *part = build->part;
+
+	if (!need_image(build, lease->spec.image)) {
+		return; /* removed from the catalogue by hand: there is nothing the node could boot */
+	}
+	if (part->vm_count == build->vm_room) {
+		build->vm_room = build->vm_room ? 2 * build->vm_room : 16;
+		part->vms = xrealloc(part->vms, build->vm_room, sizeof(*part->vms));
+	}
+	part->vms[part->vm_count++] = (struct part_vm){
+		.lease = lease->id,
+		.vm = vm->index,
+		.generation = vm->generation,
+		.name = xstrdup(name),
+		.image = lease->spec.image,
+		.kind = lease->spec.kind,
+		.use = lease->spec.per_vm,
+		.planned = vm->planned,
+		.run = vm->run,
+	};
+}
+
+static bool part_lease(const struct lease *lease, void *arg)
+{
+	struct part_build *build = arg;
+	struct store_lease_brief brief = {0};
+
+	for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		const struct vm *vm = &lease->vms[i];
+
+		if (vm->node != build->node || lease_state_final(vm->state)) {
+			continue;
+		}
+		/* The name is only for people: without it the part is as good. */
+		if (!brief.name && store_lease_brief(build->manager->store, lease->id, &brief, NULL) <= 0) {
+			brief.name = xstrdup("");
+		}
+		part_vm(build, lease, vm, brief.name);
+	}
+	store_lease_brief_fini(&brief);
+	return true;
+}
+
+struct part *manager_part(struct manager *manager, uint32_t id)
+{
+	struct head_node *node = manager_node(manager, id);
+	struct part_build build = {.manager = manager, .node = id};
+
+	if (!manager->plan || !node) {
+		return NULL;
+	}
+	build.part = xcalloc(1, sizeof(*build.part));
+	build.part->epoch = manager->epoch;
+	build.part->version = node->version;
+	plan_each_transfer(manager->plan, id, part_transfer, &build);
+	plan_each_lease(manager->plan, part_lease, &build);
+	return build.part;
+}
