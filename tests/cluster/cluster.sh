@@ -257,7 +257,35 @@ lease_is() {
 	[ "$(tenure -o json lease show "$1" | jq -r .state)" = "$2" ]
 }
 
-# console NODE LEASE VM: the guest's serial log.
-console() {
-	cat "$CLUSTER_DIR/$1/console/$2-$3.log"
+# consoles_watch NODE...: from now on serial.log gets "NODE MICROSECONDS FILE LINE" for each line a guest prints.
+consoles_watch() {
+	local node
+	for node; do
+		mkdir -p "$CLUSTER_DIR/$node/console"
+		"$BUILD_ABSOLUTE/tests/cluster/seriallog" "$CLUSTER_DIR/$node/console" |
+			sed -u "s/^/$node /" >> "$CLUSTER_DIR/serial.log" &
+	done
+}
+
+# ticks NODE LEASE VM: the guest's last count; nothing if it has not printed one.
+ticks() {
+	sed -n 's/^tick \([0-9]*\) pm [0-9]*.$/\1/p' "$CLUSTER_DIR/$1/console/$2-$3.log" 2>/dev/null | tail -n 1
+}
+
+# ticks_on NODE LEASE VM COUNT: the guest has counted beyond COUNT.
+ticks_on() {
+	local now
+	now=$(ticks "$1" "$2" "$3")
+	[ -n "$now" ] && [ "$now" -gt "$4" ]
+}
+
+# lease_vms ID: "VM NODE STATE" a line.
+lease_vms() {
+	tenure -o json lease show "$1" | jq -r '.vm[] | "\(.vm) \(.node) \(.state)"'
+}
+
+fail() {
+	echo "$(basename "$0"): $*" >&2
+	tail -n 8 "$CLUSTER_DIR"/logs/*.log >&2
+	exit 1
 }
