@@ -125,7 +125,10 @@ $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
 check-sim: $(BUILD)/tests/sim/sim
 	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) $<
 
-CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/seriallog
+CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/seriallog $(BUILD)/tests/guests/initrd.img
+
+$(BUILD)/tests/guests/initrd.img: tests/guests/build-linux
+	tests/guests/build-linux $(@D)
 
 $(BUILD)/tests/cluster/%.img: tests/guests/%.S
 	@mkdir -p $(@D)
