@@ -1,0 +1,133 @@
+/* The event log: a list, or followed as it grows, across restarts of the head. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "clock.h"
+#include "command.h"
+#include "util.h"
+
+#define RETRY USEC_PER_SEC
+
+static const struct show_column columns[] = {
+	{"rev", "REV", SHOW_INT},     {"at", "AT", SHOW_TIME},     {"kind", "KIND", SHOW_TEXT},
+	{"lease", "LEASE", SHOW_INT}, {"node", "NODE", SHOW_TEXT}, {"data", "DATA", SHOW_JSON_VALUE, .cut = true},
+};
+
+int event_list(struct client *client, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+
+	client_add_number(client, OPT(AFTER), params, "after_rev");
+	client_add_number(client, OPT(LEASE), params, "lease");
+	client_add_number(client, OPT(LIMIT), params, "limit");
+	if (client_call(client, "event.list", params, CALL_TIMEOUT, &result, err) < 0) {
+		return -1;
+	}
+	int failed = show_list(&client->show, result, "events", columns, ARRAY_SIZE(columns), err);
+
+	json_object_put(result);
+	return failed;
+}
+
+struct follow {
+	struct client *client;
+	int64_t rev; /* seen up to here; -1 = nothing yet, and --after was not given */
+	bool lagged;
+};
+
+static void show_event(const struct show *show, struct json_object *event)
+{
+	if (show->form == SHOW_JSON) {
+		show_json(show->out, event, JSON_C_TO_STRING_PLAIN);
+	} else if (show->form == SHOW_CSV) {
+		show_csv_row(show, columns, ARRAY_SIZE(columns), event);
+	} else {
+		_cleanup_free_ char *at = show_cell(show, &columns[1], event);
+		_cleanup_free_ char *kind = show_cell(show, &columns[2], event);
+		_cleanup_free_ char *node = show_cell(show, &columns[4], event);
+		_cleanup_free_ char *data = show_cell(show, &columns[5], event);
+
+		fprintf(show->out, "%6" PRId64 "  %-12s  %-20s", show_number(event, "rev"), at, kind);
+		if (show_number(event, "lease") > 0) {
+			fprintf(show->out, " lease %" PRId64, show_number(event, "lease"));
+		}
+		fprintf(show->out, "%s%s %s\n", strcmp(node, "-") == 0 ? "" : " ", strcmp(node, "-") == 0 ? "" : node,
+			data);
+	}
+	fflush(show->out);
+}
+
+static void on_event(const char *method, struct json_object *event, void *arg)
+{
+	struct follow *follow = arg;
+	struct client *client = follow->client;
+	int64_t rev = show_number(event, "rev"), lease = option_number(&client->options, OPT(LEASE), 0);
+
+	if (strcmp(method, "event") != 0) {
+		return;
+	}
+	if (json_object_object_get_ex(event, "lagged", NULL)) {
+		follow->lagged = true;
+		return;
+	}
+	/* After a reconnect the head may repeat what it had sent. */
+	if (rev <= follow->rev) {
+		return;
+	}
+	follow->rev = rev;
+	if (lease == 0 || lease == show_number(event, "lease")) {
+		client->show.now = clock_wall();
+		show_event(&client->show, event);
+	}
+}
+
+static int subscribe(struct follow *follow, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+
+	if (follow->rev >= 0) {
+		json_object_object_add(params, "after_rev", json_object_new_int64(follow->rev));
+	}
+	follow->lagged = false;
+	if (call_make(follow->client->call, "event.subscribe", params, CALL_TIMEOUT, &result, err) < 0) {
+		return -1;
+	}
+	/* Without --after: so that a connection that breaks before the first event loses none. */
+	if (follow->rev < 0 && json_object_object_get_ex(result, "rev", NULL)) {
+		follow->rev = show_number(result, "rev");
+	}
+	json_object_put(result);
+	return 0;
+}
+
+int event_follow(struct client *client, struct err *err)
+{
+	struct follow follow = {.client = client, .rev = option_number(&client->options, OPT(AFTER), -1)};
+	span_us patience = option_number(&client->options, OPT(TIMEOUT), WALL_NEVER);
+	mono_us end = clock_mono() + patience;
+
+	call_on_notification(client->call, on_event, &follow);
+	if (client->show.form == SHOW_CSV) {
+		show_rows(&client->show, columns, ARRAY_SIZE(columns), NULL);
+	}
+	if (subscribe(&follow, err) < 0) {
+		return -1;
+	}
+	for (span_us left = patience; left > 0; left = end - clock_mono()) {
+		if (!follow.lagged && call_pass(client->call, left < RETRY ? left : RETRY)) {
+			continue;
+		}
+		fprintf(client->show.err, "tenure: %s; going on after revision %" PRId64 "\n",
+			follow.lagged ? "the head was faster than this terminal" : "connection lost", follow.rev);
+		while (subscribe(&follow, err) < 0) {
+			if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT) {
+				return -1;
+			}
+			call_sleep(client->call, RETRY);
+			if (clock_mono() >= end) {
+				break;
+			}
+		}
+	}
+	return err_set(err, ERR_TIMEOUT, "the time given with --timeout is over");
+}
