@@ -9,8 +9,9 @@
 #define RETRY USEC_PER_SEC
 
 static const struct show_column columns[] = {
-	{"rev", "REV", SHOW_INT},     {"at", "AT", SHOW_TIME},     {"kind", "KIND", SHOW_TEXT},
-	{"lease", "LEASE", SHOW_INT}, {"node", "NODE", SHOW_TEXT}, {"data", "DATA", SHOW_JSON_VALUE, .cut = true},
+	SHOW_COLUMN("rev", "REV", SHOW_INT),    SHOW_COLUMN("at", "AT", SHOW_TIME),
+	SHOW_COLUMN("kind", "KIND", SHOW_TEXT), SHOW_COLUMN("lease", "LEASE", SHOW_INT),
+	SHOW_COLUMN("node", "NODE", SHOW_TEXT), SHOW_COLUMN("data", "DATA", SHOW_JSON_VALUE, .cut = true),
 };
 
 int event_list(struct client *client, struct err *err)
@@ -93,8 +94,8 @@ static int subscribe(struct follow *follow, struct err *err)
 		return -1;
 	}
 	/* Without --after: so that a connection that breaks before the first event loses none. */
-	if (follow->rev < 0 && json_object_object_get_ex(result, "rev", NULL)) {
-		follow->rev = show_number(result, "rev");
+	if (follow->rev < 0 && json_object_object_get_ex(result, "after_rev", NULL)) {
+		follow->rev = show_number(result, "after_rev");
 	}
 	json_object_put(result);
 	return 0;

@@ -14,7 +14,7 @@
 #define DEFAULT_WIDTH 100
 #define NAME_MAX_CELLS 20
 #define LEASES_MAX 16 /* lines under the picture; a terminal has few more */
-#define TICK_CELLS 12 /* "14:00:05" and some room */
+#define TICK_CELLS 10 /* "14:00:05" and some room */
 
 static const struct {
 	const char *utf8, *ascii, *meaning;
@@ -136,6 +136,19 @@ void gantt_fit(struct gantt *gantt, struct json_object *slots)
 	}
 }
 
+/* Drops what is outside the window, keeping the order. Returns what is left. */
+static size_t keep_visible(const struct gantt *gantt, struct chart_item *items, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].start < gantt->to && items[i].end > gantt->from) {
+			items[kept++] = items[i];
+		}
+	}
+	return kept;
+}
+
 /* ---- drawing ---- */
 
 /* Switches to the escape sequence, NULL = plain, if colours are wanted. */
@@ -172,8 +185,10 @@ static const char *choose(const struct picture *picture, const char *utf8, const
 /* Printable ASCII only, so that one byte is one cell: names are, unless the head is not ours. */
 static void put_name(struct picture *picture, const char *text, int cells)
 {
+	bool cut = (int)strlen(text) > cells;
+
 	for (int i = 0; i < cells; i++) {
-		char c = *text ? *text++ : ' ';
+		char c = !*text ? ' ' : cut && i == cells - 1 ? '~' : *text++;
 
 		putc(c >= ' ' && c <= '~' ? c : '?', picture->out);
 	}
@@ -198,7 +213,7 @@ static void put_cell(struct picture *picture, const struct chart_cell *cell, siz
 		if (cell->text == '*') {
 			fputs(choose(picture, "×", "x"), picture->out);
 		} else {
-			put_name(picture, &cell->text, 1);
+			put_name(picture, (char[]){cell->text, '\0'}, 1);
 		}
 	} else if ((long)at == picture->now) {
 		set_style(picture, "\033[91m");
@@ -331,8 +346,7 @@ static void draw_title(struct picture *picture)
 	       : cell < USEC_PER_MINUTE ? (cell + USEC_PER_SEC / 20) / (USEC_PER_SEC / 10) * (USEC_PER_SEC / 10)
 					: (cell + USEC_PER_SEC / 2) / USEC_PER_SEC * USEC_PER_SEC;
 	when_span(cell, column);
-	fprintf(picture->out, "%s to %s, a column is %s%s; now %s\n", from, to, picture->gantt->utf8 ? "" : "", column,
-		now);
+	fprintf(picture->out, "%s to %s, a column is %s; now %s\n", from, to, column, now);
 }
 
 /* ---- legend ---- */
@@ -453,6 +467,7 @@ void gantt_draw(const struct gantt *gantt, struct json_object *slots, FILE *out)
 	struct picture picture = {.gantt = gantt, .out = out, .name_cells = name_width(nodes)};
 
 	picture.items = read_items(slots, &picture.count);
+	picture.count = keep_visible(gantt, picture.items, picture.count);
 	picture.cells = gantt->width - (size_t)picture.name_cells - 1;
 	picture.now = gantt->now < gantt->from || gantt->now >= gantt->to
 			      ? -1
@@ -475,9 +490,11 @@ void gantt_draw(const struct gantt *gantt, struct json_object *slots, FILE *out)
 int gantt_command(struct client *client, struct err *err)
 {
 	static const struct show_column columns[] = {
-		{"node", "NODE", SHOW_TEXT}, {"lease", "LEASE", SHOW_INT},    {"vm", "VM", SHOW_INT},
-		{"kind", "KIND", SHOW_TEXT}, {"start", "START", SHOW_TIME},   {"end", "END", SHOW_TIME},
-		{"cpu", "CPU", SHOW_CPU},    {"memory", "MEMORY", SHOW_SIZE}, {"disk", "DISK", SHOW_SIZE},
+		SHOW_COLUMN("node", "NODE", SHOW_TEXT),   SHOW_COLUMN("lease", "LEASE", SHOW_INT),
+		SHOW_COLUMN("vm", "VM", SHOW_INT),        SHOW_COLUMN("kind", "KIND", SHOW_TEXT),
+		SHOW_COLUMN("start", "START", SHOW_TIME), SHOW_COLUMN("end", "END", SHOW_TIME),
+		SHOW_COLUMN("cpu", "CPU", SHOW_CPU),      SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
+		SHOW_COLUMN("disk", "DISK", SHOW_SIZE),
 	};
 	const struct show *show = &client->show;
 	struct json_object *params = json_object_new_object(), *slots;
@@ -505,6 +522,10 @@ int gantt_command(struct client *client, struct err *err)
 		gantt.now = show_number(slots, "now_us") > 0 ? show_number(slots, "now_us") : show->now;
 		gantt_fit(&gantt, slots);
 		gantt_draw(&gantt, slots, show->out);
+		if (json_object_get_boolean(json_object_object_get(slots, "more"))) {
+			fprintf(show->err,
+				"tenure: there are more slots than drawn; narrow with --from, --to or --node\n");
+		}
 	} else {
 		failed = show_list(show, slots, "slots", columns, ARRAY_SIZE(columns), err);
 	}

@@ -9,25 +9,27 @@
 #define ADD_TIMEOUT USEC_PER_HOUR /* the head copies and hashes the file before it answers */
 
 static const struct show_column list_columns[] = {
-	{"name", "NAME", SHOW_TEXT, .cut = true},
-	{"format", "FORMAT", SHOW_TEXT},
-	{"size", "SIZE", SHOW_SIZE},
-	{"owner", "OWNER", SHOW_TEXT, .cut = true},
-	{"added", "ADDED", SHOW_TIME},
-	{"nodes", "ON NODES", SHOW_LIST, .cut = true},
-	{"cmdline", "CMDLINE", SHOW_TEXT, .csv_only = true},
+	SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("format", "FORMAT", SHOW_TEXT),
+	SHOW_COLUMN("size", "SIZE", SHOW_SIZE),
+	SHOW_COLUMN("owner", "OWNER", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("added", "ADDED", SHOW_TIME),
+	SHOW_COLUMN("nodes", "ON NODES", SHOW_LIST, .cut = true),
+	SHOW_COLUMN("cmdline", "CMDLINE", SHOW_TEXT, .csv_only = true),
 };
 
 static const struct show_column show_columns[] = {
-	{"name", "", SHOW_TEXT},  {"format", "", SHOW_TEXT}, {"size", "", SHOW_SIZE},  {"cmdline", "", SHOW_TEXT},
-	{"owner", "", SHOW_TEXT}, {"added", "", SHOW_TIME},  {"nodes", "", SHOW_LIST},
+	SHOW_COLUMN("name", "", SHOW_TEXT),  SHOW_COLUMN("format", "", SHOW_TEXT),
+	SHOW_COLUMN("size", "", SHOW_SIZE),  SHOW_COLUMN("cmdline", "", SHOW_TEXT),
+	SHOW_COLUMN("owner", "", SHOW_TEXT), SHOW_COLUMN("added", "", SHOW_TIME),
+	SHOW_COLUMN("nodes", "", SHOW_LIST),
 };
 
 static const struct show_column file_columns[] = {
-	{"role", "FILE", SHOW_TEXT},
-	{"size", "SIZE", SHOW_SIZE},
-	{"digest", "SHA256", SHOW_TEXT},
-	{"url", "URL", SHOW_TEXT, .cut = true},
+	SHOW_COLUMN("role", "FILE", SHOW_TEXT),
+	SHOW_COLUMN("size", "SIZE", SHOW_SIZE),
+	SHOW_COLUMN("digest", "SHA256", SHOW_TEXT),
+	SHOW_COLUMN("url", "URL", SHOW_TEXT, .cut = true),
 };
 
 static bool is_url(const char *text)
@@ -164,7 +166,7 @@ int image_add(struct client *client, struct err *err)
 	}
 	if (client->show.form == SHOW_TABLE) {
 		_cleanup_free_ char *size =
-			show_cell(&client->show, &(struct show_column){"size", "", SHOW_SIZE}, image);
+			show_cell(&client->show, &(struct show_column)SHOW_COLUMN("size", "", SHOW_SIZE), image);
 
 		fprintf(client->show.out, "image %s: added, %s\n", client->args[0], size);
 	} else {

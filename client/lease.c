@@ -13,65 +13,65 @@
 #define DEFAULT_MEMORY (INT64_C(512) << 20)
 
 static const struct show_column list_columns[] = {
-	{"id", "ID", SHOW_INT},
-	{"name", "NAME", SHOW_TEXT, .cut = true},
-	{"owner", "OWNER", SHOW_TEXT, .cut = true},
-	{"kind", "KIND", SHOW_TEXT},
-	{"state", "STATE", SHOW_TEXT},
-	{"vms", "VMS", SHOW_INT},
-	{"cpu", "CPU", SHOW_CPU},
-	{"memory", "MEMORY", SHOW_SIZE},
-	{"disk", "DISK", SHOW_SIZE, .csv_only = true},
-	{"image", "IMAGE", SHOW_TEXT, .cut = true},
-	{"serial", "SERIAL", SHOW_BOOL, .csv_only = true},
-	{"submitted", "SUBMITTED", SHOW_TIME, .csv_only = true},
-	{"start", "START", SHOW_TIME},
-	{"end", "END", SHOW_TIME, .csv_only = true},
-	{"duration", "FOR", SHOW_SPAN},
-	{"nodes", "NODES", SHOW_LIST, .cut = true},
-	{"reason_code", "WHY", SHOW_TEXT, .csv_only = true},
-	{"reason", "REASON", SHOW_TEXT, .csv_only = true},
+	SHOW_COLUMN("id", "ID", SHOW_INT),
+	SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("owner", "OWNER", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("kind", "KIND", SHOW_TEXT),
+	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
+	SHOW_COLUMN("vms", "VMS", SHOW_INT),
+	SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
+	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
+	SHOW_COLUMN("disk", "DISK", SHOW_SIZE, .csv_only = true),
+	SHOW_COLUMN("image", "IMAGE", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("serial", "SERIAL", SHOW_BOOL, .csv_only = true),
+	SHOW_COLUMN("submitted", "SUBMITTED", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("start", "START", SHOW_TIME),
+	SHOW_COLUMN("end", "END", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
+	SHOW_COLUMN("nodes", "NODES", SHOW_LIST, .cut = true),
+	SHOW_COLUMN("reason_code", "WHY", SHOW_TEXT, .csv_only = true),
+	SHOW_COLUMN("reason", "REASON", SHOW_TEXT, .csv_only = true),
 };
 
 static const struct show_column show_columns[] = {
-	{"id", "ID", SHOW_INT},
-	{"name", "NAME", SHOW_TEXT},
-	{"owner", "OWNER", SHOW_TEXT},
-	{"kind", "KIND", SHOW_TEXT},
-	{"serial", "SERIAL", SHOW_BOOL},
-	{"state", "STATE", SHOW_TEXT},
-	{"reason", "REASON", SHOW_TEXT},
-	{"detail", "DETAIL", SHOW_TEXT},
-	{"vms", "VMS", SHOW_INT},
-	{"cpu", "CPU", SHOW_CPU},
-	{"memory", "MEMORY", SHOW_SIZE},
-	{"disk", "DISK", SHOW_SIZE},
-	{"image", "IMAGE", SHOW_TEXT},
-	{"submitted", "SUBMITTED", SHOW_TIME},
-	{"start", "START", SHOW_TIME},
-	{"end", "END", SHOW_TIME},
-	{"duration", "FOR", SHOW_SPAN},
-	{"first_start", "FIRST START", SHOW_TIME},
-	{"ended", "ENDED", SHOW_TIME},
-	{"nodes", "NODES", SHOW_LIST},
-	{"delivered", "DELIVERED", SHOW_BOOL},
+	SHOW_COLUMN("id", "ID", SHOW_INT),
+	SHOW_COLUMN("name", "NAME", SHOW_TEXT),
+	SHOW_COLUMN("owner", "OWNER", SHOW_TEXT),
+	SHOW_COLUMN("kind", "KIND", SHOW_TEXT),
+	SHOW_COLUMN("serial", "SERIAL", SHOW_BOOL),
+	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
+	SHOW_COLUMN("reason", "REASON", SHOW_TEXT),
+	SHOW_COLUMN("detail", "DETAIL", SHOW_TEXT),
+	SHOW_COLUMN("vms", "VMS", SHOW_INT),
+	SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
+	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
+	SHOW_COLUMN("disk", "DISK", SHOW_SIZE),
+	SHOW_COLUMN("image", "IMAGE", SHOW_TEXT),
+	SHOW_COLUMN("submitted", "SUBMITTED", SHOW_TIME),
+	SHOW_COLUMN("start", "START", SHOW_TIME),
+	SHOW_COLUMN("end", "END", SHOW_TIME),
+	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
+	SHOW_COLUMN("first_start", "FIRST START", SHOW_TIME),
+	SHOW_COLUMN("ended", "ENDED", SHOW_TIME),
+	SHOW_COLUMN("nodes", "NODES", SHOW_LIST),
+	SHOW_COLUMN("delivered", "DELIVERED", SHOW_BOOL),
 };
 
 static const struct show_column vm_columns[] = {
-	{"vm", "VM", SHOW_INT},
-	{"node", "NODE", SHOW_TEXT, .cut = true},
-	{"state", "STATE", SHOW_TEXT},
-	{"generation", "BOOTS", SHOW_INT},
-	{"prepare", "PREPARE", SHOW_TIME},
-	{"start", "START", SHOW_TIME},
-	{"end", "END", SHOW_TIME},
-	{"release", "RELEASE", SHOW_TIME},
-	{"served", "SERVED", SHOW_SPAN},
+	SHOW_COLUMN("vm", "VM", SHOW_INT),
+	SHOW_COLUMN("node", "NODE", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
+	SHOW_COLUMN("generation", "BOOTS", SHOW_INT),
+	SHOW_COLUMN("prepare", "PREPARE", SHOW_TIME),
+	SHOW_COLUMN("start", "START", SHOW_TIME),
+	SHOW_COLUMN("end", "END", SHOW_TIME),
+	SHOW_COLUMN("release", "RELEASE", SHOW_TIME),
+	SHOW_COLUMN("served", "SERVED", SHOW_SPAN),
 };
 
 static const struct show_column history_columns[] = {
-	{"at", "AT", SHOW_TIME},
-	{"text", "WHAT HAPPENED", SHOW_TEXT, .cut = true},
+	SHOW_COLUMN("at", "AT", SHOW_TIME),
+	SHOW_COLUMN("text", "WHAT HAPPENED", SHOW_TEXT, .cut = true),
 };
 
 static bool given(const struct client *client, enum option_id id)
@@ -212,9 +212,9 @@ static void show_line(const struct client *client, struct json_object *lease)
 	const struct show *show = &client->show;
 	_cleanup_free_ char *state = safe_text(show_string(lease, "state"));
 	_cleanup_free_ char *reason = safe_text(show_string(lease, "reason"));
-	_cleanup_free_ char *nodes = show_cell(show, &(struct show_column){"nodes", "", SHOW_LIST}, lease);
-	_cleanup_free_ char *start = show_cell(show, &(struct show_column){"start", "", SHOW_TIME}, lease);
-	_cleanup_free_ char *end = show_cell(show, &(struct show_column){"end", "", SHOW_TIME}, lease);
+	_cleanup_free_ char *nodes = show_cell(show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST), lease);
+	_cleanup_free_ char *start = show_cell(show, &(struct show_column)SHOW_COLUMN("start", "", SHOW_TIME), lease);
+	_cleanup_free_ char *end = show_cell(show, &(struct show_column)SHOW_COLUMN("end", "", SHOW_TIME), lease);
 
 	fprintf(show->out, "lease %" PRId64 ": %s", show_number(lease, "id"), state);
 	if (strcmp(nodes, "-") != 0) {
@@ -239,17 +239,19 @@ static void show_lease(const struct client *client, struct json_object *lease)
 static int show_dry_run(const struct client *client, struct json_object *answer)
 {
 	bool accepted = json_object_get_boolean(json_object_object_get(answer, "accepted"));
-	_cleanup_free_ char *nodes = show_cell(&client->show, &(struct show_column){"nodes", "", SHOW_LIST}, answer);
-	_cleanup_free_ char *start = show_cell(&client->show, &(struct show_column){"start", "", SHOW_TIME}, answer);
+	_cleanup_free_ char *nodes =
+		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST), answer);
+	_cleanup_free_ char *start =
+		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("start", "", SHOW_TIME), answer);
 	bool promise = given(client, OPT(AT)) || given(client, OPT(NOW));
 	struct err err;
 
 	if (client->show.form != SHOW_TABLE) {
 		static const struct show_column columns[] = {
-			{"accepted", "", SHOW_BOOL},
-			{"start", "", SHOW_TIME},
-			{"nodes", "", SHOW_LIST},
-			{"reason", "", SHOW_TEXT},
+			SHOW_COLUMN("accepted", "", SHOW_BOOL),
+			SHOW_COLUMN("start", "", SHOW_TIME),
+			SHOW_COLUMN("nodes", "", SHOW_LIST),
+			SHOW_COLUMN("reason", "", SHOW_TEXT),
 		};
 
 		show_object(&client->show, columns, ARRAY_SIZE(columns), answer);
@@ -285,7 +287,11 @@ int lease_request(struct client *client, struct err *err)
 		return -1;
 	}
 	if (client_call(client, "lease.request", request_params(client), CALL_TIMEOUT, &lease, err) < 0) {
-		return err->code == ERR_REJECTED ? refused(client, err, call_data(client->call)) : -1;
+		if (err->code != ERR_REJECTED) {
+			return -1;
+		}
+		err_prefix(err, "rejected");
+		return refused(client, err, call_data(client->call));
 	}
 	if (given(client, OPT(DRY_RUN))) {
 		status = show_dry_run(client, lease);
@@ -369,25 +375,39 @@ int lease_wait(struct client *client, struct err *err)
 	return wait_and_show(client, id, state, false, err);
 }
 
+static void show_explanation(const struct client *client, struct json_object *answer, struct json_object *history)
+{
+	struct json_object *lease = json_object_object_get(answer, "lease");
+	_cleanup_free_ char *waits_for = safe_text(show_string(answer, "waits_for"));
+	_cleanup_free_ char *until =
+		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("waits_until", "", SHOW_TIME), answer);
+
+	show_line(client, lease ? lease : answer);
+	if (*waits_for) {
+		fprintf(client->show.out, "waits for %s%s%s\n", waits_for, strcmp(until, "-") == 0 ? "" : ", ",
+			strcmp(until, "-") == 0 ? "" : until);
+	}
+	if (history) {
+		putc('\n', client->show.out);
+		show_rows(&client->show, history_columns, ARRAY_SIZE(history_columns), history);
+	}
+}
+
 int lease_explain(struct client *client, struct err *err)
 {
-	static const struct show_column columns[] = {
-		{"id", "", SHOW_INT},
-		{"state", "", SHOW_TEXT},
-		{"reason", "", SHOW_TEXT},
-		{"waits_for", "", SHOW_TEXT},
-	};
 	struct json_object *answer, *history;
 
 	if (client_call_id(client, "lease.explain", 0, &answer, err) < 0) {
 		return -1;
 	}
 	history = json_object_object_get(answer, "history");
-	show_object(&client->show, columns, ARRAY_SIZE(columns), answer);
-	if (client->show.form == SHOW_TABLE && json_object_is_type(history, json_type_array) &&
-	    json_object_array_length(history) > 0) {
-		putc('\n', client->show.out);
+	history = json_object_is_type(history, json_type_array) ? history : NULL;
+	if (client->show.form == SHOW_TABLE) {
+		show_explanation(client, answer, history);
+	} else if (client->show.form == SHOW_CSV) {
 		show_rows(&client->show, history_columns, ARRAY_SIZE(history_columns), history);
+	} else {
+		show_json(client->show.out, answer, JSON_C_TO_STRING_PRETTY);
 	}
 	json_object_put(answer);
 	return STATUS_OK;

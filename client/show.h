@@ -44,6 +44,12 @@ struct show_column {
 	bool csv_only; /* too much for a table */
 };
 
+/* For tables of columns; after the type .cut and .csv_only may follow. */
+#define SHOW_COLUMN(k, h, t, ...)                                \
+	{                                                        \
+		.key = k, .heading = h, .type = t, ##__VA_ARGS__ \
+	}
+
 /* One cell for people, made harmless; "-" if the field is missing. The caller frees. */
 char *show_cell(const struct show *show, const struct show_column *column, struct json_object *row);
 /*

@@ -96,18 +96,21 @@ static void clear_line(struct client *client)
 	}
 }
 
-static void draw_progress(struct client *client, struct json_object *lease)
+static void draw_progress(struct client *client, int64_t id)
 {
-	struct json_object *slots = NULL;
+	struct json_object *lease = NULL, *slots = NULL, *params = json_object_new_object();
+	struct err err;
 
-	if (!draws(client) || call_make(client->call, "slot.list", NULL, CALL_TIMEOUT, &slots, NULL) < 0) {
-		return;
+	json_object_object_add(params, "id", json_object_new_int64(id));
+	if (call_make(client->call, "lease.show", params, CALL_TIMEOUT, &lease, &err) == 0 &&
+	    call_make(client->call, "slot.list", NULL, CALL_TIMEOUT, &slots, &err) == 0) {
+		_cleanup_free_ char *text = progress_text(client, lease, slots);
+
+		fprintf(client->show.err, "\r\033[K%s", text);
+		fflush(client->show.err);
 	}
-	_cleanup_free_ char *text = progress_text(client, lease, slots);
-
 	json_object_put(slots);
-	fprintf(client->show.err, "\r\033[K%s", text);
-	fflush(client->show.err);
+	json_object_put(lease);
 }
 
 /* True if the wait is over. A lease that is done has been through the states on the straight way there. */
@@ -154,17 +157,23 @@ int wait_lease(struct client *client, int64_t id, const char *state, bool reache
 		span_us round = draws(client) ? ROUND_DRAWN : ROUND;
 
 		if (one_round(client, id, state, left < round ? left : round, &seen, err) == 0) {
-			reached = true;
+			clear_line(client);
 			if (is_over(show_string(seen, "state"), state, &status)) {
-				clear_line(client);
 				*lease = seen;
 				return status;
 			}
-			draw_progress(client, seen);
 			json_object_put(steal(&seen));
+			return err_set(err, ERR_INTERNAL,
+				       "the head's answer to lease.wait is not a lease that has arrived");
+		}
+		if (err->code == ERR_TIMEOUT) {
+			reached = true;
+			if (draws(client)) {
+				draw_progress(client, id);
+			}
 		} else if (err->code == ERR_UNAVAILABLE && reached) {
 			call_sleep(client->call, left < RETRY ? left : RETRY);
-		} else if (err->code != ERR_TIMEOUT) {
+		} else {
 			clear_line(client);
 			return -1;
 		}
