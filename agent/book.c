@@ -10,6 +10,7 @@
 
 #include "log.h"
 #include "sha256.h"
+#include "text.h"
 #include "util.h"
 
 #define BOOK_FORMAT 1
@@ -140,7 +141,7 @@ static int guest_from_json(struct book *book, struct json_object *value, struct 
 	guest = book_add(book, (uint64_t)lease, (uint32_t)vm, (uint32_t)generation);
 	guest->stage = parsed;
 	guest->at_us = at_us;
-	snprintf(guest->text, sizeof(guest->text), "%s", text);
+	text_put(guest->text, "%s", text);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "fetch.h"
 #include "log.h"
+#include "text.h"
 #include "util.h"
 
 #define REFUSALS 3 /* a 404 may pass: the repository is being filled */
@@ -61,7 +62,7 @@ static void look_soon(struct stage *stage, span_us delay)
 static void give_up(struct item *item, const char *text)
 {
 	log_error("image file %s: given up: %s (%s)", item->digest, text, item->url);
-	snprintf(item->text, sizeof(item->text), "%s", text);
+	text_put(item->text, "%s", text);
 	item->state = ITEM_BAD;
 	pool_cancel(item->stage->pool, item->digest);
 }
@@ -70,7 +71,7 @@ static void retry_later(struct item *item, const char *text)
 {
 	unsigned doublings = item->failures < BACKOFF_DOUBLINGS ? item->failures : BACKOFF_DOUBLINGS;
 
-	snprintf(item->text, sizeof(item->text), "%s", text);
+	text_put(item->text, "%s", text);
 	item->retry_us = clock_mono() + (item->stage->settings.retry_us << doublings);
 	item->failures++;
 	item->state = ITEM_WAITING;
@@ -363,11 +364,11 @@ void stage_image(struct stage *stage, const struct part_image *image, struct rep
 		out->bytes += file_bytes(item);
 		if (item->state == ITEM_BAD || item->size != file->size) {
 			out->state = POOL_BAD;
-			snprintf(out->text, sizeof(out->text), "%s",
+			text_put(out->text, "%s",
 				 item->state == ITEM_BAD ? item->text : "another image states another size for it");
 		} else if (item->state != ITEM_PRESENT && out->state != POOL_BAD) {
 			out->state = POOL_STAGING;
-			snprintf(out->text, sizeof(out->text), "%s", item->text);
+			text_put(out->text, "%s", item->text);
 		}
 	}
 }

@@ -1,0 +1,10 @@
+/* Texts in reports: short, one line, and plain whatever libvirt, libcurl or a server said. */
+#ifndef TENURE_AGENT_TEXT_H
+#define TENURE_AGENT_TEXT_H
+
+#include "part.h"
+
+/* Formats into out, cut to fit; bytes that are not printable ASCII become '?', as a cut UTF-8 letter is no JSON. */
+void text_put(char out[PART_TEXT_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
