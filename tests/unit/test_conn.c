@@ -1,0 +1,873 @@
+/*
+ * Connections over real unix sockets and loopback TCP: lines, limits, deadlines, the plaintext rule, who is calling,
+ * and closing from inside every callback. The far end is mostly a bare socket, so that it can misbehave.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "address.h"
+#include "conn.h"
+#include "util.h"
+#include "wire.h"
+
+enum act { ACT_NONE, ACT_CLOSE, ACT_ECHO, ACT_PAUSE };
+
+static struct event_base *base;
+static struct listener *listener;
+static char dir[] = "/tmp/tenure-conn-XXXXXX";
+static char address[64];
+static struct event *guard;
+
+/* What the accepting side has seen. */
+static struct {
+	struct conn *conn;
+	unsigned accepted;
+	unsigned lines;
+	size_t last_len;
+	char first[64]; /* of the last line */
+	unsigned closed;
+	char why[128];
+	enum act act; /* on each line */
+} server;
+
+/* What the connecting side has seen, when it is a struct conn. */
+static struct {
+	struct conn *conn;
+	unsigned opened;
+	unsigned lines;
+	unsigned closed;
+	char why[128];
+	bool close_on_open;
+} client;
+
+static void server_line(struct conn *conn, const char *line, size_t len, void *arg)
+{
+	ck_assert_ptr_eq(arg, &server);
+	ck_assert_uint_eq(strlen(line), len);
+	server.lines++;
+	server.last_len = len;
+	snprintf(server.first, sizeof(server.first), "%.60s", line);
+	switch (server.act) {
+	case ACT_NONE:
+		break;
+	case ACT_CLOSE:
+		conn_send(conn, "bye\n", 4);
+		conn_close(conn);
+		server.conn = NULL;
+		break;
+	case ACT_ECHO:
+		conn_send(conn, line, len);
+		conn_send(conn, "\n", 1);
+		break;
+	case ACT_PAUSE:
+		conn_pause(conn, true);
+		break;
+	}
+}
+
+static void server_closed(struct conn *conn, const char *why, void *arg)
+{
+	ck_assert_ptr_eq(arg, &server);
+	server.closed++;
+	snprintf(server.why, sizeof(server.why), "%s", why);
+	conn_close(conn); /* harmless */
+	server.conn = NULL;
+}
+
+static const struct conn_ops server_ops = {.line = server_line, .closed = server_closed};
+
+static void accepted(struct conn *conn, void *arg)
+{
+	(void)arg;
+	server.accepted++;
+	server.conn = conn;
+	conn_set_ops(conn, &server_ops, &server);
+}
+
+static void client_line(struct conn *conn, const char *line, size_t len, void *arg)
+{
+	(void)conn;
+	(void)line;
+	(void)len;
+	(void)arg;
+	client.lines++;
+}
+
+static void client_closed(struct conn *conn, const char *why, void *arg)
+{
+	(void)conn;
+	(void)arg;
+	client.closed++;
+	client.conn = NULL;
+	snprintf(client.why, sizeof(client.why), "%s", why);
+}
+
+static void client_opened(struct conn *conn, void *arg)
+{
+	(void)arg;
+	client.opened++;
+	if (client.close_on_open) {
+		conn_close(conn);
+		client.conn = NULL;
+	}
+}
+
+static const struct conn_ops client_ops = {.line = client_line, .closed = client_closed, .opened = client_opened};
+
+static void too_slow(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	ck_abort_msg("nothing came of it in 20 s");
+}
+
+#define until(condition)                                    \
+	do {                                                \
+		while (!(condition)) {                      \
+			event_base_loop(base, EVLOOP_ONCE); \
+		}                                           \
+	} while (0)
+
+static void pass(void)
+{
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void setup(void)
+{
+	struct timeval limit = {.tv_sec = 20};
+	struct err err;
+
+	signal(SIGPIPE, SIG_IGN);
+	base = event_base_new();
+	guard = evtimer_new(base, too_slow, NULL);
+	evtimer_add(guard, &limit);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(address, sizeof(address), "unix:%s/s", dir);
+	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	ck_assert_msg(listener != NULL, "%s", err.text);
+}
+
+static void teardown(void)
+{
+	if (server.conn) {
+		conn_close(server.conn);
+	}
+	if (client.conn) {
+		conn_close(client.conn);
+	}
+	listener_free(listener);
+	event_free(guard);
+	event_base_free(base);
+	ck_assert_int_eq(rmdir(dir), 0); /* the socket is gone */
+}
+
+/* A bare, non-blocking socket connected to the listener, and the listener knows. */
+static int bare(void)
+{
+	unsigned before = server.accepted;
+	struct address to;
+	int fd;
+
+	ck_assert_int_eq(address_parse(address, &to, NULL), 0);
+	fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert(connect(fd, (struct sockaddr *)&to.sa, to.len) == 0 || errno == EINPROGRESS);
+	until(server.accepted > before);
+	return fd;
+}
+
+/* Writes all, letting the loop run when the socket is full; false if the other end has closed. */
+static bool push(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EAGAIN) {
+			return false;
+		}
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+		pass();
+	}
+	return true;
+}
+
+/* Reads until the end of the stream, letting the loop run; at most size - 1 bytes are kept. */
+static size_t pull(int fd, char *out, size_t size)
+{
+	size_t total = 0;
+	char buf[65536];
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
+		if (n < 0) {
+			ck_assert_int_eq(errno, EAGAIN);
+			event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+			continue;
+		}
+		for (ssize_t i = 0; i < n && total + (size_t)i < size - 1; i++) {
+			out[total + (size_t)i] = buf[i];
+		}
+		total += (size_t)n;
+	}
+	out[total < size ? total : size - 1] = '\0';
+	return total;
+}
+
+START_TEST(lines)
+{
+	int fd = bare();
+
+	push(fd, "one\ntwo\n\nfo", 11);
+	until(server.lines == 3);
+	ck_assert_uint_eq(server.last_len, 0);
+	push(fd, "ur\n", 3);
+	until(server.lines == 4);
+	ck_assert_str_eq(server.first, "four");
+	close(fd);
+	until(server.closed == 1);
+	ck_assert_str_eq(server.why, "closed by the peer");
+}
+END_TEST
+
+START_TEST(byte_by_byte)
+{
+	static const char text[] = "{\"a\":1}\n{\"b\":2}\n";
+	int fd = bare();
+
+	for (size_t i = 0; i < sizeof(text) - 1; i++) {
+		push(fd, text + i, 1);
+		ck_assert_uint_eq(server.lines, i >= 15 ? 2 : i >= 7 ? 1 : 0);
+	}
+	ck_assert_str_eq(server.first, "{\"b\":2}");
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
+START_TEST(who_is_calling)
+{
+	const struct conn_peer *peer;
+	char expected[32];
+	int fd = bare();
+
+	snprintf(expected, sizeof(expected), "unix:%d", getpid());
+	peer = conn_peer(server.conn);
+	ck_assert(peer->local);
+	ck_assert_uint_eq(peer->uid, getuid());
+	ck_assert_uint_eq(peer->gid, getgid());
+	ck_assert_int_eq(peer->pid, getpid());
+	ck_assert_str_eq(peer->address, expected);
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
+START_TEST(longest_line)
+{
+	_cleanup_free_ char *line = xcalloc(WIRE_LINE_MAX + 1, 1);
+	int fd = bare();
+
+	memset(line, 'x', WIRE_LINE_MAX);
+	line[WIRE_LINE_MAX] = '\n';
+	ck_assert(push(fd, line, WIRE_LINE_MAX + 1));
+	until(server.lines == 1);
+	ck_assert_uint_eq(server.last_len, WIRE_LINE_MAX);
+	ck_assert(push(fd, "x\n", 2));
+	until(server.lines == 2);
+	ck_assert_uint_eq(server.last_len, 1);
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
+START_TEST(line_too_long)
+{
+	_cleanup_free_ char *line = xcalloc(WIRE_LINE_MAX + 2, 1);
+	int fd = bare();
+
+	memset(line, 'x', WIRE_LINE_MAX + 1);
+	line[WIRE_LINE_MAX + 1] = '\n';
+	push(fd, line, WIRE_LINE_MAX + 2);
+	until(server.closed == 1);
+	ck_assert_uint_eq(server.lines, 0);
+	ck_assert_ptr_nonnull(strstr(server.why, "line of more than"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(endless_line)
+{
+	static char block[1 << 16];
+	size_t sent = 0;
+	int fd = bare();
+
+	memset(block, 'x', sizeof(block));
+	while (push(fd, block, sizeof(block))) {
+		sent += sizeof(block);
+		ck_assert_uint_lt(sent, 2 * WIRE_LINE_MAX);
+	}
+	until(server.closed == 1);
+	ck_assert_uint_eq(server.lines, 0);
+	close(fd);
+}
+END_TEST
+
+/* Many lines in one go do not keep others waiting: each pass delivers a bounded number. */
+START_TEST(flood)
+{
+	static char block[8192];
+	int fd;
+
+	fd = bare();
+	memset(block, '\n', sizeof(block));
+	ck_assert_int_eq(send(fd, block, sizeof(block), 0), (int)sizeof(block));
+	event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_uint_gt(server.lines, 0);
+	ck_assert_uint_lt(server.lines, 1000);
+	until(server.lines == sizeof(block));
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
+START_TEST(pausing)
+{
+	int fd = bare();
+
+	server.act = ACT_PAUSE;
+	push(fd, "a\nb\nc\n", 6);
+	until(server.lines == 1);
+	for (int i = 0; i < 10; i++) {
+		pass();
+	}
+	ck_assert_uint_eq(server.lines, 1);
+	server.act = ACT_NONE;
+	conn_pause(server.conn, false);
+	until(server.lines == 3);
+	push(fd, "d\n", 2);
+	until(server.lines == 4);
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
+/* A paused connection takes no more than its buffer from a peer that goes on writing. */
+START_TEST(paused_is_bounded)
+{
+	static char block[1 << 16];
+	size_t sent = 0;
+	int stuck = 0;
+	int fd = bare();
+
+	memset(block, '\n', sizeof(block));
+	server.act = ACT_PAUSE;
+	while (stuck < 100) {
+		ssize_t n = send(fd, block, sizeof(block), 0);
+
+		sent += n > 0 ? (size_t)n : 0;
+		stuck = n > 0 ? 0 : stuck + 1;
+		pass();
+		ck_assert_uint_lt(sent, 3 * WIRE_LINE_MAX);
+	}
+	ck_assert_uint_eq(server.lines, 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(slow_reader)
+{
+	static char block[1 << 20];
+	int fd = bare();
+
+	for (int i = 0; i < 100 && !server.closed; i++) {
+		conn_send(server.conn, block, sizeof(block));
+		ck_assert_uint_eq(server.closed, (unsigned)0); /* never from inside conn_send() */
+		pass();
+	}
+	ck_assert_uint_eq(server.closed, 1);
+	ck_assert_ptr_nonnull(strstr(server.why, "too slowly"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(stalled_reader)
+{
+	static char block[4 << 20];
+	int fd = bare();
+
+	conn_set_stall(server.conn, 20 * USEC_PER_MSEC);
+	conn_send(server.conn, block, sizeof(block));
+	until(server.closed == 1);
+	ck_assert_str_eq(server.why, "the peer does not read");
+	close(fd);
+}
+END_TEST
+
+START_TEST(idle)
+{
+	int fd = bare();
+
+	conn_set_idle(server.conn, 20 * USEC_PER_MSEC);
+	until(server.closed == 1);
+	ck_assert_ptr_nonnull(strstr(server.why, "idle"));
+	close(fd);
+}
+END_TEST
+
+/* A byte now and then is not a line. */
+START_TEST(dribble)
+{
+	int fd = bare();
+
+	conn_set_idle(server.conn, 50 * USEC_PER_MSEC);
+	while (!server.closed) {
+		send(fd, "x", 1, MSG_NOSIGNAL);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+	ck_assert_ptr_nonnull(strstr(server.why, "idle"));
+	ck_assert_uint_eq(server.lines, 0);
+	close(fd);
+}
+END_TEST
+
+static void set_flag(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+static void let_pass(span_us span)
+{
+	struct timeval tv = {.tv_usec = span};
+	bool over = false;
+
+	event_base_once(base, -1, EV_TIMEOUT, set_flag, &over, &tv);
+	until(over);
+}
+
+START_TEST(held_is_not_idle)
+{
+	int fd = bare();
+
+	conn_set_idle(server.conn, 10 * USEC_PER_MSEC);
+	conn_hold_idle(server.conn, true);
+	let_pass(50 * USEC_PER_MSEC);
+	ck_assert_uint_eq(server.closed, 0);
+	conn_hold_idle(server.conn, false);
+	until(server.closed == 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(close_inside_line)
+{
+	char text[16];
+	int fd = bare();
+
+	server.act = ACT_CLOSE;
+	push(fd, "a\nb\nc\n", 6);
+	until(server.lines == 1);
+	ck_assert_uint_eq(pull(fd, text, sizeof(text)), 4);
+	ck_assert_str_eq(text, "bye\n");
+	ck_assert_uint_eq(server.lines, 1);
+	ck_assert_uint_eq(server.closed, 0);
+	close(fd);
+}
+END_TEST
+
+/* What was queued arrives, although more than the kernel's buffers hold was left when conn_close() was called. */
+START_TEST(close_sends_the_rest)
+{
+	static char block[8 << 20];
+	char text[16];
+	int fd = bare();
+
+	memset(block, 'x', sizeof(block));
+	conn_send(server.conn, block, sizeof(block));
+	conn_close(server.conn);
+	server.conn = NULL;
+	ck_assert_uint_eq(pull(fd, text, sizeof(text)), sizeof(block));
+	ck_assert_uint_eq(server.closed, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(too_many)
+{
+	int fd[4];
+	char text[4];
+
+	for (int i = 0; i < 3; i++) {
+		fd[i] = bare();
+	}
+	fd[3] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	{
+		struct address to;
+
+		ck_assert_int_eq(address_parse(address, &to, NULL), 0);
+		ck_assert_int_eq(connect(fd[3], (struct sockaddr *)&to.sa, to.len), 0);
+	}
+	ck_assert_uint_eq(pull(fd[3], text, sizeof(text)), 0);
+	ck_assert_uint_eq(server.accepted, 3);
+	close(fd[3]);
+	/* One leaves, another may come. */
+	close(fd[0]);
+	until(server.closed == 1);
+	fd[0] = bare();
+	ck_assert_uint_eq(server.accepted, 4);
+	for (int i = 0; i < 3; i++) {
+		close(fd[i]);
+	}
+	until(server.closed == 4);
+}
+END_TEST
+
+static void open_client(const char *to)
+{
+	struct err err;
+
+	client.conn = conn_open(base, to, "", &client_ops, &client, &err);
+	ck_assert_msg(client.conn != NULL, "%s", err.text);
+}
+
+START_TEST(connecting)
+{
+	open_client(address);
+	conn_send(client.conn, "early\n", 6);
+	ck_assert_uint_eq(client.opened, 0);
+	server.act = ACT_ECHO;
+	until(client.lines == 1);
+	ck_assert_uint_eq(client.opened, 1);
+	ck_assert(conn_peer(client.conn)->local);
+	ck_assert_int_eq(conn_peer(client.conn)->pid, getpid());
+	conn_close(server.conn);
+	server.conn = NULL;
+	until(client.closed == 1);
+	ck_assert_str_eq(client.why, "closed by the peer");
+}
+END_TEST
+
+START_TEST(close_inside_opened)
+{
+	client.close_on_open = true;
+	open_client(address);
+	until(client.opened == 1 && server.closed == 1);
+	ck_assert_uint_eq(client.closed, 0);
+}
+END_TEST
+
+START_TEST(close_before_opened)
+{
+	open_client(address);
+	conn_close(client.conn);
+	client.conn = NULL;
+	pass();
+	pass();
+	ck_assert_uint_eq(client.opened + client.closed, 0);
+}
+END_TEST
+
+START_TEST(nobody_listens)
+{
+	_cleanup_free_ char *to = xasprintf("unix:%s/none", dir);
+
+	open_client(to);
+	ck_assert_uint_eq(client.closed, 0);
+	until(client.closed == 1);
+	ck_assert_str_eq(client.why, strerror(ENOENT));
+	open_client("127.0.0.1:1");
+	until(client.closed == 2);
+	ck_assert_str_eq(client.why, strerror(ECONNREFUSED));
+}
+END_TEST
+
+static void over_tcp(const char *listen_on, const char *host)
+{
+	struct listener *tcp;
+	struct err err;
+	char to[64];
+
+	tcp = listener_new(base, listen_on, "", 3, accepted, NULL, &err);
+	ck_assert_msg(tcp != NULL, "%s", err.text);
+	ck_assert_uint_gt(listener_port(tcp), 0);
+	snprintf(to, sizeof(to), "%s:%u", host, listener_port(tcp));
+	open_client(to);
+	conn_send(client.conn, "hello\n", 6);
+	until(server.lines == 1);
+	ck_assert(!conn_peer(server.conn)->local);
+	ck_assert_int_eq(strncmp(conn_peer(server.conn)->address, host, strlen(host)), 0);
+	ck_assert_str_eq(conn_peer(client.conn)->address, to);
+	/* The listener may go first. */
+	listener_free(tcp);
+	conn_close(client.conn);
+	client.conn = NULL;
+	until(server.closed == 1);
+}
+
+START_TEST(tcp4)
+{
+	over_tcp("127.0.0.1:0", "127.0.0.1");
+}
+END_TEST
+
+START_TEST(tcp6)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	struct address at;
+
+	ck_assert_int_eq(address_parse("[::1]:0", &at, NULL), 0);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&at.sa, at.len) == 0) {
+		over_tcp("[::1]:0", "[::1]");
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(port_taken)
+{
+	struct listener *tcp = listener_new(base, "127.0.0.1:0", "", 3, accepted, NULL, NULL);
+	struct err err;
+	char to[64];
+
+	snprintf(to, sizeof(to), "127.0.0.1:%u", listener_port(tcp));
+	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	listener_free(tcp);
+}
+END_TEST
+
+START_TEST(socket_taken)
+{
+	_cleanup_free_ char *path = xasprintf("%s/s", dir);
+	struct address to;
+	struct stat st;
+	struct err err;
+	int fd;
+
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0666);
+	/* A living one is left alone. */
+	ck_assert_ptr_null(listener_new(base, address, "", 3, accepted, NULL, &err));
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_int_eq(stat(path, &st), 0);
+	listener_free(listener);
+	/* A dead one is replaced. */
+	ck_assert_int_eq(address_parse(address, &to, NULL), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&to.sa, to.len), 0);
+	close(fd);
+	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	ck_assert_msg(listener != NULL, "%s", err.text);
+	close(bare());
+	until(server.closed == 1);
+}
+END_TEST
+
+START_TEST(file_in_the_way)
+{
+	_cleanup_free_ char *path = xasprintf("%s/file", dir);
+	_cleanup_free_ char *to = xasprintf("unix:%s", path);
+	struct err err;
+
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+START_TEST(plaintext_stays_home)
+{
+	static const char *const out[] = {"192.0.2.1:7440", "0.0.0.0:7440", "[2001:db8::1]:7440", "[::]:7440",
+					  "[::ffff:192.0.2.1]:7440"};
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(out); i++) {
+		ck_assert_ptr_null(conn_open(base, out[i], "10.0.0.0/8", &client_ops, NULL, &err));
+		ck_assert_int_eq(err.code, ERR_DENIED);
+		ck_assert_ptr_null(listener_new(base, out[i], "10.0.0.0/8", 1, accepted, NULL, &err));
+		ck_assert_int_eq(err.code, ERR_DENIED);
+	}
+	ck_assert_ptr_null(conn_open(base, "127.0.0.1:1", "10.0.0.0", &client_ops, NULL, &err));
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+}
+END_TEST
+
+static const struct {
+	const char *networks;
+	const char *address;
+	bool ok;
+} plaintext[] = {
+	{"", "unix:/x", true},
+	{"", "127.0.0.1:1", true},
+	{"", "127.9.9.9:1", true},
+	{"", "localhost:1", true},
+	{"", "[::1]:1", true},
+	{"", "[::ffff:127.0.0.1]:1", true},
+	{"", "10.0.0.1:1", false},
+	{"", "128.0.0.1:1", false},
+	{"", "[::2]:1", false},
+	{"10.0.0.0/8", "10.255.0.1:1", true},
+	{"10.0.0.0/8", "11.0.0.1:1", false},
+	{"10.0.0.0/8", "[::ffff:10.1.2.3]:1", true},
+	{" 192.168.7.0/24  10.1.2.3/32 ", "192.168.7.255:1", true},
+	{"192.168.7.0/24 10.1.2.3/32", "192.168.8.0:1", false},
+	{"192.168.7.0/24 10.1.2.3/32", "10.1.2.3:1", true},
+	{"192.168.7.0/24 10.1.2.3/32", "10.1.2.2:1", false},
+	{"172.16.0.0/12", "172.31.255.255:1", true},
+	{"172.16.0.0/12", "172.32.0.0:1", false},
+	{"0.0.0.0/0", "203.0.113.9:1", true},
+	{"0.0.0.0/0", "[2001:db8::1]:1", false},
+	{"fd00::/8", "[fdff::1]:1", true},
+	{"fd00::/8", "[fe00::1]:1", false},
+	{"::/0", "203.0.113.9:1", true},
+};
+
+START_TEST(plaintext_rule)
+{
+	struct address at;
+	struct err err;
+
+	ck_assert_int_eq(address_networks_check(plaintext[_i].networks, &err), 0);
+	ck_assert_int_eq(address_parse(plaintext[_i].address, &at, &err), 0);
+	ck_assert_msg(address_plaintext_ok((struct sockaddr *)&at.sa, plaintext[_i].networks) == plaintext[_i].ok,
+		      "\"%s\" and %s", plaintext[_i].networks, plaintext[_i].address);
+}
+END_TEST
+
+static const char *const bad_networks[] = {"10.0.0.0",
+					   "10.0.0.0/33",
+					   "10.0.0/8",
+					   "10.0.0.0/-1",
+					   "10.0.0.0/",
+					   "/8",
+					   "fd00::/129",
+					   "x/8",
+					   "10.0.0.0/8 y",
+					   "10.0.0.0/8x",
+					   "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000/8"};
+
+START_TEST(network_refused)
+{
+	struct err err;
+
+	ck_assert_int_eq(address_networks_check(bad_networks[_i], &err), -1);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+}
+END_TEST
+
+static const char *const bad_addresses[] = {
+	"",
+	":",
+	"unix:",
+	"unix:relative",
+	"127.0.0.1",
+	"127.0.0.1:",
+	":7440",
+	"127.0.0.1:x",
+	"127.0.0.1:-1",
+	"127.0.0.1:65536",
+	"127.0.0.1:7440 ",
+	"::1:7440",
+	"[::1]",
+	"[::1]7440",
+	"[]:7440",
+	"[:7440",
+	"head.example:7440",
+	"[127.0.0.1]:7440",
+	"127.1:7440",
+	"1.2.3.4.5:7440",
+};
+
+START_TEST(address_refused)
+{
+	struct address at = {.len = 77};
+	struct err err;
+
+	ck_assert_msg(address_parse(bad_addresses[_i], &at, &err) == -1, "%s", bad_addresses[_i]);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+	ck_assert_uint_eq(at.len, 77);
+	ck_assert_ptr_null(conn_open(base, bad_addresses[_i], "", &client_ops, NULL, &err));
+}
+END_TEST
+
+START_TEST(address_texts)
+{
+	static const char *const texts[] = {"127.0.0.1:7440", "[::1]:1", "[2001:db8::ff]:65535", "unix:/run/x.sock"};
+	char text[ADDRESS_TEXT];
+	struct address at;
+	char path[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		ck_assert_int_eq(address_parse(texts[i], &at, NULL), 0);
+		address_text((struct sockaddr *)&at.sa, text);
+		ck_assert_str_eq(text, texts[i]);
+	}
+	memset(path, 'x', sizeof(path));
+	memcpy(path, "unix:/", 6);
+	path[5 + 107] = '\0';
+	ck_assert_int_eq(address_parse(path, &at, NULL), 0);
+	address_text((struct sockaddr *)&at.sa, text);
+	path[5 + 107] = 'x';
+	path[5 + 108] = '\0';
+	ck_assert_int_eq(address_parse(path, &at, NULL), -1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("conn");
+	TCase *tcase = tcase_create("conn");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, lines);
+	tcase_add_test(tcase, byte_by_byte);
+	tcase_add_test(tcase, who_is_calling);
+	tcase_add_test(tcase, longest_line);
+	tcase_add_test(tcase, line_too_long);
+	tcase_add_test(tcase, endless_line);
+	tcase_add_test(tcase, flood);
+	tcase_add_test(tcase, pausing);
+	tcase_add_test(tcase, paused_is_bounded);
+	tcase_add_test(tcase, slow_reader);
+	tcase_add_test(tcase, stalled_reader);
+	tcase_add_test(tcase, idle);
+	tcase_add_test(tcase, dribble);
+	tcase_add_test(tcase, held_is_not_idle);
+	tcase_add_test(tcase, close_inside_line);
+	tcase_add_test(tcase, close_sends_the_rest);
+	tcase_add_test(tcase, too_many);
+	tcase_add_test(tcase, connecting);
+	tcase_add_test(tcase, close_inside_opened);
+	tcase_add_test(tcase, close_before_opened);
+	tcase_add_test(tcase, nobody_listens);
+	tcase_add_test(tcase, tcp4);
+	tcase_add_test(tcase, tcp6);
+	tcase_add_test(tcase, port_taken);
+	tcase_add_test(tcase, socket_taken);
+	tcase_add_test(tcase, file_in_the_way);
+	tcase_add_test(tcase, plaintext_stays_home);
+	tcase_add_loop_test(tcase, plaintext_rule, 0, ARRAY_SIZE(plaintext));
+	tcase_add_loop_test(tcase, network_refused, 0, ARRAY_SIZE(bad_networks));
+	tcase_add_loop_test(tcase, address_refused, 0, ARRAY_SIZE(bad_addresses));
+	tcase_add_test(tcase, address_texts);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
