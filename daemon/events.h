@@ -12,7 +12,7 @@ void events_free(struct events *events);
 /* Sends what is later than after_rev, then goes on; a subscriber that falls behind is told {"lagged": rev} once. */
 void events_subscribe(struct events *events, struct rpc *rpc, int64_t after_rev);
 void events_closed(struct events *events, struct rpc *rpc);
-/* Called after each commit that wrote events. */
+/* Called after each commit; last_rev: the newest rev there is. */
 void events_committed(struct events *events, int64_t last_rev);
 /* Calls back once after each commit that touched the lease, until cancelled; for lease.wait. */
 struct events_watch;

@@ -218,6 +218,9 @@ int manager_load(struct manager *manager, struct err *err)
 
 	manager_unload(manager);
 	manager->plan = plan_new(&settings);
+	if (!manager->version) {
+		manager->version = 1; /* 0 is what nobody has acknowledged yet */
+	}
 	if (load_rows(manager, err) < 0) {
 		manager_unload(manager);
 		return -1;

@@ -105,7 +105,10 @@ static const struct vm *planned_vm(const struct manager *manager, uint32_t node,
 static int tell_vm(struct manager *manager, struct head_node *node, const struct report_vm *seen, struct err *err)
 {
 	struct json_object *data = json_object_new_object();
+	_cleanup_free_ char *text = xasprintf("VM %" PRIu32 " on node %s: %s%s%s", seen->vm, node->name,
+					      vm_seen_name(seen->seen), *seen->text ? ": " : "", seen->text);
 
+	json_object_object_add(data, "text", json_object_new_string(text));
 	json_object_object_add(data, "vm", json_object_new_int64(seen->vm));
 	json_object_object_add(data, "generation", json_object_new_int64(seen->generation));
 	json_object_object_add(data, "node", json_object_new_string(node->name));

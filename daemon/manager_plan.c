@@ -48,8 +48,8 @@ static struct json_object *reason_json(const struct reason *reason)
 
 	if (reason->code != REASON_NONE) {
 		reason_text(reason, text);
-		json_object_object_add(data, "reason", json_object_new_string(text));
-		json_object_object_add(data, "code", json_object_new_string(reason_name(reason->code)));
+		json_object_object_add(data, "reason", json_object_new_string(reason_name(reason->code)));
+		json_object_object_add(data, "reason_text", json_object_new_string(text));
 	}
 	return data;
 }

@@ -101,7 +101,7 @@ static int set_up(struct store *store, struct err *err)
 
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_timeout(store->db, BUSY_MS);
-	if (sqlite3_exec(store->db, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON", NULL, NULL, NULL) ||
+	if (sqlite3_exec(store->db, "PRAGMA cell_size_check = ON", NULL, NULL, NULL) ||
 	    sqlite3_exec(store->db, "PRAGMA quick_check(1)", answer_ok, &sound, NULL)) {
 		return store_fail(store->db, store->path, err);
 	}
