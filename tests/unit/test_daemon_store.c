@@ -550,7 +550,7 @@ START_TEST(full_database)
 	OK(store_set_meta(store, "last_node", 1, &bad));
 	OK(store_commit(store, &bad));
 	snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %d", (int)raw_number(dir, "PRAGMA page_count") + 3);
-	OK(store_run(store, err, sql, ""));
+	OK(store_run(store, &bad, sql, ""));
 	while (id < 1000 && write_pass(id, &err) == 0) {
 		id++;
 	}
@@ -558,7 +558,7 @@ START_TEST(full_database)
 	ck_assert_msg(strstr(err.text, "full") != NULL, "%s", err.text);
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), (int64_t)id - 1);
 	ck_assert_int_eq(violations(dir), 0);
-	OK(store_run(store, err, "PRAGMA max_page_count = 1000000", ""));
+	OK(store_run(store, &bad, "PRAGMA max_page_count = 1000000", ""));
 	OK(write_pass(id, &bad));
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), (int64_t)id);
 }
