@@ -12,35 +12,75 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 
+#include "address.h"
 #include "util.h"
 
 #define GIGABIT INT64_C(125000000) /* bytes per second */
 #define RATE_MAX (INT64_C(1) << 50)
 #define SIZE_MAX_BYTES (INT64_C(1) << 60)
 
-#define ROW(section, name, type, value, min, max, reloadable, help)                                            \
-	{                                                                                                      \
-		section, #name, type, offsetof(struct agent_settings, name), value, min, max, reloadable, help \
+#define ROW(section, name, type, value, min, max, reloadable, help, check)                                            \
+	{                                                                                                             \
+		section, #name, type, offsetof(struct agent_settings, name), value, min, max, reloadable, help, check \
 	}
-#define AGENT(name, type, value, min, max, reloadable, help) ROW("agent", name, type, value, min, max, reloadable, help)
-#define CAPACITY(name, type, value, min, max, help) ROW("capacity", name, type, value, min, max, false, help)
-#define STAGE(name, type, value, min, max, help) ROW("stage", name, type, value, min, max, true, help)
+#define AGENT(name, type, value, min, max, reloadable, help) \
+	ROW("agent", name, type, value, min, max, reloadable, help, NULL)
+#define AGENT_CHECKED(name, type, value, min, max, reloadable, help, check) \
+	ROW("agent", name, type, value, min, max, reloadable, help, check)
+#define CAPACITY(name, type, value, min, max, help) ROW("capacity", name, type, value, min, max, false, help, NULL)
+#define STAGE(name, type, value, min, max, help) ROW("stage", name, type, value, min, max, true, help, NULL)
+
+/* ---- what a row's type and range do not say ---- */
+
+static int check_node(const char *text, struct err *err)
+{
+	return *text && !name_valid(text)
+		       ? err_set(err, ERR_PARAMS,
+				 "\"%s\" is not a name: 1 to 63 of letters, digits, \".\", \"_\", \"-\"", text)
+		       : 0;
+}
+
+static int check_head(const char *text, struct err *err)
+{
+	struct address address;
+
+	return address_parse(text, &address, err);
+}
+
+static int check_domain_type(const char *text, struct err *err)
+{
+	return strcmp(text, "auto") != 0 && strcmp(text, "kvm") != 0 && strcmp(text, "qemu") != 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of auto, kvm, qemu", text)
+		       : 0;
+}
+
+static int check_level(const char *text, struct err *err)
+{
+	enum log_level level;
+
+	return log_level_parse(text, &level) < 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of error, warning, info, debug", text)
+		       : 0;
+}
 
 const struct setting settings_table[] = {
-	AGENT(node, SETTING_STRING, "", 0, 63, false, "name of this node; empty: the host name up to its first dot"),
-	AGENT(head, SETTING_STRING, "127.0.0.1:7440", 1, 255, false,
-	      "address of the head: HOST:PORT, [IPv6]:PORT or unix:/path"),
-	AGENT(plaintext, SETTING_LIST, "", 0, 4096, false,
-	      "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is"),
+	AGENT_CHECKED(node, SETTING_STRING, "", 0, 63, false,
+		      "name of this node; empty: the host name up to its first dot", check_node),
+	AGENT_CHECKED(head, SETTING_STRING, "127.0.0.1:7440", 1, 255, false,
+		      "address of the head: HOST:PORT, [IPv6]:PORT or unix:/path", check_head),
+	AGENT_CHECKED(plaintext, SETTING_LIST, "", 0, 4096, false,
+		      "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is",
+		      address_networks_check),
 	AGENT(token_file, SETTING_PATH, "", 0, 0, false,
 	      "file with the secret shown to the head; needed over TCP, not over a unix socket"),
-	AGENT(state_dir, SETTING_PATH, "/var/lib/tenure-agent", 0, 0, false,
+	AGENT(state_dir, SETTING_PATH, "/var/lib/tenure-agent", 1, 0, false,
 	      "folder of the book, the image pool and the guests' files"),
 	AGENT(console_dir, SETTING_PATH, "", 0, 0, false,
 	      "folder of the guests' serial logs; empty: STATE_DIR/console"),
 	AGENT(uri, SETTING_STRING, "qemu:///system", 1, 255, false, "libvirt's URI"),
-	AGENT(domain_type, SETTING_STRING, "auto", 1, 16, false, "auto, kvm or qemu; auto: kvm where it works"),
-	AGENT(log_level, SETTING_STRING, "info", 1, 16, true, "error, warning, info or debug"),
+	AGENT_CHECKED(domain_type, SETTING_STRING, "auto", 1, 16, false, "auto, kvm or qemu; auto: kvm where it works",
+		      check_domain_type),
+	AGENT_CHECKED(log_level, SETTING_STRING, "info", 1, 16, true, "error, warning, info or debug", check_level),
 	AGENT(call_deadline, SETTING_SPAN, "30s", 100 * USEC_PER_MSEC, USEC_PER_HOUR, false,
 	      "a call to libvirt that takes longer marks the node as degraded"),
 	CAPACITY(cpu, SETTING_CPU, "", 0, INT64_C(1000000000),
@@ -71,30 +111,6 @@ const struct setting settings_table[] = {
 };
 const size_t settings_count = ARRAY_SIZE(settings_table);
 
-static int check_words(const struct agent_settings *settings, struct err *err)
-{
-	enum log_level level;
-
-	if (!name_valid(settings->node)) {
-		return err_set(err, ERR_PARAMS,
-			       "node: \"%s\" is not a name: 1 to 63 of letters, digits, \".\", \"_\", \"-\"",
-			       settings->node);
-	}
-	if (strcmp(settings->domain_type, "auto") != 0 && strcmp(settings->domain_type, "kvm") != 0 &&
-	    strcmp(settings->domain_type, "qemu") != 0) {
-		return err_set(err, ERR_PARAMS, "domain_type: \"%s\" is none of auto, kvm, qemu",
-			       settings->domain_type);
-	}
-	if (log_level_parse(settings->log_level, &level) < 0) {
-		return err_set(err, ERR_PARAMS, "log_level: \"%s\" is none of error, warning, info, debug",
-			       settings->log_level);
-	}
-	if (!*settings->state_dir) {
-		return err_set(err, ERR_PARAMS, "state_dir: must not be empty");
-	}
-	return 0;
-}
-
 static void fill_in(struct agent_settings *settings)
 {
 	if (!*settings->node) {
@@ -119,9 +135,11 @@ int settings_load(const char *path, struct agent_settings *settings, struct err 
 		return -1;
 	}
 	fill_in(&loaded);
-	if (check_words(&loaded, err) < 0) {
+	/* The host's name is as much from outside as the file. */
+	if (check_node(loaded.node, err) < 0 || !*loaded.node) {
 		settings_free(&loaded);
-		return path ? err_prefix(err, "%s", path) : -1;
+		return err_set(err, ERR_PARAMS, "the host has no name that would do for a node: set \"node\"%s%s",
+			       path ? " in " : "", path ? path : "");
 	}
 	*settings = loaded;
 	return 0;

@@ -6,32 +6,83 @@
 
 #include <string.h>
 
+#include "address.h"
 #include "util.h"
 
-#define ROW(section, name, type, value, min, max, reloadable, help)                                           \
-	{                                                                                                     \
-		section, #name, type, offsetof(struct head_settings, name), value, min, max, reloadable, help \
+#define ROW(section, name, type, value, min, max, reloadable, help, check)                                           \
+	{                                                                                                            \
+		section, #name, type, offsetof(struct head_settings, name), value, min, max, reloadable, help, check \
 	}
-#define HEAD(name, type, value, min, max, reloadable, help) ROW("head", name, type, value, min, max, reloadable, help)
-#define PLAN(name, value, min, max, help) ROW("plan", name, SETTING_SPAN, value, min, max, false, help)
+#define HEAD(name, type, value, min, max, reloadable, help) \
+	ROW("head", name, type, value, min, max, reloadable, help, NULL)
+#define HEAD_CHECKED(name, type, value, min, max, reloadable, help, check) \
+	ROW("head", name, type, value, min, max, reloadable, help, check)
+#define PLAN(name, value, min, max, help) ROW("plan", name, SETTING_SPAN, value, min, max, false, help, NULL)
+
+/* ---- what a row's type and range do not say ---- */
+
+static int check_level(const char *text, struct err *err)
+{
+	enum log_level level;
+
+	return log_level_parse(text, &level) < 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of error, warning, info, debug", text)
+		       : 0;
+}
+
+static int parse_mode(const char *text, mode_t *mode)
+{
+	char *end;
+
+	if (text[strspn(text, "01234567")] != '\0' || strlen(text) < 3) {
+		return -1;
+	}
+	*mode = (mode_t)strtoul(text, &end, 8);
+	return *mode <= 0777 ? 0 : -1;
+}
+
+static int check_mode(const char *text, struct err *err)
+{
+	mode_t mode;
+
+	return parse_mode(text, &mode) < 0 ? err_set(err, ERR_PARAMS, "\"%s\" is not an octal mode such as 0660", text)
+					   : 0;
+}
+
+static int check_address(const char *text, struct err *err)
+{
+	struct address address;
+
+	return *text ? address_parse(text, &address, err) : 0;
+}
+
+static int check_url(const char *text, struct err *err)
+{
+	return *text && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" begins with neither http:// nor https://", text)
+		       : 0;
+}
 
 const struct setting settings_table[] = {
-	HEAD(state_dir, SETTING_PATH, "/var/lib/tenure", 0, 0, false,
+	HEAD(state_dir, SETTING_PATH, "/var/lib/tenure", 1, 0, false,
 	     "folder of the database and the image repository"),
-	HEAD(socket, SETTING_PATH, "/run/tenure/tenured.sock", 0, 107, false, "unix socket of the API"),
-	HEAD(socket_mode, SETTING_STRING, "0666", 0, 4, false, "octal mode of the socket: who may connect at all"),
-	HEAD(listen, SETTING_STRING, "127.0.0.1:7440", 0, 255, false, "TCP address of the API; empty: none"),
-	HEAD(http_listen, SETTING_STRING, "127.0.0.1:7441", 0, 255, false,
-	     "TCP address of the image repository; empty: none"),
-	HEAD(image_url, SETTING_STRING, "", 0, 1024, false,
-	     "URL under which agents fetch images; empty: http://HTTP_LISTEN/images"),
-	HEAD(plaintext, SETTING_LIST, "", 0, 4096, false,
-	     "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is"),
+	HEAD(socket, SETTING_PATH, "/run/tenure/tenured.sock", 1, 107, false, "unix socket of the API"),
+	HEAD_CHECKED(socket_mode, SETTING_STRING, "0666", 0, 4, false,
+		     "octal mode of the socket: who may connect at all", check_mode),
+	HEAD_CHECKED(listen, SETTING_STRING, "127.0.0.1:7440", 0, 255, false, "TCP address of the API; empty: none",
+		     check_address),
+	HEAD_CHECKED(http_listen, SETTING_STRING, "127.0.0.1:7441", 0, 255, false,
+		     "TCP address of the image repository; empty: none", check_address),
+	HEAD_CHECKED(image_url, SETTING_STRING, "", 0, 1024, false,
+		     "URL under which agents fetch images; empty: http://HTTP_LISTEN/images", check_url),
+	HEAD_CHECKED(plaintext, SETTING_LIST, "", 0, 4096, false,
+		     "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is",
+		     address_networks_check),
 	HEAD(agent_token_file, SETTING_PATH, "", 0, 0, true,
 	     "file with the secret that agents show over TCP; empty: no agents over TCP"),
 	HEAD(operators, SETTING_LIST, "", 0, 4096, true,
 	     "users and @groups who may act on nodes, images and others' leases"),
-	HEAD(log_level, SETTING_STRING, "info", 1, 16, true, "error, warning, info or debug"),
+	HEAD_CHECKED(log_level, SETTING_STRING, "info", 1, 16, true, "error, warning, info or debug", check_level),
 	HEAD(heartbeat, SETTING_SPAN, "2s", 100 * USEC_PER_MSEC, USEC_PER_MINUTE, false,
 	     "agents report at least this often; a node is silent after three"),
 	HEAD(max_connections, SETTING_INT, "1024", 1, 65536, false, "connections to the API, per listening address"),
@@ -46,23 +97,13 @@ const struct setting settings_table[] = {
 	PLAN(grace, "30s", 0, USEC_PER_DAY, "a VM on a silent node counts as ended this long after its time"),
 	PLAN(late, "1s", 0, USEC_PER_HOUR, "a start later than this breaks the promise of an advance reservation"),
 	ROW("plan", repository_rate, SETTING_SIZE, "100M", 1, INT64_C(1) << 50, false,
-	    "bytes per second that leave the image repository"),
-	ROW("plan", suspend, SETTING_BOOL, "yes", 0, 0, false, "best-effort leases may be suspended for reservations"),
+	    "bytes per second that leave the image repository", NULL),
+	ROW("plan", suspend, SETTING_BOOL, "yes", 0, 0, false, "best-effort leases may be suspended for reservations",
+	    NULL),
 	ROW("history", keep, SETTING_SPAN, "30d", USEC_PER_HOUR, 36500 * USEC_PER_DAY, true,
-	    "finished leases, their slots and events are kept this long"),
+	    "finished leases, their slots and events are kept this long", NULL),
 };
 const size_t settings_count = ARRAY_SIZE(settings_table);
-
-static int parse_mode(const char *text, mode_t *mode)
-{
-	char *end;
-
-	if (text[strspn(text, "01234567")] != '\0' || strlen(text) < 3) {
-		return -1;
-	}
-	*mode = (mode_t)strtoul(text, &end, 8);
-	return *mode <= 0777 ? 0 : -1;
-}
 
 /* No address, or the wildcard: nothing to make an URL of. */
 static bool http_listen_anywhere(const char *address)
@@ -70,31 +111,13 @@ static bool http_listen_anywhere(const char *address)
 	return !*address || strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
 }
 
+/* What spans more than one row. */
 static int check(const struct head_settings *settings, struct err *err)
 {
-	enum log_level level;
-	mode_t mode;
-
-	if (log_level_parse(settings->log_level, &level) < 0) {
-		return err_set(err, ERR_PARAMS, "log_level: \"%s\" is none of error, warning, info, debug",
-			       settings->log_level);
-	}
-	if (parse_mode(settings->socket_mode, &mode) < 0) {
-		return err_set(err, ERR_PARAMS, "socket_mode: \"%s\" is not an octal mode such as 0660",
-			       settings->socket_mode);
-	}
-	if (!*settings->state_dir || !*settings->socket) {
-		return err_set(err, ERR_PARAMS, "%s: must not be empty", *settings->socket ? "state_dir" : "socket");
-	}
 	if (!*settings->image_url && http_listen_anywhere(settings->http_listen)) {
 		return err_set(err, ERR_PARAMS,
 			       "image_url: must be set, as http_listen \"%s\" is no address that agents can be given",
 			       settings->http_listen);
-	}
-	if (*settings->image_url && strncmp(settings->image_url, "http://", 7) != 0 &&
-	    strncmp(settings->image_url, "https://", 8) != 0) {
-		return err_set(err, ERR_PARAMS, "image_url: \"%s\" begins with neither http:// nor https://",
-			       settings->image_url);
 	}
 	return 0;
 }

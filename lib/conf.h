@@ -29,6 +29,8 @@ struct setting {
 	int64_t min, max;  /* of numbers, max 0 = none; of strings: bounds of the length, max 0 = 4096 */
 	bool reloadable;
 	const char *help; /* one line; etc/ and the manual page say the same */
+	/* Of strings, beyond type and length: -1 with what is wrong in err. NULL = nothing more is asked. */
+	int (*check)(const char *value, struct err *err);
 };
 
 /*

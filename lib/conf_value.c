@@ -134,7 +134,7 @@ static int check_string(const struct setting *row, const char *text, struct err 
 		return err_set(err, ERR_PARAMS, "%s: \"%.100s\" is not an absolute path: begin it with /", row->key,
 			       text);
 	}
-	return 0;
+	return row->check && row->check(text, err) < 0 ? err_prefix(err, "%s", row->key) : 0;
 }
 
 static int parse_bool(const char *text, bool *out)

@@ -19,17 +19,25 @@ struct values {
 	char *operators;
 };
 
-#define ROW(section, name, type, value, min, max, reloadable)                                                    \
-	{                                                                                                        \
-		section, #name, type, offsetof(struct values, name), value, min, max, reloadable, "about " #name \
+static int check_word(const char *text, struct err *err_out)
+{
+	return strstr(text, "nobody") ? err_set(err_out, ERR_PARAMS, "there is nobody") : 0;
+}
+
+#define ROW_CHECKED(section, name, type, value, min, max, reloadable, check)                                      \
+	{                                                                                                         \
+		section, #name, type, offsetof(struct values, name), value, min, max, reloadable, "about " #name, \
+			check                                                                                     \
 	}
+#define ROW(section, name, type, value, min, max, reloadable) \
+	ROW_CHECKED(section, name, type, value, min, max, reloadable, NULL)
 
 static const struct setting table[] = {
 	ROW("head", name, SETTING_STRING, "alpha", 1, 20, true),
 	ROW("head", folder, SETTING_PATH, "/var/lib/x", 0, 0, false),
 	ROW("head", suspend, SETTING_BOOL, "yes", 0, 0, true),
 	ROW("head", connections, SETTING_INT, "1024", 1, 65536, true),
-	ROW("head", operators, SETTING_LIST, "", 0, 4096, true),
+	ROW_CHECKED("head", operators, SETTING_LIST, "", 0, 4096, true, check_word),
 	ROW("plan", rate, SETTING_SIZE, "100M", 1, INT64_C(1) << 50, false),
 	ROW("plan", lead, SETTING_SPAN, "1s", 0, USEC_PER_HOUR, false),
 	ROW("plan", cpu, SETTING_CPU, "0.5", 0, 0, true),
@@ -193,6 +201,8 @@ START_TEST(bad_values)
 	refused("[head]\nconnections = 1.0\n", 2, "not a whole number");
 	refused("[head]\nconnections = 10 # ten\n", 2, "not a whole number");
 	refused("[head]\nfolder = var/lib\n", 2, "begin it with /");
+	refused("[head]\nname = x\noperators = nobody\n", 3, "operators: there is nobody");
+	refused("[head]\noperators = anna\n\tnobody\n", 3, "operators: there is nobody");
 	refused("[head]\nfolder = \"/var/lib\"\n", 2, "without quotes");
 	refused("[head]\nfolder = /var/lib # the folder\n", 2, "line of its own");
 	refused("[head]\nname = a\x01z\n", 2, "control character");
