@@ -14,11 +14,11 @@
 struct guests;
 
 struct guest_settings {
-	const char *uri;          /* "qemu:///system" */
-	const char *domain_type;  /* "auto", "kvm", "qemu": auto = kvm if libvirt's capabilities offer it and it works */
-	const char *state_dir;    /* guests' folders: STATE_DIR/guests/LEASE-VM-GENERATION/ */
-	const char *pool_dir;     /* image files by digest */
-	const char *console_dir;  /* serial logs: CONSOLE_DIR/LEASE-VM.log, appended to over suspends, kept afterwards */
+	const char *uri;         /* "qemu:///system" */
+	const char *domain_type; /* "auto", "kvm", "qemu": auto = kvm if libvirt's capabilities offer it and it works */
+	const char *state_dir;   /* guests' folders: STATE_DIR/guests/LEASE-VM-GENERATION/ */
+	const char *pool_dir;    /* image files by digest */
+	const char *console_dir; /* serial logs: CONSOLE_DIR/LEASE-VM.log, appended to over suspends, kept afterwards */
 	span_us call_deadline_us; /* a call that takes longer marks libvirt as not answering */
 };
 
@@ -27,7 +27,8 @@ struct guest {
 	uint64_t lease;
 	uint32_t vm;
 	uint32_t generation;
-	enum vm_seen seen; /* PREPARED (paused), RUNNING, SUSPENDING, SUSPENDED (saved file, no domain), ENDED, FAILED */
+	enum vm_seen
+		seen; /* PREPARED (paused), RUNNING, SUSPENDING, SUSPENDED (saved file, no domain), ENDED, FAILED */
 	wall_us at_us;
 };
 
@@ -60,7 +61,8 @@ void guest_restore(struct guests *guests, const struct part_vm *vm, guest_done *
 void guest_run(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, wall_us at_us, guest_done *done,
 	       void *arg);
 /* Pauses it (all guests of a gang stop at the same instant), then saves it to its folder. */
-void guest_suspend(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, guest_done *done, void *arg);
+void guest_suspend(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, guest_done *done,
+		   void *arg);
 /* Destroys the domain if there is one. Files stay. */
 void guest_stop(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, guest_done *done, void *arg);
 /* Destroys the domain if there is one and deletes overlay, saved memory and folder. */
