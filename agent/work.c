@@ -114,12 +114,20 @@ static bool is_final(const struct work_guest *guest)
 	return guest->record->stage == WORK_ENDED || guest->record->stage == WORK_FAILED;
 }
 
+/* It has been seen running since it was last told to. */
+static bool has_run(const struct work_guest *guest)
+{
+	const struct book_guest *record = guest->record;
+
+	return (record->stage == WORK_BOOTED || record->stage == WORK_RESUMED) && record->at_us > 0;
+}
+
 /* Takes in what libvirt shows. */
 static void observe(struct work_guest *guest, enum vm_seen seen, wall_us at_us, const char *text)
 {
 	struct book_guest *record = guest->record;
 	wall_us known_us = at_us ? at_us : guest->work->now_us;
-	enum work_stage stage = work_settle(record->stage, record->at_us > 0, &seen);
+	enum work_stage stage = work_settle(record->stage, has_run(guest), &seen);
 
 	if (stage != record->stage) {
 		set_stage(guest, stage, stage == WORK_SAVED ? known_us : 0, "");
@@ -187,8 +195,13 @@ static void on_listed(const struct guest *list, size_t n, const struct err *err,
 
 	work->listing = false;
 	if (err) {
-		log_warning("libvirt: cannot list the guests: %s", err->text);
-		text_put(work->trouble, "cannot list the guests: %s", err->text);
+		char text[PART_TEXT_MAX];
+
+		text_put(text, "cannot list the guests: %s", err->text);
+		if (strcmp(text, work->trouble) != 0) {
+			log_warning("libvirt: %s", text);
+		}
+		memcpy(work->trouble, text, sizeof(text));
 		work->relist = true;
 		work->relist_us = work->now_us + RETRY_US;
 		work->ops.wake(work->arg);
@@ -226,7 +239,7 @@ static void succeeded(struct work_guest *guest, enum work_op op, wall_us at_us)
 		break;
 	case WORK_RUN:
 		/* Unless it has ended already, which libvirt said before. */
-		if (guest->seen == SEEN_PREPARED) {
+		if (guest->seen == SEEN_PREPARED || guest->seen == SEEN_SUSPENDING) {
 			observe(guest, SEEN_RUNNING, at_us, "");
 		}
 		break;
@@ -358,7 +371,7 @@ static struct work_step decide(const struct work_guest *guest)
 	struct work_view view = {
 		.vm = guest->vm,
 		.stage = guest->record->stage,
-		.ran = guest->record->at_us > 0,
+		.ran = has_run(guest),
 		.seen = guest->seen,
 		.image = has_image(guest),
 		.tries = guest->tries,
@@ -389,7 +402,7 @@ static wall_us look_at(struct work_guest *guest)
 	if (step.op == WORK_NONE) {
 		return step.when_us;
 	}
-	if (step.op == WORK_RUN) {
+	if (step.op == WORK_RUN && !has_run(guest)) {
 		enum work_stage stage = guest->record->stage;
 
 		/* Written down before it is done: after a crash nobody may boot it once more. */

@@ -69,7 +69,7 @@ static struct work_step next_unplanned(const struct work_view *view)
 	case SEEN_SUSPENDED:
 		return until(WALL_NEVER);
 	case SEEN_PREPARED:
-		return act(view, WORK_UNPREPARE);
+		return act(view, view->ran ? WORK_SUSPEND : WORK_UNPREPARE);
 	case SEEN_RUNNING:
 	case SEEN_SUSPENDING:
 		return act(view, WORK_SUSPEND);
@@ -139,12 +139,18 @@ static struct work_step next_suspended(const struct work_view *view)
 	return view->image ? act(view, WORK_RESTORE) : until(run->end_us);
 }
 
-/* Half saved: by an agent that was killed meanwhile, or by libvirt on its own. */
-static struct work_step next_suspending(const struct work_view *view)
+/*
+ * It ran and is paused now: by an agent that was killed before it was saved, by libvirt that has not finished, or by
+ * hand. It goes on, unless its time is over.
+ */
+static struct work_step next_paused(const struct work_view *view)
 {
 	const struct run *run = &view->vm->run;
 
-	return act(view, run->then == RUN_STOP && view->now_us >= run->end_us ? WORK_STOP : WORK_SUSPEND);
+	if (view->now_us < run->end_us) {
+		return act(view, WORK_RUN);
+	}
+	return act(view, run->then == RUN_SUSPEND ? WORK_SUSPEND : WORK_STOP);
 }
 
 static bool told_to_run(enum work_stage stage)
@@ -185,11 +191,11 @@ static struct work_step decide(const struct work_view *view)
 	case SEEN_ABSENT:
 		return next_absent(view);
 	case SEEN_PREPARED:
-		return next_prepared(view);
+		return view->ran ? next_paused(view) : next_prepared(view);
 	case SEEN_RUNNING:
 		return next_running(view);
 	case SEEN_SUSPENDING:
-		return next_suspending(view);
+		return next_paused(view);
 	case SEEN_SUSPENDED:
 		return next_suspended(view);
 	case SEEN_ENDED:

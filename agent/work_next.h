@@ -48,7 +48,7 @@ const char *work_op_name(enum work_op op);
 struct work_view {
 	const struct part_vm *vm; /* as the book holds it; NULL = the book does not */
 	enum work_stage stage;
-	bool ran;          /* seen running since it was last told to */
+	bool ran;          /* seen running since it was last told to; only with BOOTED and RESUMED */
 	enum vm_seen seen; /* as libvirt shows it, after work_settle() */
 	bool image;        /* all files of its image are in the pool */
 	unsigned tries;    /* how often the operation has failed */
