@@ -40,6 +40,7 @@ struct conn_ops {
  * An address: "unix:/path", "HOST:PORT", "[IPv6]:PORT". TCP carries no TLS yet, so an address outside loopback is
  * refused unless it lies in one of the networks of plaintext ("10.0.0.0/8 192.168.7.0/24", "" = none), by which an
  * operator says that nobody else can listen there. Accepting applies the same rule to the peer.
+ * To listen on every interface, name the wildcard too: "0.0.0.0/32 10.0.0.0/8".
  * HOST is numeric or "localhost", see address.h. Above max_conns a connection is closed as soon as it is accepted.
  * A unix socket is open to all users (rights go by conn_peer()); one left behind by a dead process is replaced.
  */

@@ -2,9 +2,11 @@
  * Connections over real unix sockets and loopback TCP: lines, limits, deadlines, the plaintext rule, who is calling,
  * and closing from inside every callback. The far end is mostly a bare socket, so that it can misbehave.
  */
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -456,6 +458,22 @@ static void let_pass(span_us span)
 	until(over);
 }
 
+START_TEST(lines_keep_it_alive)
+{
+	int fd = bare();
+
+	conn_set_idle(server.conn, 200 * USEC_PER_MSEC);
+	for (int i = 0; i < 8; i++) {
+		let_pass(50 * USEC_PER_MSEC);
+		push(fd, "\n", 1);
+	}
+	ck_assert_uint_eq(server.closed, 0);
+	ck_assert_uint_eq(server.lines, 8);
+	close(fd);
+	until(server.closed == 1);
+}
+END_TEST
+
 START_TEST(held_is_not_idle)
 {
 	int fd = bare();
@@ -674,6 +692,33 @@ START_TEST(socket_taken)
 }
 END_TEST
 
+/* A server too busy to take another connection is alive, too. */
+START_TEST(socket_of_a_busy_server)
+{
+	_cleanup_free_ char *path = xasprintf("%s/busy", dir);
+	_cleanup_free_ char *to = xasprintf("unix:%s", path);
+	int busy = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd[2];
+	struct address at;
+	struct err err;
+
+	ck_assert_int_eq(address_parse(to, &at, NULL), 0);
+	ck_assert_int_eq(bind(busy, (struct sockaddr *)&at.sa, at.len), 0);
+	ck_assert_int_eq(listen(busy, 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(fd[i], (struct sockaddr *)&at.sa, at.len);
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	close(fd[0]);
+	close(fd[1]);
+	close(busy);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 START_TEST(file_in_the_way)
 {
 	_cleanup_free_ char *path = xasprintf("%s/file", dir);
@@ -701,6 +746,50 @@ START_TEST(plaintext_stays_home)
 	}
 	ck_assert_ptr_null(conn_open(base, "127.0.0.1:1", "10.0.0.0", &client_ops, NULL, &err));
 	ck_assert_int_eq(err.code, ERR_PARAMS);
+}
+END_TEST
+
+/* An address of this machine outside loopback; false if it has none. */
+static bool own_address(char out[INET_ADDRSTRLEN])
+{
+	struct ifaddrs *list = NULL;
+	bool found = false;
+
+	ck_assert_int_eq(getifaddrs(&list), 0);
+	for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+		if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !address_plaintext_ok(i->ifa_addr, "")) {
+			inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, out, INET_ADDRSTRLEN);
+			found = true;
+		}
+	}
+	freeifaddrs(list);
+	return found;
+}
+
+/* Who listens everywhere still takes only peers from the networks named. */
+START_TEST(plaintext_peers)
+{
+	char own[INET_ADDRSTRLEN];
+	char text[4];
+	struct listener *tcp;
+	struct address at;
+	char to[64];
+	int fd;
+
+	if (!own_address(own)) {
+		return;
+	}
+	tcp = listener_new(base, "0.0.0.0:0", "0.0.0.0/32", 3, accepted, NULL, NULL);
+	ck_assert_ptr_nonnull(tcp);
+	snprintf(to, sizeof(to), "%s:%u", own, listener_port(tcp));
+	ck_assert_int_eq(address_parse(to, &at, NULL), 0);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&at.sa, at.len), 0);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	ck_assert_uint_eq(pull(fd, text, sizeof(text)), 0);
+	ck_assert_uint_eq(server.accepted, 0);
+	close(fd);
+	listener_free(tcp);
 }
 END_TEST
 
@@ -846,6 +935,7 @@ int main(void)
 	tcase_add_test(tcase, stalled_reader);
 	tcase_add_test(tcase, idle);
 	tcase_add_test(tcase, dribble);
+	tcase_add_test(tcase, lines_keep_it_alive);
 	tcase_add_test(tcase, held_is_not_idle);
 	tcase_add_test(tcase, close_inside_line);
 	tcase_add_test(tcase, close_sends_the_rest);
@@ -858,8 +948,10 @@ int main(void)
 	tcase_add_test(tcase, tcp6);
 	tcase_add_test(tcase, port_taken);
 	tcase_add_test(tcase, socket_taken);
+	tcase_add_test(tcase, socket_of_a_busy_server);
 	tcase_add_test(tcase, file_in_the_way);
 	tcase_add_test(tcase, plaintext_stays_home);
+	tcase_add_test(tcase, plaintext_peers);
 	tcase_add_loop_test(tcase, plaintext_rule, 0, ARRAY_SIZE(plaintext));
 	tcase_add_loop_test(tcase, network_refused, 0, ARRAY_SIZE(bad_networks));
 	tcase_add_loop_test(tcase, address_refused, 0, ARRAY_SIZE(bad_addresses));

@@ -103,6 +103,8 @@ static void spoil_member(const struct kind *kind, struct json_object *root, stru
 	replaced(kind, root, object, key, json_object_new_double(1.5), "1.5");
 	if (type != json_type_string) {
 		replaced(kind, root, object, key, json_object_new_string("1"), "\"1\"");
+	} else {
+		replaced(kind, root, object, key, json_object_new_string_len("a\0b", 3), "with NUL");
 	}
 	if (type != json_type_boolean) {
 		replaced(kind, root, object, key, json_object_new_boolean(true), "true");
