@@ -19,21 +19,25 @@ int jsonx_refuse(const struct jsonx *at, const char *key, struct err *err, const
 
 int jsonx_root(struct json_object *value, const char *path, struct jsonx *out, struct err *err)
 {
+	struct jsonx inner = {0};
+
 	if (!json_object_is_type(value, json_type_object)) {
 		return err_set(err, ERR_PARAMS, "%s must be an object", path[0] ? path : "the message");
 	}
-	out->object = value;
-	snprintf(out->path, sizeof(out->path), "%s", path);
+	inner.object = value;
+	snprintf(inner.path, sizeof(inner.path), "%s", path);
+	*out = inner;
 	return 0;
 }
 
 /* The place of what is called name inside at. Only our own words make up a path, so it cannot grow too long. */
 static void descend(const struct jsonx *at, const char *name, struct json_object *value, struct jsonx *out)
 {
-	int n = snprintf(out->path, sizeof(out->path), "%s%s%s", at->path, at->path[0] ? "." : "", name);
+	struct jsonx inner = {.object = value};
+	int n = snprintf(inner.path, sizeof(inner.path), "%s%s%s", at->path, at->path[0] ? "." : "", name);
 
-	assert((size_t)n < sizeof(out->path));
-	out->object = value;
+	assert((size_t)n < sizeof(inner.path));
+	*out = inner;
 }
 
 static int member(const struct jsonx *at, const char *key, struct json_object **out, struct err *err)

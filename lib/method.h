@@ -15,13 +15,13 @@
 enum role { ROLE_NONE, ROLE_USER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_AGENT };
 
 enum param_type {
-	PARAM_STRING,  /* max = greatest length in bytes; no control characters */
-	PARAM_NAME,    /* name_valid() */
-	PARAM_INT,     /* integer in [min, max]; 1.0 and "1" are refused */
+	PARAM_STRING, /* max = greatest length in bytes; no control characters */
+	PARAM_NAME,   /* name_valid() */
+	PARAM_INT,    /* integer in [min, max]; 1.0 and "1" are refused */
 	PARAM_BOOL,
-	PARAM_TIME,    /* integer microseconds since the epoch, > 0 and below WALL_NEVER */
-	PARAM_OBJECT,  /* checked by the handler */
-	PARAM_ARRAY,   /* checked by the handler; max = greatest length */
+	PARAM_TIME,   /* integer microseconds since the epoch, > 0 and below WALL_NEVER */
+	PARAM_OBJECT, /* checked by the handler */
+	PARAM_ARRAY,  /* checked by the handler; max = greatest length */
 };
 
 struct method_param {
@@ -45,8 +45,8 @@ enum method_id {
 struct method {
 	enum method_id id;
 	const char *name;
-	enum role role;  /* the least that may call it: USER < OPERATOR < ADMIN; AGENT: agents only */
-	bool mutating;   /* takes request_id and is idempotent by it */
+	enum role role; /* the least that may call it: USER < OPERATOR < ADMIN; AGENT: agents only */
+	bool mutating;  /* takes request_id and is idempotent by it */
 	const char *help;
 	const struct method_param *params;
 	size_t param_count;

@@ -14,8 +14,8 @@
 #include "event.h"
 #include "lease.h"
 
-#define PART_FILES_MAX 2        /* a disk, or kernel and initrd */
-#define PART_RUNS_MAX 4096      /* VMs on one node */
+#define PART_FILES_MAX 2   /* a disk, or kernel and initrd */
+#define PART_RUNS_MAX 4096 /* VMs on one node */
 #define PART_IMAGES_MAX 1024
 #define PART_URL_MAX 2048
 #define PART_CMDLINE_MAX 1024
@@ -37,11 +37,11 @@ struct part_image {
 	uint64_t id;
 	char *name;
 	enum image_format format;
-	char *cmdline;        /* kernel images; "" otherwise */
+	char *cmdline; /* kernel images; "" otherwise */
 	struct part_file file[PART_FILES_MAX];
 	size_t files;
-	wall_us begin_us;     /* fetch from then on; 0 = it should be there already */
-	wall_us deadline_us;  /* earliest need; WALL_NEVER = none */
+	wall_us begin_us;    /* fetch from then on; 0 = it should be there already */
+	wall_us deadline_us; /* earliest need; WALL_NEVER = none */
 };
 
 /* A VM the node holds: it runs, will run, or is suspended there. */
@@ -49,17 +49,17 @@ struct part_vm {
 	uint64_t lease;
 	uint32_t vm;
 	uint32_t generation;
-	char *name;           /* of the lease, for the domain's title; may be "" */
-	uint64_t image;       /* id of a part_image */
+	char *name;     /* of the lease, for the domain's title; may be "" */
+	uint64_t image; /* id of a part_image */
 	enum lease_kind kind;
 	struct capacity use;
-	bool planned;         /* false: suspended, keep its saved memory and disk until further notice */
-	struct run run;       /* if planned */
+	bool planned;   /* false: suspended, keep its saved memory and disk until further notice */
+	struct run run; /* if planned */
 };
 
 struct part {
-	uint64_t epoch;       /* grows at each start of the head from this database or a restored copy */
-	uint64_t version;     /* grows with each change; compared after epoch */
+	uint64_t epoch;   /* grows at each start of the head from this database or a restored copy */
+	uint64_t version; /* grows with each change; compared after epoch */
 	struct part_image *images;
 	size_t image_count;
 	struct part_vm *vms;
@@ -73,7 +73,8 @@ void part_free(struct part *part); /* NULL is allowed */
 const struct part_image *part_find_image(const struct part *part, uint64_t id);
 const struct part_vm *part_find_vm(const struct part *part, uint64_t lease, uint32_t vm);
 
-const char *vm_seen_name(enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */
+const char *vm_seen_name(
+	enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */
 int vm_seen_parse(const char *name, enum vm_seen *seen);
 
 struct report_vm {
@@ -92,7 +93,7 @@ int pool_state_parse(const char *name, enum pool_state *state);
 struct report_image {
 	uint64_t id;
 	enum pool_state state;
-	int64_t bytes;            /* received so far */
+	int64_t bytes; /* received so far */
 	char text[PART_TEXT_MAX];
 };
 
