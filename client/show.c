@@ -126,7 +126,7 @@ static char *csv_value(const struct show_column *column, struct json_object *row
 /* RFC 4180, without newlines inside fields: safe_text() has escaped them. */
 static void csv_put(FILE *out, const char *text)
 {
-	if (!strpbrk(text, "\", ")) {
+	if (!strpbrk(text, "\",")) {
 		fputs(text, out);
 		return;
 	}

@@ -234,11 +234,10 @@ START_TEST(statuses)
 		enum err_code code;
 		int status;
 	} rows[] = {
-		{ERR_NONE, 0},       {ERR_PARSE, 1},    {ERR_REQUEST, 1},   {ERR_METHOD, 1},
-		{ERR_PARAMS, 2},     {ERR_INTERNAL, 1}, {ERR_DENIED, 5},    {ERR_NOT_FOUND, 4},
-		{ERR_REJECTED, 3},   {ERR_CONFLICT, 9}, {ERR_STORE, 1},     {ERR_UNAVAILABLE, 6},
-		{ERR_LIMIT, 1},      {ERR_TIMEOUT, 7},  {ERR_IMAGE, 1},     {ERR_STALE, 1},
-		{(enum err_code)5, 1},
+		{ERR_NONE, 0},     {ERR_PARSE, 1},        {ERR_REQUEST, 1},   {ERR_METHOD, 1},   {ERR_PARAMS, 2},
+		{ERR_INTERNAL, 1}, {ERR_DENIED, 5},       {ERR_NOT_FOUND, 4}, {ERR_REJECTED, 3}, {ERR_CONFLICT, 9},
+		{ERR_STORE, 1},    {ERR_UNAVAILABLE, 6},  {ERR_LIMIT, 1},     {ERR_TIMEOUT, 7},  {ERR_IMAGE, 1},
+		{ERR_STALE, 1},    {(enum err_code)5, 1},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -13,16 +13,11 @@
 #define TODAY INT64_C(1795269600000000) /* 2026-11-21 14:00:00 UTC */
 
 static const struct show_column columns[] = {
-	SHOW_COLUMN("id", "ID", SHOW_INT),
-	SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
-	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
-	SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
-	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
-	SHOW_COLUMN("start", "START", SHOW_TIME),
-	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
-	SHOW_COLUMN("nodes", "NODES", SHOW_LIST),
-	SHOW_COLUMN("serial", "SERIAL", SHOW_BOOL),
-	SHOW_COLUMN("reason", "REASON", SHOW_TEXT, .csv_only = true),
+	SHOW_COLUMN("id", "ID", SHOW_INT),          SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("state", "STATE", SHOW_TEXT),   SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
+	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE), SHOW_COLUMN("start", "START", SHOW_TIME),
+	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),  SHOW_COLUMN("nodes", "NODES", SHOW_LIST),
+	SHOW_COLUMN("serial", "SERIAL", SHOW_BOOL), SHOW_COLUMN("reason", "REASON", SHOW_TEXT, .csv_only = true),
 };
 
 static const char rows_text[] =
@@ -78,11 +73,12 @@ START_TEST(table_is_cut_to_the_terminal)
 	struct err err;
 
 	show.width = 60;
-	ck_assert_int_eq(list(&show,
-			      "{\"leases\":[{\"id\":1,\"name\":\"a-name-that-is-so-long-that-it-does-not-fit-in-any-line\","
-			      "\"state\":\"active\",\"nodes\":[\"n1\"]}]}",
-			      &err),
-			 0);
+	ck_assert_int_eq(
+		list(&show,
+		     "{\"leases\":[{\"id\":1,\"name\":\"a-name-that-is-so-long-that-it-does-not-fit-in-any-line\","
+		     "\"state\":\"active\",\"nodes\":[\"n1\"]}]}",
+		     &err),
+		0);
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
 		ck_assert_uint_le(strlen(line), 60);
@@ -169,13 +165,14 @@ START_TEST(answers_of_the_wrong_shape)
 		struct show show = begin(form);
 		struct err err;
 
-		ck_assert_int_eq(list(&show,
-				      "{\"leases\":[null,5,\"x\",[],{\"id\":\"x\",\"name\":7,\"cpu\":[null],\"memory\":{},"
-				      "\"start_us\":\"now\",\"duration_us\":-1,\"nodes\":[null,{}],\"serial\":null},"
-				      "{\"start_us\":9223372036854775807,\"duration_us\":9223372036854775807,"
-				      "\"memory\":-9223372036854775808,\"cpu\":-5}]}",
-				      &err),
-				 0);
+		ck_assert_int_eq(
+			list(&show,
+			     "{\"leases\":[null,5,\"x\",[],{\"id\":\"x\",\"name\":7,\"cpu\":[null],\"memory\":{},"
+			     "\"start_us\":\"now\",\"duration_us\":-1,\"nodes\":[null,{}],\"serial\":null},"
+			     "{\"start_us\":9223372036854775807,\"duration_us\":9223372036854775807,"
+			     "\"memory\":-9223372036854775808,\"cpu\":-5}]}",
+			     &err),
+			0);
 		free(text);
 	}
 }
@@ -213,7 +210,8 @@ START_TEST(errors)
 	show = begin(SHOW_JSON);
 	show_error(&show, &err, data);
 	fclose(show.out);
-	ck_assert_str_eq(text, "{ \"error\": \"rejected\", \"text\": \"no \\u001b[31mroom\", \"data\": { \"id\": 7 } }\n");
+	ck_assert_str_eq(text,
+			 "{ \"error\": \"rejected\", \"text\": \"no \\u001b[31mroom\", \"data\": { \"id\": 7 } }\n");
 	free(text);
 	json_object_put(data);
 }
@@ -229,14 +227,14 @@ static const struct {
 	{"\x7f", "\\u007f"},
 	{"\xc2\x9b"
 	 "31m",
-	 "\\u009b31m"},                                   /* CSI as one C1 character */
-	{"\x9b", "\\u009b"},                              /* and as a stray byte */
-	{"\xe2\x80\xaegnp.exe", "\\u202egnp.exe"},        /* right-to-left override */
-	{"\xe2\x81\xa6x", "\\u2066x"},                    /* isolate */
-	{"a\xe2\x80\x8b", "a\\u200b"},                    /* zero width */
-	{"\xc0\x9b", "\\u00c0\\u009b"},                   /* overlong */
-	{"\xe2\x80", "\\u00e2\\u0080"},                   /* cut */
-	{"\xed\xa0\x80", "\\u00ed\\u00a0\\u0080"},        /* surrogate */
+	 "\\u009b31m"},                                       /* CSI as one C1 character */
+	{"\x9b", "\\u009b"},                                  /* and as a stray byte */
+	{"\xe2\x80\xaegnp.exe", "\\u202egnp.exe"},            /* right-to-left override */
+	{"\xe2\x81\xa6x", "\\u2066x"},                        /* isolate */
+	{"a\xe2\x80\x8b", "a\\u200b"},                        /* zero width */
+	{"\xc0\x9b", "\\u00c0\\u009b"},                       /* overlong */
+	{"\xe2\x80", "\\u00e2\\u0080"},                       /* cut */
+	{"\xed\xa0\x80", "\\u00ed\\u00a0\\u0080"},            /* surrogate */
 	{"\xf4\x90\x80\x80", "\\u00f4\\u0090\\u0080\\u0080"}, /* beyond Unicode */
 	{"\xff\xfe", "\\u00ff\\u00fe"},
 	{"", ""},
@@ -293,22 +291,14 @@ static const struct {
 	const char *filter;
 	int rows; /* -1: refused */
 } filters[] = {
-	{"state=active", 1},
-	{"state=active,id=12", 1},
-	{"state=active,id=3", 0},
-	{"state=active,state=queued", 2},
-	{"nodes=n2", 1},
-	{"nodes=n3", 0},
-	{"serial=true", 1},
-	{"name=", 1},
-	{"cpu=1500", 1},
-	{"state=act", 0},
-	{"stat=active", -1},
-	{"state", -1},
-	{"=active", -1},
-	{"", -1},
-	{"state=active,", -1},
-	{",", -1},
+	{"state=active", 1},      {"state=active,id=12", 1},
+	{"state=active,id=3", 0}, {"state=active,state=queued", 2},
+	{"nodes=n2", 1},          {"nodes=n3", 0},
+	{"serial=true", 1},       {"name=", 1},
+	{"cpu=1500", 1},          {"state=act", 0},
+	{"stat=active", -1},      {"state", -1},
+	{"=active", -1},          {"", -1},
+	{"state=active,", -1},    {",", -1},
 };
 
 START_TEST(filtering)
