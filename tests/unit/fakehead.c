@@ -16,6 +16,7 @@ struct fakehead {
 	char *address;
 	struct listener *listener;
 	struct rpc *rpc; /* the newest, NULL = none */
+	struct rpc_request *unanswered; /* the one request that got silence; answered, to nobody, at the end */
 	struct json_object *requests;
 };
 
@@ -43,6 +44,7 @@ static void on_request(struct rpc *rpc, struct rpc_request *request, const char 
 		rpc_reply(request, NULL);
 		return;
 	case FAKE_SILENCE:
+		head->unanswered = request;
 		return;
 	}
 }
@@ -99,6 +101,9 @@ struct fakehead *fakehead_new(struct event_base *base, fakehead_handler *handler
 void fakehead_free(struct fakehead *head)
 {
 	fakehead_break(head);
+	if (head->unanswered) {
+		rpc_reply(head->unanswered, NULL);
+	}
 	if (head->listener) {
 		fakehead_stop(head);
 	}
