@@ -25,8 +25,8 @@ HEAD_PID='' AGENT_PID=''
 checks=0 failures=0
 
 clean_up() {
-	[ -z "$HEAD_PID" ] || kill -9 "$HEAD_PID" 2>/dev/null
-	[ -z "$AGENT_PID" ] || kill "$AGENT_PID" 2>/dev/null
+	[ -z "$HEAD_PID$AGENT_PID" ] || kill -9 $HEAD_PID $AGENT_PID 2>/dev/null
+	wait 2>/dev/null
 	rm -rf "$DIR"
 }
 trap clean_up EXIT
@@ -182,7 +182,9 @@ raw_open() {
 		RAW_OUT=$RAW_IN
 	else
 		coproc RAW { exec socat - "UNIX-CONNECT:$SOCKET" 2>/dev/null; }
-		RAW_IN=${RAW[1]} RAW_OUT=${RAW[0]}
+		# of our own: bash takes a coprocess's away from subshells, and at its end
+		exec {RAW_IN}>&"${RAW[1]}" {RAW_OUT}<&"${RAW[0]}"
+		eval "exec ${RAW[1]}>&- ${RAW[0]}<&-"
 	fi
 }
 
@@ -191,6 +193,7 @@ raw_close() {
 	exec {in}>&-
 	[ "$in" = "$out" ] || exec {out}<&-
 	[ -z "${RAW_PID:-}" ] || wait "$RAW_PID" 2>/dev/null
+	RAW_PID=''
 }
 
 # ---- a node that is only said to be there --------------------------------------------------------------------------------
