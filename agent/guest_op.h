@@ -91,6 +91,7 @@ struct op {
 	bool started;
 	bool answered;
 	mono_us event_until; /* done, but for libvirt's event; 0 = not waiting for one */
+	wall_us event_us;    /* when that event came; 0 = not yet */
 	uint64_t change;     /* LIST: of the last change before it began */
 	struct op *prev, *next;
 };

@@ -85,14 +85,21 @@ static enum vm_seen reached(enum op_kind kind)
 /* Starts and ends are timed by libvirt's event, which may come before or after the call's return. */
 static bool wants_event(const struct op *op)
 {
-	return !op->already && (op->kind == OP_RUN || op->kind == OP_STOP || op->kind == OP_REMOVE);
+	return op->kind == OP_RUN || op->kind == OP_STOP || op->kind == OP_REMOVE;
 }
 
-/* That it was so already: a guest that is there may be running; one that is not may be suspended. */
+/*
+ * That it was so already: a guest that is there may be running, one that is not there may be suspended. A stop that
+ * finds nothing ends only what was thought to be there.
+ */
 static bool says_nothing(const struct op *op)
 {
-	return op->kind == OP_PREPARE || op->kind == OP_RESTORE || op->kind == OP_REMOVE ||
-	       (op->kind == OP_STOP && op->entry->guest.seen == SEEN_SUSPENDED);
+	enum vm_seen seen = op->entry->guest.seen;
+
+	if (op->kind == OP_STOP) {
+		return seen != SEEN_PREPARED && seen != SEEN_RUNNING && seen != SEEN_SUSPENDING;
+	}
+	return op->kind == OP_PREPARE || op->kind == OP_RESTORE || op->kind == OP_REMOVE;
 }
 
 static void finish(struct guests *guests, struct op *op)
@@ -101,7 +108,10 @@ static void finish(struct guests *guests, struct op *op)
 	enum vm_seen seen = reached(op->kind);
 	wall_us at_us = op->reached_us;
 
-	if (seen != SEEN_ABSENT && !(op->already && says_nothing(op))) {
+	if (op->event_us) {
+		/* What the guest has become since was told by later events: it may have ended by itself. */
+		at_us = op->event_us;
+	} else if (seen != SEEN_ABSENT && !(op->already && says_nothing(op))) {
 		if (entry->guest.seen == seen && entry->guest.at_us) {
 			at_us = entry->guest.at_us;
 		}
@@ -266,7 +276,7 @@ void queue_returned(struct guests *guests, struct op *op, const struct err *err)
 		kick(guests);
 	} else if (op->kind == OP_LIST) {
 		finish_list(guests, op);
-	} else if (wants_event(op) && op->entry->guest.seen != reached(op->kind)) {
+	} else if (wants_event(op) && !op->already && !op->event_us) {
 		op->event_until = clock_mono() + EVENT_WAIT_US;
 	} else {
 		finish(guests, op);
@@ -289,8 +299,11 @@ void queue_changed(struct guests *guests, struct guest_entry *entry)
 {
 	struct op *op = queue_under_way(guests, entry);
 
-	if (op && op->event_until && entry->guest.seen == reached(op->kind)) {
-		finish(guests, op);
+	if (op && wants_event(op) && entry->guest.seen == reached(op->kind)) {
+		op->event_us = entry->guest.at_us;
+		if (op->event_until) {
+			finish(guests, op);
+		}
 	}
 }
 

@@ -95,6 +95,7 @@ struct world {
 	struct err err;        /* of the last that failed */
 	wall_us at_us;         /* of the last that did not */
 	struct guest seen;     /* the last change */
+	wall_us last_pause_us, first_save_us;
 	char text[256];
 	unsigned told; /* connected() */
 	bool up;
@@ -108,6 +109,11 @@ static void on_changed(const struct guest *guest, const char *text, void *arg)
 	struct world *w = arg;
 
 	w->seen = *guest;
+	if (guest->seen == SEEN_SUSPENDING) {
+		w->last_pause_us = guest->at_us;
+	} else if (guest->seen == SEEN_SUSPENDED && !w->first_save_us) {
+		w->first_save_us = guest->at_us;
+	}
 	snprintf(w->text, sizeof(w->text), "%s", text);
 }
 
@@ -207,6 +213,7 @@ static void world_fini(struct world *w)
 {
 	guests_free(w->guests);
 	event_free(w->alarm);
+	event_base_loop(w->base, EVLOOP_NONBLOCK); /* libevent frees a proxy's ends from the loop */
 	event_base_free(w->base);
 }
 
@@ -479,6 +486,93 @@ START_TEST(called_off_and_adopted)
 }
 END_TEST
 
+/* All begin at one instant; all are paused before the first is saved; both go on where they were. */
+START_TEST(gang)
+{
+	struct part_vm vm[2] = {vm_of(5), vm_of(6)};
+	struct world w;
+	wall_us at_us;
+	unsigned lines[2];
+
+	connect_world(&w);
+	prepare(&w, &vm[0], make_image(0xffff));
+	prepare(&w, &vm[1], make_image(0xffff));
+	at_us = clock_wall() + 300 * USEC_PER_MSEC;
+	ask_run(&w, &vm[0], at_us);
+	ask_run(&w, &vm[1], at_us);
+	answered(&w, 4);
+	ck_assert_int_ge(w.at_us, at_us);
+	await_lines(&w, &vm[0], 5);
+	await_lines(&w, &vm[1], 5);
+	ask(&w, guest_suspend, &vm[0]);
+	ask(&w, guest_suspend, &vm[1]);
+	answered(&w, 6);
+	ck_assert_int_gt(w.last_pause_us, 0);
+	ck_assert_int_lt(w.last_pause_us, w.first_save_us);
+	for (int i = 0; i < 2; i++) {
+		lines[i] = console_lines(&vm[i]);
+		guest_restore(w.guests, &vm[i], on_done, &w);
+		ask_run(&w, &vm[i], clock_wall());
+	}
+	answered(&w, 10);
+	for (int i = 0; i < 2; i++) {
+		await_lines(&w, &vm[i], lines[i] + 5);
+		ask(&w, guest_remove, &vm[i]);
+	}
+	answered(&w, 12);
+	list(&w);
+	ck_assert_uint_eq(w.listed, 0);
+	world_fini(&w);
+}
+END_TEST
+
+static void put_file(const struct part_vm *vm, const char *name, const char *text)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/guests/%" PRIu64 "-%u-%u", root, vm->lease, vm->vm, vm->generation);
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	struct err err;
+
+	ck_assert_int_eq(dir_make(dir, 0711, &err), 0);
+	ck_assert_int_eq(file_replace(path, text, strlen(text), 0600, &err), 0);
+}
+
+/* A save that was cut is never taken for a whole one, nor is a guest with saved memory ever booted. */
+START_TEST(cut_save)
+{
+	struct part_vm vm = vm_of(7);
+	struct part_image image = image_of(make_image(0xffff));
+	struct world w;
+
+	connect_world(&w);
+	put_file(&vm, "memory.save.part", "LibvirtQemudPart and then nothing");
+	list(&w);
+	ck_assert_uint_eq(w.listed, 0);
+	guest_restore(w.guests, &vm, on_done, &w);
+	ck_assert_int_eq(refused(&w, 2), ERR_NOT_FOUND);
+	guest_prepare(w.guests, &vm, &image, on_done, &w);
+	ck_assert_int_eq(refused(&w, 3), ERR_CONFLICT);
+
+	/* Whole, but the agent was killed before it could give it its name. */
+	put_file(&vm, "memory.save.part", "LibvirtQemudSave and more");
+	list(&w);
+	ck_assert_uint_eq(w.listed, 1);
+	ck_assert_int_eq(w.list[0].seen, SEEN_SUSPENDED);
+	carry_out(&w, guest_suspend, &vm);
+	ck_assert(folder_there(&vm, "/memory.save") && !folder_there(&vm, "/memory.save.part"));
+
+	/* Set running once: not again from the same memory. */
+	carry_out(&w, guest_remove, &vm);
+	put_file(&vm, "memory.resumed", "LibvirtQemudSave and more");
+	list(&w);
+	ck_assert_uint_eq(w.listed, 0);
+	guest_restore(w.guests, &vm, on_done, &w);
+	ck_assert_int_eq(refused(&w, w.done + 1), ERR_NOT_FOUND);
+	carry_out(&w, guest_remove, &vm);
+	ck_assert(!folder_there(&vm, ""));
+	world_fini(&w);
+}
+END_TEST
+
 START_TEST(nothing_to_work_on)
 {
 	struct part_vm vm = vm_of(3);
@@ -663,8 +757,49 @@ START_TEST(falls_silent)
 	ck_assert_int_lt(clock_mono() - begin_us, 6 * USEC_PER_SEC);
 	proxy_freeze(&proxy, false);
 	AWAIT(&w, w.up);
-	world_fini(&w);
 	proxy_fini(&proxy);
+	world_fini(&w);
+}
+END_TEST
+
+/* The connection is lost in the middle of a suspend: the guest is suspended all the same, and goes on later. */
+START_TEST(silent_while_saving)
+{
+	struct part_vm vm = vm_of(8);
+	struct proxy proxy;
+	struct world w;
+	char uri[256];
+	unsigned lines;
+
+	world_loop(&w);
+	proxy_init(&proxy, w.base, uri, sizeof(uri));
+	world_guests(&w, uri, 10 * USEC_PER_SEC);
+	AWAIT(&w, w.up);
+	prepare(&w, &vm, make_image(0xffff));
+	ask_run(&w, &vm, clock_wall());
+	answered(&w, 2);
+	await_lines(&w, &vm, 5);
+	ask(&w, guest_suspend, &vm);
+	AWAIT(&w, w.seen.seen == SEEN_SUSPENDING);
+	proxy_freeze(&proxy, true);
+	AWAIT(&w, !w.up);
+	AWAIT(&w, w.done == 3);
+	ck_assert_uint_eq(w.failed, 1);
+	proxy_freeze(&proxy, false);
+	AWAIT(&w, w.up);
+	list(&w);
+	ck_assert_uint_eq(w.listed, 1);
+	ck_assert(w.list[0].seen == SEEN_SUSPENDING || w.list[0].seen == SEEN_SUSPENDED);
+	carry_out(&w, guest_suspend, &vm);
+	ck_assert(folder_there(&vm, "/memory.save"));
+	lines = console_lines(&vm);
+	restore(&w, &vm);
+	ask_run(&w, &vm, clock_wall());
+	answered(&w, w.done + 1);
+	await_lines(&w, &vm, lines + 5);
+	carry_out(&w, guest_remove, &vm);
+	proxy_fini(&proxy);
+	world_fini(&w);
 }
 END_TEST
 
@@ -733,6 +868,9 @@ int main(void)
 		tcase_add_test(with, called_off_and_adopted);
 		tcase_add_test(with, nothing_to_work_on);
 		tcase_add_test(with, falls_silent);
+		tcase_add_test(with, gang);
+		tcase_add_test(with, cut_save);
+		tcase_add_test(with, silent_while_saving);
 		suite_add_tcase(suite, with);
 	} else {
 		printf("agent_guest: SKIPPED: guests on libvirt: no qemu:///system for root here\n");
