@@ -20,23 +20,24 @@ struct transfer {
 	enum transfer_state state;
 	wall_us start_us;    /* planned */
 	wall_us end_us;      /* planned, or when it was done */
-	wall_us deadline_us; /* the earliest prepare_us that needs it; WALL_NEVER when only best-effort VMs ride on it */
+	wall_us deadline_us; /* the earliest prepare_us that needs it; WALL_NEVER when only best-effort VMs ride on it
+			      */
 };
 
 const char *transfer_state_name(enum transfer_state state);
 int transfer_state_parse(const char *name, enum transfer_state *state);
 
 enum action_kind {
-	ACTION_LEASE,         /* lease row is new or changed (without its VMs) */
-	ACTION_VM,            /* VM row is new or changed */
-	ACTION_SLOT,          /* slot row is new or changed */
-	ACTION_SLOT_DROP,     /* slot will not be used after all: delete its row (used slots stay, for the Gantt) */
-	ACTION_TRANSFER,      /* transfer row is new or changed */
+	ACTION_LEASE,     /* lease row is new or changed (without its VMs) */
+	ACTION_VM,        /* VM row is new or changed */
+	ACTION_SLOT,      /* slot row is new or changed */
+	ACTION_SLOT_DROP, /* slot will not be used after all: delete its row (used slots stay, for the Gantt) */
+	ACTION_TRANSFER,  /* transfer row is new or changed */
 	ACTION_TRANSFER_DROP,
-	ACTION_MOVED,         /* a lease's state changed: one log line, one row in events */
-	ACTION_PROMISE_BROKEN,/* an AR did not get what was agreed: one log line, one row in events */
-	ACTION_NODE_PLAN,     /* the node's part of the plan changed: deliver it */
-	ACTION_WAKE,          /* call again with EVENT_TICK at this time; replaces any earlier wish */
+	ACTION_MOVED,          /* a lease's state changed: one log line, one row in events */
+	ACTION_PROMISE_BROKEN, /* an AR did not get what was agreed: one log line, one row in events */
+	ACTION_NODE_PLAN,      /* the node's part of the plan changed: deliver it */
+	ACTION_WAKE,           /* call again with EVENT_TICK at this time; replaces any earlier wish */
 	ACTION_KIND_COUNT
 };
 

@@ -15,39 +15,39 @@ enum node_state {
 struct node_info {
 	uint32_t id; /* > 0 */
 	enum node_state state;
-	struct capacity capacity;  /* cpu, memory, working space, net in (bytes/s), net out */
-	int64_t pool_bytes;        /* image pool */
-	int64_t suspend_rate;      /* bytes of guest memory per second, > 0 */
-	int64_t resume_rate;       /* bytes of guest memory per second, > 0 */
+	struct capacity capacity; /* cpu, memory, working space, net in (bytes/s), net out */
+	int64_t pool_bytes;       /* image pool */
+	int64_t suspend_rate;     /* bytes of guest memory per second, > 0 */
+	int64_t resume_rate;      /* bytes of guest memory per second, > 0 */
 };
 
 struct image_info {
-	uint64_t id; /* > 0 */
+	uint64_t id;  /* > 0 */
 	int64_t size; /* bytes, sum of its files */
 };
 
 /* What an agent says of a VM. */
 enum vm_seen {
-	SEEN_ABSENT,    /* nothing there (yet) */
-	SEEN_PREPARED,  /* created or restored, paused */
+	SEEN_ABSENT,   /* nothing there (yet) */
+	SEEN_PREPARED, /* created or restored, paused */
 	SEEN_RUNNING,
 	SEEN_SUSPENDING,
 	SEEN_SUSPENDED,
-	SEEN_ENDED,     /* stopped at its end, or by itself */
+	SEEN_ENDED, /* stopped at its end, or by itself */
 	SEEN_FAILED,
 	SEEN_COUNT
 };
 
 enum event_kind {
-	EVENT_TICK,             /* time passed: a wake-up the planner asked for */
+	EVENT_TICK, /* time passed: a wake-up the planner asked for */
 	EVENT_LEASE_REQUESTED,
 	EVENT_LEASE_CANCELLED,
-	EVENT_NODE,             /* a node is new, or its state or capacity changed */
+	EVENT_NODE, /* a node is new, or its state or capacity changed */
 	EVENT_IMAGE_ADDED,
-	EVENT_IMAGE_REMOVED,    /* refused by the manager while a lease needs it */
-	EVENT_IMAGE_PRESENT,    /* on a node's pool: staged, or found there when its agent connected */
-	EVENT_IMAGE_ABSENT,     /* no longer in a node's pool */
-	EVENT_TRANSFER_FAILED,  /* for good: wrong digest or size, source gone; the agent has given up */
+	EVENT_IMAGE_REMOVED,   /* refused by the manager while a lease needs it */
+	EVENT_IMAGE_PRESENT,   /* on a node's pool: staged, or found there when its agent connected */
+	EVENT_IMAGE_ABSENT,    /* no longer in a node's pool */
+	EVENT_TRANSFER_FAILED, /* for good: wrong digest or size, source gone; the agent has given up */
 	EVENT_VM_SEEN,
 	EVENT_KIND_COUNT
 };

@@ -63,14 +63,14 @@ struct run {
 
 struct vm {
 	uint64_t lease;
-	uint32_t index;         /* 0 .. vms-1 */
+	uint32_t index; /* 0 .. vms-1 */
 	enum lease_state state;
-	uint32_t node;          /* node id, 0 = none */
-	uint32_t generation;    /* boots so far, counting a planned one; part of the guest's UUID */
-	bool planned;           /* run holds a run that is planned or under way */
+	uint32_t node;       /* node id, 0 = none */
+	uint32_t generation; /* boots so far, counting a planned one; part of the guest's UUID */
+	bool planned;        /* run holds a run that is planned or under way */
 	struct run run;
-	span_us served_us;      /* run time received in earlier runs that were suspended */
-	wall_us started_us;     /* when the present run was seen running, 0 = not yet */
+	span_us served_us;  /* run time received in earlier runs that were suspended */
+	wall_us started_us; /* when the present run was seen running, 0 = not yet */
 };
 
 struct lease_spec {
@@ -86,21 +86,22 @@ struct lease_spec {
 /* Why the planner said no, or why a lease moved; args by code. Text is made outside the core (lib/reason.h). */
 enum reason_code {
 	REASON_NONE,
-	REASON_START_PAST,      /* the start is before the earliest possible: arg0 = earliest wall_us */
-	REASON_NEVER_FITS,      /* more than the cluster has: arg0 = VMs that would fit on empty nodes; res = what is short */
-	REASON_NO_ROOM,         /* taken in that time: arg0 = VMs that would fit; res = what is short; lease = one in the way */
-	REASON_IMAGE_LATE,      /* image cannot be on the nodes in time: arg0 = earliest wall_us */
-	REASON_SUSPEND_LATE,    /* best-effort guests cannot be suspended in time: arg0 = earliest wall_us */
-	REASON_POOL_FULL,       /* image does not fit in any node's pool: arg0 = image bytes */
-	REASON_NO_NODES,        /* no node is up */
-	REASON_PREEMPTED,       /* lease = the lease it made room for */
-	REASON_BY_USER,         /* cancelled on request */
-	REASON_IMAGE_BAD,       /* digest, size or source wrong: the agent's text says which */
-	REASON_GUEST_FAILED,    /* the guest could not be started or died: the agent's text says how */
-	REASON_GUEST_ENDED,     /* the guest shut itself down */
-	REASON_UNCONFIRMED,     /* the node was silent past end and grace */
-	REASON_TIME_UP,         /* reached its end */
-	REASON_LATE,            /* started arg0 microseconds after the agreed time */
+	REASON_START_PAST, /* the start is before the earliest possible: arg0 = earliest wall_us */
+	REASON_NEVER_FITS, /* more than the cluster has: arg0 = VMs that would fit on empty nodes; res = what is short
+			    */
+	REASON_NO_ROOM, /* taken in that time: arg0 = VMs that would fit; res = what is short; lease = one in the way */
+	REASON_IMAGE_LATE,   /* image cannot be on the nodes in time: arg0 = earliest wall_us */
+	REASON_SUSPEND_LATE, /* best-effort guests cannot be suspended in time: arg0 = earliest wall_us */
+	REASON_POOL_FULL,    /* image does not fit in any node's pool: arg0 = image bytes */
+	REASON_NO_NODES,     /* no node is up */
+	REASON_PREEMPTED,    /* lease = the lease it made room for */
+	REASON_BY_USER,      /* cancelled on request */
+	REASON_IMAGE_BAD,    /* digest, size or source wrong: the agent's text says which */
+	REASON_GUEST_FAILED, /* the guest could not be started or died: the agent's text says how */
+	REASON_GUEST_ENDED,  /* the guest shut itself down */
+	REASON_UNCONFIRMED,  /* the node was silent past end and grace */
+	REASON_TIME_UP,      /* reached its end */
+	REASON_LATE,         /* started arg0 microseconds after the agreed time */
 	REASON_CODE_COUNT
 };
 

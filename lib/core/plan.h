@@ -15,16 +15,16 @@
 struct plan;
 
 struct plan_settings {
-	span_us lead_us;       /* time a plan needs to reach a node; nothing is planned to begin before now + lead_us */
-	span_us prepare_us;    /* creating a guest paused */
-	span_us stop_us;       /* destroying a guest */
-	span_us suspend_us;    /* fixed part of one suspend; the rest is memory / suspend_rate of the node */
-	span_us resume_us;     /* fixed part of one resume */
-	span_us min_run_us;    /* a best-effort lease is not started or resumed for less than this before a suspension */
-	span_us grace_us;      /* a VM on a silent node counts as ended this long after its run's release_us */
-	span_us late_us;       /* an AR's VM that starts later than agreed by more than this breaks the promise */
+	span_us lead_us;    /* time a plan needs to reach a node; nothing is planned to begin before now + lead_us */
+	span_us prepare_us; /* creating a guest paused */
+	span_us stop_us;    /* destroying a guest */
+	span_us suspend_us; /* fixed part of one suspend; the rest is memory / suspend_rate of the node */
+	span_us resume_us;  /* fixed part of one resume */
+	span_us min_run_us; /* a best-effort lease is not started or resumed for less than this before a suspension */
+	span_us grace_us;   /* a VM on a silent node counts as ended this long after its run's release_us */
+	span_us late_us;    /* an AR's VM that starts later than agreed by more than this breaks the promise */
 	int64_t repository_rate; /* bytes per second out of the image repository, > 0 */
-	bool suspend;          /* best-effort leases may be suspended; without it they are only backfilled */
+	bool suspend;            /* best-effort leases may be suspended; without it they are only backfilled */
 };
 
 /* NULL settings mean the defaults of plan_defaults(). The caller frees with plan_free(). */
@@ -61,7 +61,10 @@ const struct node_info *plan_node(const struct plan *plan, uint32_t id);
 bool plan_image_needed(const struct plan *plan, uint64_t image);
 /* Walks all leases that are not final, in order of id; stops when fn returns false. */
 void plan_each_lease(const struct plan *plan, bool (*fn)(const struct lease *lease, void *arg), void *arg);
-/* The transfers a node still has before it, and the images in its pool (present or planned). */
+/*
+ * The transfers a node still has before it, and, as transfers without id in state DONE, the images in its pool that a
+ * VM booked there needs. What is not among them may be evicted.
+ */
 void plan_each_transfer(const struct plan *plan, uint32_t node, bool (*fn)(const struct transfer *transfer, void *arg),
 			void *arg);
 

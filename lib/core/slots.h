@@ -1,7 +1,7 @@
 /*
  * The slot table: per node, what is used when. Each node keeps its change points in a balanced tree augmented with sums
- * and maxima of prefix sums, so that reserving, releasing and asking for the peak use of an interval are O(log n) in
- * the node's change points.
+ * and maxima and minima of prefix sums, so that reserving, releasing and asking for the peak use of an interval are
+ * O(log n) in the node's change points.
  */
 #ifndef TENURE_SLOTS_H
 #define TENURE_SLOTS_H
@@ -36,5 +36,28 @@ struct slot {
 
 const char *slot_kind_name(enum slot_kind kind);
 int slot_kind_parse(const char *name, enum slot_kind *kind);
+
+/* What a slot of this kind takes of a node for a VM of this size. */
+struct capacity slot_use(enum slot_kind kind, struct capacity vm);
+
+/* One node's use over time. It knows no limit: whoever reserves has asked slots_peak() first. */
+struct slots;
+
+struct slots *slots_new(void);
+void slots_free(struct slots *slots); /* NULL is allowed */
+
+/* Adds use over [start_us, end_us), start_us < end_us. */
+void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use);
+/* Takes back what was reserved with the same arguments. */
+void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use);
+
+/* The highest use of each resource in [start_us, end_us), start_us < end_us; the maxima need not be at one instant. */
+struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us);
+/* The first time at or after from_us when use exceeds limit in some resource, or WALL_NEVER. */
+wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us);
+/* The first time at or after from_us from which use stays within limit for length_us (> 0), or WALL_NEVER. */
+wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us);
+/* The first change point later than after_us, or WALL_NEVER. */
+wall_us slots_next(const struct slots *slots, wall_us after_us);
 
 #endif

@@ -1,0 +1,72 @@
+/* Arithmetic on resource vectors. Knows nothing of nodes or times. */
+#include "capacity.h"
+
+#include <assert.h>
+
+const char *resource_name(enum resource res)
+{
+	static const char *const names[RES_COUNT] = {"cpu", "memory", "disk", "net_in", "net_out"};
+
+	assert(res < RES_COUNT);
+	return names[res];
+}
+
+struct capacity capacity_add(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] += b.amount[r];
+	}
+	return a;
+}
+
+struct capacity capacity_sub(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] -= b.amount[r];
+	}
+	return a;
+}
+
+struct capacity capacity_max(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] = a.amount[r] > b.amount[r] ? a.amount[r] : b.amount[r];
+	}
+	return a;
+}
+
+struct capacity capacity_scale(struct capacity a, int64_t n)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] *= n;
+	}
+	return a;
+}
+
+bool capacity_fits(struct capacity need, struct capacity have)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		if (need.amount[r] > have.amount[r]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit)
+{
+	for (int r = 0; r < RES_COUNT && limit; r++) {
+		if (need.amount[r] <= 0) {
+			/* Needs nothing of it, so that even a shortage made by others is not in its way. */
+			continue;
+		}
+		if (have.amount[r] < need.amount[r]) {
+			return 0;
+		}
+		int64_t times = have.amount[r] / need.amount[r];
+		if (times < limit) {
+			limit = (uint32_t)times;
+		}
+	}
+	return limit;
+}

@@ -1,0 +1,231 @@
+/* Chooses nodes for VMs that start together. Neither preempts nor waits: the time is given. */
+#include "place.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "estimate.h"
+#include "prep.h"
+
+struct capacity place_limit(const struct node *node, struct capacity use)
+{
+	struct capacity limit = capacity_sub(node->info.capacity, use);
+
+	for (int r = 0; r < RES_COUNT; r++) {
+		if (use.amount[r] == 0) {
+			limit.amount[r] = INT64_MAX / 4;
+		}
+	}
+	return limit;
+}
+
+static uint32_t count_in(const struct node *node, struct capacity use, wall_us start_us, wall_us end_us, uint32_t limit)
+{
+	if (start_us >= end_us || limit == 0) {
+		return limit;
+	}
+	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(node->slots, start_us, end_us)), limit);
+}
+
+uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit)
+{
+	limit = count_in(node, use, run->start_us, run->end_us, limit);
+	limit = count_in(node, slot_use(SLOT_PREPARE, use), run->prepare_us, run->start_us, limit);
+	return count_in(node, slot_use(SLOT_STOP, use), run->end_us, run->release_us, limit);
+}
+
+uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)
+{
+	const struct image_info *image = plan_find_image(plan, spec->image);
+
+	if (!image || image->size > node->info.pool_bytes) {
+		return 0;
+	}
+	return capacity_times(spec->per_vm, node->info.capacity, limit);
+}
+
+void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out)
+{
+	const struct lease_spec *spec = unit->spec;
+
+	out->count = 0;
+	out->vms = 0;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		plan->nodes[i]->count = 0;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct vm *before = guest_before(plan, unit->seat[i].guest);
+		if (before) {
+			plan_find_node(plan, before->node)->count = 1;
+		}
+	}
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct node *node = plan->nodes[i];
+		if (!node_takes_new(node) || !prep_pool_fits(plan, node, spec->image)) {
+			continue;
+		}
+		uint32_t count = place_count(node, spec->per_vm, run, unit->n);
+		if (count == 0) {
+			continue;
+		}
+		out->item = plan_grow(out->item, out->count, &out->room, sizeof(*out->item));
+		out->item[out->count++] = (struct choice){
+			.node = node,
+			.count = count,
+			.ready_us = prep_ready(node, spec->image),
+			.before = node->count > 0,
+		};
+		out->vms += count;
+	}
+}
+
+static int by_merit(const void *a, const void *b)
+{
+	const struct choice *x = a, *y = b;
+
+	if (x->ready_us != y->ready_us) {
+		return x->ready_us < y->ready_us ? -1 : 1;
+	}
+	if (x->before != y->before) {
+		return x->before ? -1 : 1;
+	}
+	if (x->count != y->count) {
+		return x->count > y->count ? -1 : 1;
+	}
+	return x->node->info.id < y->node->info.id ? -1 : 1;
+}
+
+bool place_pick(struct choices *choices, uint32_t n)
+{
+	qsort(choices->item, choices->count, sizeof(*choices->item), by_merit);
+	if (choices->vms < n) {
+		return false;
+	}
+	uint32_t taken = 0;
+	for (size_t i = 0; i < choices->count; i++) {
+		struct choice *choice = &choices->item[i];
+		if (choice->count >= n - taken) {
+			choice->count = n - taken;
+			choices->count = i + 1;
+			break;
+		}
+		taken += choice->count;
+	}
+	choices->vms = n;
+	return true;
+}
+
+void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices)
+{
+	size_t c = 0;
+
+	for (size_t i = 0; i < choices->count; i++) {
+		choices->item[i].node->count = choices->item[i].count;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct vm *before = guest_before(plan, unit->seat[i].guest);
+		struct node *node = before ? plan_find_node(plan, before->node) : NULL;
+		unit->seat[i].node = node && node->count ? node : NULL;
+		if (unit->seat[i].node) {
+			node->count--;
+		}
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (unit->seat[i].node) {
+			continue;
+		}
+		while (choices->item[c].node->count == 0) {
+			c++;
+		}
+		unit->seat[i].node = choices->item[c].node;
+		unit->seat[i].node->count--;
+	}
+}
+
+bool place_within(const struct node *node, wall_us from_us)
+{
+	return capacity_fits(slots_peak(node->slots, from_us, WALL_NEVER), node->info.capacity);
+}
+
+void place_lift(struct plan *plan, struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct seat *seat = &unit->seat[i];
+		seat->was = *seat->guest->vm;
+		seat->was_tail_us = seat->guest->tail_us;
+		guest_unbook(plan, seat->guest);
+	}
+}
+
+void place_put_back(struct plan *plan, struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct seat *seat = &unit->seat[i];
+		*seat->guest->vm = seat->was;
+		seat->guest->tail_us = seat->was_tail_us;
+		if (seat->was.node) {
+			guest_book(plan, seat->guest);
+		}
+	}
+}
+
+bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
+{
+	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+	bool fits = true;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->save_us = 0;
+		unit->seat[i].node->restore_us = 0;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct seat *seat = &unit->seat[i];
+		struct node *node = seat->node;
+		struct run mine = *run;
+		if (seat->was.planned) {
+			mine.from = seat->was.run.from;
+			mine.prepare_us = seat->was.run.prepare_us;
+			mine.start_us = seat->was.run.start_us;
+		} else if (run->from == RUN_RESUME) {
+			/* Restoring ends at the start; who restores before others begins that much earlier. */
+			node->restore_us += estimate_resume(&plan->settings, &node->info, memory);
+			mine.prepare_us = run->start_us - node->restore_us;
+		}
+		if (run->then == RUN_SUSPEND) {
+			node->save_us += estimate_suspend(&plan->settings, &node->info, memory);
+			mine.release_us = run->end_us + node->save_us;
+		}
+		guest_plan(plan, seat->guest, node, &mine);
+	}
+	for (uint32_t i = 0; i < unit->n && fits; i++) {
+		wall_us from_us = unit->seat[i].guest->vm->run.prepare_us;
+		fits = place_within(unit->seat[i].node, from_us > plan->now_us ? from_us : plan->now_us);
+	}
+	if (!fits) {
+		for (uint32_t i = 0; i < unit->n; i++) {
+			guest_unbook(plan, unit->seat[i].guest);
+			*unit->seat[i].guest->vm = unit->seat[i].was;
+		}
+	}
+	return fits;
+}
+
+void place_unit(struct contract *contract, struct guest *guest, struct unit *out)
+{
+	uint32_t n = contract->lease.spec.vms;
+
+	*out = (struct unit){.spec = &contract->lease.spec};
+	out->seat = calloc(guest ? 1 : n, sizeof(*out->seat));
+	assert(out->seat);
+	for (uint32_t i = 0; i < n; i++) {
+		struct guest *each = guest ? guest : &contract->guest[i];
+		if (lease_state_final(each->vm->state)) {
+			continue;
+		}
+		out->seat[out->n++] = (struct seat){.guest = each, .node = each->node, .was = *each->vm};
+		out->left_us = guest_left(each) > out->left_us ? guest_left(each) : out->left_us;
+		if (guest) {
+			break;
+		}
+	}
+}

@@ -1,0 +1,70 @@
+/* Choosing nodes for VMs that start together, and booking them there. */
+#ifndef TENURE_PLACE_H
+#define TENURE_PLACE_H
+
+#include "plan_state.h"
+
+/* A guest and the node meant for it. */
+struct seat {
+	struct guest *guest;
+	struct node *node;
+	struct vm was; /* when it was lifted */
+	wall_us was_tail_us;
+};
+
+/* Guests of one lease that start and stop together: a gang, or one VM of a serial lease. */
+struct unit {
+	const struct lease_spec *spec;
+	struct seat *seat; /* in order of vm index */
+	uint32_t n;
+	span_us left_us; /* the longest of what its guests still have to run */
+};
+
+/* A node that could take some of the VMs. */
+struct choice {
+	struct node *node;
+	uint32_t count;   /* VMs it could take, later: takes */
+	wall_us ready_us; /* from when the image is there; 0 = it is, WALL_NEVER = needs a transfer */
+	bool before;      /* the unit was planned there */
+	wall_us until_us; /* cut runs only: when something there is in the way */
+};
+
+struct choices {
+	struct choice *item;
+	size_t count, room;
+	uint32_t vms; /* sum of counts */
+};
+
+/* What a node has beyond use, as a limit for slots_until() and slots_fit(): resources of which use is 0 do not count.
+ */
+struct capacity place_limit(const struct node *node, struct capacity use);
+/* How many VMs of this size the node has room for during a run that boots and stops; 0..limit. O(log n). */
+uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit);
+/* True if from from_us on no resource of the node is booked beyond what it has. */
+bool place_within(const struct node *node, wall_us from_us);
+/* How many the node could hold if it were empty; 0..limit. */
+uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit);
+
+/* Nodes that take new guests, have room in the pool, and could take VMs of the unit for this run, in no order. */
+void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out);
+/*
+ * Orders (image there first, then where it was before, then most VMs) and cuts to n VMs. False if there are not that
+ * many; then the order is made, nothing cut.
+ */
+bool place_pick(struct choices *choices, uint32_t n);
+/* Gives every seat of the unit a node, each guest the one it was planned on before if that is among them. */
+void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices);
+/* Takes the unit's guests out of the table, and puts them back as they were. */
+void place_lift(struct plan *plan, struct unit *unit);
+void place_put_back(struct plan *plan, struct unit *unit);
+/*
+ * Books the lifted unit for this run on the nodes of its seats: saving and restoring of several guests on one node are
+ * laid one after another, so that of prepare_us (when resuming) and release_us only one guest's is as run says. False
+ * if some node has no room after all; then the unit is lifted as before.
+ */
+bool place_book(struct plan *plan, struct unit *unit, const struct run *run);
+
+/* The unit's guests, nodes as they are; guest NULL = all that are open. The caller frees seat. */
+void place_unit(struct contract *contract, struct guest *guest, struct unit *out);
+
+#endif

@@ -1,0 +1,313 @@
+/* The planner's door: one event in, one list of actions out; and the questions that change nothing. */
+#include "plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "admit.h"
+#include "plan_state.h"
+#include "prep.h"
+#include "queue.h"
+
+static int guest_compare(const struct guest *a, const struct guest *b)
+{
+	if (a->timer_us != b->timer_us) {
+		return a->timer_us < b->timer_us ? -1 : 1;
+	}
+	if (a->vm->lease != b->vm->lease) {
+		return a->vm->lease < b->vm->lease ? -1 : 1;
+	}
+	return a->vm->index < b->vm->index ? -1 : a->vm->index > b->vm->index;
+}
+
+static int contract_compare(const struct contract *a, const struct contract *b)
+{
+	return a->lease.id < b->lease.id ? -1 : a->lease.id > b->lease.id;
+}
+
+RB_GENERATE(timers, guest, timer, guest_compare)
+RB_GENERATE(contracts, contract, by_id, contract_compare)
+RB_GENERATE(turns, contract, by_turn, contract_compare)
+
+struct plan_settings plan_defaults(void)
+{
+	return (struct plan_settings){
+		.lead_us = 1 * USEC_PER_SEC,
+		.prepare_us = 5 * USEC_PER_SEC,
+		.stop_us = 2 * USEC_PER_SEC,
+		.suspend_us = 1 * USEC_PER_SEC,
+		.resume_us = 1 * USEC_PER_SEC,
+		.min_run_us = 30 * USEC_PER_SEC,
+		.grace_us = 60 * USEC_PER_SEC,
+		.late_us = 1 * USEC_PER_SEC,
+		.repository_rate = INT64_C(100000000),
+		.suspend = true,
+	};
+}
+
+struct plan *plan_new(const struct plan_settings *settings)
+{
+	struct plan *plan = calloc(1, sizeof(*plan));
+
+	assert(plan);
+	plan->settings = settings ? *settings : plan_defaults();
+	RB_INIT(&plan->contracts);
+	RB_INIT(&plan->turns);
+	RB_INIT(&plan->timers);
+	return plan;
+}
+
+static void node_free(struct node *node)
+{
+	struct stage *stage, *next;
+
+	DL_FOREACH_SAFE (node->stages, stage, next) {
+		free(stage);
+	}
+	slots_free(node->slots);
+	free(node);
+}
+
+void plan_free(struct plan *plan)
+{
+	struct contract *contract;
+
+	if (!plan) {
+		return;
+	}
+	plan_forget(plan);
+	while ((contract = RB_ROOT(&plan->contracts))) {
+		RB_REMOVE(contracts, &plan->contracts, contract);
+		contract_free(contract);
+	}
+	for (size_t i = 0; i < plan->node_count; i++) {
+		node_free(plan->nodes[i]);
+	}
+	free(plan->nodes);
+	free(plan->images);
+	free(plan->link);
+	free(plan->orphans.item);
+	free(plan->memories);
+	free(plan->touched);
+	free(plan->staged);
+	free(plan->rows);
+	free(plan);
+}
+
+struct node *plan_find_node(const struct plan *plan, uint32_t id)
+{
+	size_t low = 0, high = plan->node_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (plan->nodes[middle]->info.id < id) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low < plan->node_count && plan->nodes[low]->info.id == id ? plan->nodes[low] : NULL;
+}
+
+const struct image_info *plan_find_image(const struct plan *plan, uint64_t id)
+{
+	size_t low = 0, high = plan->image_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (plan->images[middle].id < id) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low < plan->image_count && plan->images[low].id == id ? &plan->images[low] : NULL;
+}
+
+struct contract *plan_find_contract(const struct plan *plan, uint64_t id)
+{
+	struct contract key = {.lease = {.id = id}};
+
+	return RB_FIND(contracts, (struct contracts *)&plan->contracts, &key);
+}
+
+static void pool_event(struct plan *plan, const struct event *event)
+{
+	struct node *node = plan_find_node(plan, event->pool.node);
+
+	if (!node || !plan_find_image(plan, event->pool.image)) {
+		return;
+	}
+	if (event->kind == EVENT_IMAGE_PRESENT) {
+		prep_seen_present(plan, node, event->pool.image);
+	} else if (event->kind == EVENT_IMAGE_ABSENT) {
+		prep_seen_absent(plan, node, event->pool.image);
+	} else {
+		plan_transfer_failed(plan, node, event->pool.image);
+	}
+}
+
+static void take(struct plan *plan, const struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_TICK:
+		break;
+	case EVENT_LEASE_REQUESTED:
+		if (event->requested.id && !plan_find_contract(plan, event->requested.id)) {
+			plan_request(plan, event->requested.id, &event->requested.spec);
+		}
+		break;
+	case EVENT_LEASE_CANCELLED:
+		plan_cancel(plan, event->cancelled);
+		break;
+	case EVENT_NODE:
+		plan_node_event(plan, &event->node);
+		break;
+	case EVENT_IMAGE_ADDED:
+		plan_image_event(plan, &event->image);
+		break;
+	case EVENT_IMAGE_REMOVED:
+		plan_image_removed(plan, event->image_removed);
+		break;
+	case EVENT_IMAGE_PRESENT:
+	case EVENT_IMAGE_ABSENT:
+	case EVENT_TRANSFER_FAILED:
+		pool_event(plan, event);
+		break;
+	case EVENT_VM_SEEN:
+		plan_vm_seen(plan, event);
+		break;
+	case EVENT_KIND_COUNT:
+		break;
+	}
+}
+
+void plan_step(struct plan *plan, const struct event *event, wall_us now, struct actions *out)
+{
+	out->count = 0;
+	plan_forget(plan);
+	plan->now_us = now > plan->now_us ? now : plan->now_us;
+	plan->queue_due = orphans_sweep(plan);
+	plan_timers(plan);
+	prep_tick(plan);
+	take(plan, event);
+	if (plan->queue_due) {
+		queue_pass(plan);
+	}
+	plan_emit(plan, out);
+}
+
+struct offer plan_offer(const struct plan *plan)
+{
+	return plan->offer;
+}
+
+/* Fills in what a planned lease would get. */
+static void describe(const struct contract *contract, struct plan_answer *answer)
+{
+	uint32_t room = sizeof(answer->node) / sizeof(answer->node[0]);
+
+	answer->accepted = true;
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct vm *vm = contract->guest[i].vm;
+		uint32_t seen = 0;
+		if (!vm->planned) {
+			continue;
+		}
+		if (answer->start_us == 0 || vm->run.start_us < answer->start_us) {
+			answer->start_us = vm->run.start_us;
+		}
+		while (seen < answer->nodes && answer->node[seen] != vm->node) {
+			seen++;
+		}
+		if (seen == answer->nodes && seen < room) {
+			answer->node[answer->nodes++] = vm->node;
+		}
+	}
+}
+
+void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, struct plan_answer *answer)
+{
+	const uint64_t id = UINT64_MAX; /* after all others, as a new request would be */
+	size_t orphans = plan->orphans.count;
+
+	plan->now_us = now > plan->now_us ? now : plan->now_us;
+	*answer = (struct plan_answer){0};
+	plan_request(plan, id, spec);
+	struct contract *contract = plan_find_contract(plan, id);
+	if (contract->lease.state == LEASE_REJECTED) {
+		answer->reason = contract->why;
+		answer->offer = plan->offer;
+	} else {
+		queue_pass(plan);
+		if (contract->booked == 0) {
+			queue_reserve(plan, contract);
+		}
+		describe(contract, answer);
+	}
+	plan_rollback(plan, orphans);
+	RB_REMOVE(contracts, &plan->contracts, contract);
+	if (spec->kind == LEASE_BEST_EFFORT) {
+		RB_REMOVE(turns, &plan->turns, contract);
+	}
+	contract_free(contract);
+}
+
+const struct lease *plan_lease(const struct plan *plan, uint64_t id)
+{
+	const struct contract *contract = plan_find_contract(plan, id);
+
+	for (const struct contract *ended = plan->ended; !contract && ended; ended = ended->next) {
+		contract = ended->lease.id == id ? ended : NULL;
+	}
+	return contract ? &contract->lease : NULL;
+}
+
+const struct node_info *plan_node(const struct plan *plan, uint32_t id)
+{
+	const struct node *node = plan_find_node(plan, id);
+
+	return node ? &node->info : NULL;
+}
+
+bool plan_image_needed(const struct plan *plan, uint64_t image)
+{
+	struct contract *contract;
+
+	RB_FOREACH (contract, contracts, (struct contracts *)&plan->contracts) {
+		if (contract->lease.spec.image == image) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void plan_each_lease(const struct plan *plan, bool (*fn)(const struct lease *lease, void *arg), void *arg)
+{
+	struct contract *contract;
+
+	RB_FOREACH (contract, contracts, (struct contracts *)&plan->contracts) {
+		if (!fn(&contract->lease, arg)) {
+			return;
+		}
+	}
+}
+
+void plan_each_transfer(const struct plan *plan, uint32_t id, bool (*fn)(const struct transfer *transfer, void *arg),
+			void *arg)
+{
+	const struct node *node = plan_find_node(plan, id);
+	const struct stage *stage;
+
+	if (!node) {
+		return;
+	}
+	DL_FOREACH (node->stages, stage) {
+		struct transfer there = {.image = stage->image, .node = id, .state = TRANSFER_DONE};
+		bool needed = stage->users > 0 && stage->present;
+		if ((stage->on_link && !fn(&stage->transfer, arg)) || (needed && !fn(&there, arg))) {
+			return;
+		}
+	}
+}

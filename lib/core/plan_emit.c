@@ -1,0 +1,377 @@
+/* The end of a step: what is different from its beginning becomes actions. Also the way back, for plan_ask(). */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_state.h"
+#include "prep.h"
+
+static struct action *add(struct actions *out, enum action_kind kind)
+{
+	out->item = plan_grow(out->item, out->count, &out->room, sizeof(*out->item));
+	struct action *action = &out->item[out->count++];
+	memset(action, 0, sizeof(*action));
+	action->kind = kind;
+	return action;
+}
+
+static int by_lease(const void *a, const void *b)
+{
+	const struct contract *x = *(struct contract *const *)a, *y = *(struct contract *const *)b;
+
+	return x->lease.id < y->lease.id ? -1 : x->lease.id > y->lease.id;
+}
+
+static int by_vm(const void *a, const void *b)
+{
+	const struct vm *x = ((const struct memory *)a)->guest->vm, *y = ((const struct memory *)b)->guest->vm;
+
+	if (x->lease != y->lease) {
+		return x->lease < y->lease ? -1 : 1;
+	}
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int by_stage(const void *a, const void *b)
+{
+	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
+
+	if (x->node->info.id != y->node->info.id) {
+		return x->node->info.id < y->node->info.id ? -1 : 1;
+	}
+	return x->image < y->image ? -1 : x->image > y->image;
+}
+
+static bool run_equal(const struct run *a, const struct run *b)
+{
+	return a->from == b->from && a->then == b->then && a->prepare_us == b->prepare_us &&
+	       a->start_us == b->start_us && a->end_us == b->end_us && a->release_us == b->release_us;
+}
+
+/* What the node is told of the VM. */
+static bool part_equal(const struct vm *a, const struct vm *b)
+{
+	return a->node == b->node && a->generation == b->generation && a->planned == b->planned &&
+	       run_equal(&a->run, &b->run) && lease_state_final(a->state) == lease_state_final(b->state);
+}
+
+static bool vm_equal(const struct vm *a, const struct vm *b)
+{
+	return part_equal(a, b) && a->state == b->state && a->served_us == b->served_us &&
+	       a->started_us == b->started_us;
+}
+
+static void mark_node(struct plan *plan, uint32_t id)
+{
+	struct node *node = id ? plan_find_node(plan, id) : NULL;
+
+	if (node) {
+		node->changed = true;
+	}
+}
+
+static void emit_lease(struct plan *plan, struct contract *contract, struct actions *out)
+{
+	struct lease *lease = &contract->lease;
+	const struct lease *old = &contract->old;
+
+	if (lease->state != LEASE_REJECTED) {
+		lease->state = lease_state_of(lease->vms, lease->spec.vms);
+	}
+	bool moved = lease->state != old->state;
+	if (moved || contract->broken) {
+		lease->reason = contract->why;
+	}
+	if (moved && lease_state_final(lease->state)) {
+		lease->ended_us = plan->now_us;
+		RB_REMOVE(contracts, &plan->contracts, contract);
+		if (lease->spec.kind == LEASE_BEST_EFFORT) {
+			RB_REMOVE(turns, &plan->turns, contract);
+		}
+		contract->next = plan->ended;
+		plan->ended = contract;
+	}
+	if (lease->state == LEASE_REJECTED) {
+		lease->vms = NULL;
+	}
+	if (moved || contract->broken || lease->first_start_us != old->first_start_us) {
+		add(out, ACTION_LEASE)->lease = lease;
+	}
+	if (moved) {
+		struct action *action = add(out, ACTION_MOVED);
+		action->moved.lease = lease->id;
+		action->moved.from = old->state;
+		action->moved.to = lease->state;
+		action->moved.reason = lease->reason;
+	}
+	if (contract->broken) {
+		add(out, ACTION_PROMISE_BROKEN)->lease = lease;
+	}
+}
+
+/* True if the row of the old slot goes on as that of the new one. */
+static bool same_slot(const struct plan *plan, const struct slot *old, const struct slot *slot)
+{
+	return old->kind == slot->kind && old->node == slot->node &&
+	       (old->start_us == slot->start_us || old->start_us > plan->now_us);
+}
+
+/* A slot that is no longer planned: gone if not begun, else kept for history as far as it was used. */
+static void emit_left(const struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
+{
+	wall_us until_us = guest->leave_us > plan->now_us ? guest->leave_us : plan->now_us;
+
+	if (old->start_us > plan->now_us || old->start_us >= until_us) {
+		add(out, ACTION_SLOT_DROP)->slot = *old;
+	} else if (old->end_us > until_us) {
+		old->end_us = until_us;
+		add(out, ACTION_SLOT)->slot = *old;
+	}
+}
+
+static void emit_slots(struct plan *plan, const struct memory *memory, struct actions *out)
+{
+	struct guest *guest = memory->guest, before = *guest;
+	struct vm vm = memory->vm;
+	struct guest_slots old, new;
+	bool kept[GUEST_SLOTS] = {false};
+
+	guest_slots(guest, &new);
+	before.vm = &vm;
+	before.hold_us = memory->hold_us;
+	before.tail_us = memory->tail_us;
+	memcpy(before.slot_id, memory->slot_id, sizeof(before.slot_id));
+	guest_slots(&before, &old);
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		struct slot *slot = &new.at[i];
+		bool changed = true;
+		guest->slot_id[i] = 0;
+		if (!new.there[i]) {
+			continue;
+		}
+		slot->id = 0;
+		for (int j = 0; j < GUEST_SLOTS && !slot->id; j++) {
+			if (old.there[j] && !kept[j] && same_slot(plan, &old.at[j], slot)) {
+				kept[j] = true;
+				slot->id = old.at[j].id;
+				changed = old.at[j].start_us != slot->start_us || old.at[j].end_us != slot->end_us;
+			}
+		}
+		if (!slot->id) {
+			slot->id = ++plan->last_slot;
+		}
+		guest->slot_id[i] = slot->id;
+		if (changed) {
+			add(out, ACTION_SLOT)->slot = *slot;
+		}
+	}
+	for (int j = 0; j < GUEST_SLOTS; j++) {
+		if (old.there[j] && !kept[j]) {
+			emit_left(plan, guest, &old.at[j], out);
+		}
+	}
+}
+
+static void emit_guest(struct plan *plan, struct memory *memory, struct actions *out)
+{
+	struct guest *guest = memory->guest;
+
+	if (guest->contract->lease.state == LEASE_REJECTED) {
+		return; /* only tried; it has no rows */
+	}
+	if (!part_equal(&memory->vm, guest->vm)) {
+		mark_node(plan, memory->vm.node);
+		mark_node(plan, guest->vm->node);
+	}
+	if (guest->fresh || !vm_equal(&memory->vm, guest->vm)) {
+		add(out, ACTION_VM)->vm = guest->vm;
+	}
+	emit_slots(plan, memory, out);
+	guest->fresh = false;
+	guest_set_timer(plan, guest);
+}
+
+static bool transfer_equal(const struct transfer *a, const struct transfer *b)
+{
+	return a->id == b->id && a->state == b->state && a->start_us == b->start_us && a->end_us == b->end_us &&
+	       a->deadline_us == b->deadline_us;
+}
+
+/* A transfer that is on the link no more, or was begun anew. */
+static void emit_old_transfer(const struct plan *plan, struct transfer *old, bool gave_up, struct actions *out)
+{
+	if (gave_up) {
+		old->state = TRANSFER_FAILED;
+		old->end_us = plan->now_us;
+		add(out, ACTION_TRANSFER)->transfer = *old;
+	} else {
+		add(out, ACTION_TRANSFER_DROP)->transfer = *old;
+	}
+}
+
+static void emit_stage(struct plan *plan, struct stage *stage, struct actions *out)
+{
+	struct transfer *now = &stage->transfer;
+	bool told = stage->old.id != 0;
+	bool shown = stage->on_link || now->state != TRANSFER_PLANNED; /* done and failed ones stay, for history */
+
+	if (told && (!shown || now->id != stage->old.id)) {
+		emit_old_transfer(plan, &stage->old, shown, out);
+		stage->node->changed = true;
+	}
+	if (shown && !now->id && stage->on_link) {
+		now->id = ++plan->last_transfer;
+	}
+	if (shown && now->id && !transfer_equal(now, &stage->old)) {
+		add(out, ACTION_TRANSFER)->transfer = *now;
+		stage->node->changed = true;
+	}
+	if (!stage->on_link) {
+		*now = (struct transfer){0};
+	}
+}
+
+static void emit_nodes(struct plan *plan, struct actions *out)
+{
+	for (size_t i = 0; i < plan->node_count; i++) {
+		if (plan->nodes[i]->changed) {
+			plan->nodes[i]->changed = false;
+			add(out, ACTION_NODE_PLAN)->node = plan->nodes[i]->info.id;
+		}
+	}
+}
+
+static void emit_wake(struct plan *plan, struct actions *out)
+{
+	const struct guest *guest = RB_MIN(timers, &plan->timers);
+	wall_us wake_us = prep_next(plan);
+
+	wake_us = guest && guest->timer_us < wake_us ? guest->timer_us : wake_us;
+	for (size_t i = 0; i < plan->orphans.count; i++) {
+		wall_us end_us = plan->orphans.item[i].end_us;
+		wake_us = end_us < wake_us ? end_us : wake_us;
+	}
+	if (wake_us < WALL_NEVER) {
+		add(out, ACTION_WAKE)->wake_us = wake_us;
+	}
+}
+
+/* Transfers under way that nobody needs any more. */
+static void drop_unneeded(struct plan *plan)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plan->link_count; i++) {
+		struct stage *stage = plan->link[i];
+		if (stage->users) {
+			plan->link[kept++] = stage;
+		} else {
+			stage_touch(plan, stage);
+			stage->on_link = false;
+		}
+	}
+	plan->link_count = kept;
+}
+
+void plan_settle(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->touched_count; i++) {
+		plan->touched[i]->touched = false;
+		plan->touched[i]->broken = false;
+		plan->touched[i]->why = (struct reason){0};
+	}
+	for (size_t i = 0; i < plan->memory_count; i++) {
+		plan->memories[i].guest->memory = 0;
+		plan->memories[i].guest->leave_us = 0;
+	}
+	for (size_t i = 0; i < plan->staged_count; i++) {
+		plan->staged[i]->touched = false;
+	}
+	plan->touched_count = 0;
+	plan->memory_count = 0;
+	plan->staged_count = 0;
+	plan->queue_due = false;
+}
+
+void plan_emit(struct plan *plan, struct actions *out)
+{
+	drop_unneeded(plan);
+	if (plan->touched_count) {
+		qsort(plan->touched, plan->touched_count, sizeof(struct contract *), by_lease);
+	}
+	for (size_t i = 0; i < plan->touched_count; i++) {
+		emit_lease(plan, plan->touched[i], out);
+	}
+	if (plan->memory_count) {
+		qsort(plan->memories, plan->memory_count, sizeof(*plan->memories), by_vm);
+	}
+	for (size_t i = 0; i < plan->memory_count; i++) {
+		emit_guest(plan, &plan->memories[i], out);
+	}
+	if (plan->staged_count) {
+		qsort(plan->staged, plan->staged_count, sizeof(struct stage *), by_stage);
+	}
+	for (size_t i = 0; i < plan->staged_count; i++) {
+		emit_stage(plan, plan->staged[i], out);
+	}
+	plan_settle(plan);
+	emit_nodes(plan, out);
+	emit_wake(plan, out);
+}
+
+/* The link as it was: all off that were touched, then those back on that were on it. */
+static void rollback_link(struct plan *plan)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plan->link_count; i++) {
+		if (plan->link[i]->touched) {
+			plan->link[i]->on_link = false;
+		} else {
+			plan->link[kept++] = plan->link[i];
+		}
+	}
+	plan->link_count = kept;
+	for (size_t i = 0; i < plan->staged_count; i++) {
+		struct stage *stage = plan->staged[i];
+		stage->transfer = stage->old;
+		if (stage->old.id && stage->old.state == TRANSFER_PLANNED) {
+			prep_restore(plan, stage, &stage->old);
+		}
+	}
+}
+
+void plan_rollback(struct plan *plan, size_t orphans)
+{
+	while (plan->orphans.count > orphans) {
+		const struct slot *slot = &plan->orphans.item[--plan->orphans.count];
+		slots_release(plan_find_node(plan, slot->node)->slots, slot->start_us, slot->end_us, slot->use);
+	}
+	for (size_t i = 0; i < plan->memory_count; i++) {
+		guest_unbook(plan, plan->memories[i].guest);
+	}
+	for (size_t i = 0; i < plan->memory_count; i++) {
+		const struct memory *memory = &plan->memories[i];
+		struct guest *guest = memory->guest;
+		*guest->vm = memory->vm;
+		guest->hold_us = memory->hold_us;
+		guest->tail_us = memory->tail_us;
+		if (memory->node) {
+			guest_book(plan, guest);
+		}
+	}
+	for (size_t i = 0; i < plan->touched_count; i++) {
+		plan->touched[i]->lease = plan->touched[i]->old;
+	}
+	rollback_link(plan);
+	plan_settle(plan);
+}
+
+void plan_forget(struct plan *plan)
+{
+	while (plan->ended) {
+		struct contract *contract = plan->ended;
+		plan->ended = contract->next;
+		contract_free(contract);
+	}
+}

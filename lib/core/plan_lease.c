@@ -1,0 +1,150 @@
+/* Requests and cancellations: leases come, and go before their time. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "admit.h"
+#include "plan_state.h"
+#include "queue.h"
+
+struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease_spec *spec)
+{
+	/* A refused spec may have any number of VMs, none included; it gets no more than one. */
+	uint32_t n = spec->vms >= 1 && spec->vms <= LEASE_VMS_MAX ? spec->vms : 1;
+	struct contract *contract = calloc(1, sizeof(*contract));
+
+	assert(contract);
+	contract->lease = (struct lease){.id = id, .spec = *spec, .state = LEASE_NEW, .submitted_us = plan->now_us};
+	contract->vms = calloc(n, sizeof(struct vm));
+	contract->lease.vms = contract->vms;
+	contract->guest = calloc(n, sizeof(struct guest));
+	assert(contract->vms && contract->guest);
+	for (uint32_t i = 0; i < n; i++) {
+		contract->lease.vms[i] = (struct vm){.lease = id, .index = i, .state = LEASE_NEW};
+		contract->guest[i] = (struct guest){
+			.contract = contract,
+			.vm = &contract->lease.vms[i],
+			.fresh = true,
+			.timer_us = NO_TIMER,
+		};
+	}
+	RB_INSERT(contracts, &plan->contracts, contract);
+	if (spec->kind == LEASE_BEST_EFFORT) {
+		RB_INSERT(turns, &plan->turns, contract);
+	}
+	return contract;
+}
+
+void contract_free(struct contract *contract)
+{
+	if (contract) {
+		free(contract->vms);
+		free(contract->guest);
+		free(contract);
+	}
+}
+
+static void reject(struct plan *plan, struct contract *contract, const struct reason *reason)
+{
+	/* No rows for the VMs of a lease that never was; plan_emit() frees them. */
+	contract_touch(plan, contract);
+	contract->lease.state = LEASE_REJECTED;
+	contract->why = *reason;
+}
+
+void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
+{
+	struct reason reason;
+	struct contract *contract = contract_new(plan, id, spec);
+
+	plan->offer = (struct offer){0};
+	contract_touch(plan, contract);
+	bool possible = admit_possible(plan, spec, &reason);
+	if (spec->kind == LEASE_BEST_EFFORT && possible) {
+		for (uint32_t i = 0; i < spec->vms; i++) {
+			guest_move(plan, &contract->guest[i], LEASE_QUEUED);
+		}
+		plan->queue_due = true;
+		return;
+	}
+	if (possible || reason.code == REASON_NEVER_FITS) {
+		queue_drop(plan);
+		plan->queue_due = true;
+	}
+	if (possible && admit(plan, contract, &reason)) {
+		return;
+	}
+	if (spec->kind == LEASE_BEST_EFFORT || !possible) {
+		int64_t fit = reason.code == REASON_NEVER_FITS ? reason.arg0 : 0;
+		if (fit > 0 && spec->kind == LEASE_BEST_EFFORT) {
+			plan->offer =
+				(struct offer){.valid = true, .vms = (uint32_t)fit, .duration_us = spec->duration_us};
+		} else if (fit > 0) {
+			plan->offer = admit_offer(plan, contract, &reason);
+		}
+	} else {
+		plan->offer = admit_offer(plan, contract, &reason);
+	}
+	if ((reason.code == REASON_IMAGE_LATE || reason.code == REASON_SUSPEND_LATE) && plan->offer.valid &&
+	    plan->offer.vms == spec->vms && plan->offer.duration_us == spec->duration_us) {
+		reason.arg0 = plan->offer.start_us; /* now it is known exactly */
+	}
+	reject(plan, contract, &reason);
+}
+
+/* When the node has heard of it and cleared up. */
+static wall_us gone_by(const struct plan *plan)
+{
+	return plan->now_us + plan->settings.lead_us + plan->settings.stop_us;
+}
+
+void contract_end(struct plan *plan, struct contract *contract, enum lease_state to, const struct guest *keep)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		struct guest *guest = &contract->guest[i];
+		if (guest != keep && !lease_state_final(guest->vm->state)) {
+			guest_finish(plan, guest, to, gone_by(plan));
+		}
+	}
+}
+
+void plan_cancel(struct plan *plan, uint64_t id)
+{
+	struct contract *contract = plan_find_contract(plan, id);
+
+	if (contract) {
+		contract_touch(plan, contract);
+		contract->why = (struct reason){.code = REASON_BY_USER};
+		contract_end(plan, contract, LEASE_CANCELLED, NULL);
+	}
+}
+
+static void requeue(struct plan *plan, struct guest *guest)
+{
+	struct vm *vm = guest->vm;
+
+	if (lease_state_final(vm->state) || vm->state == LEASE_QUEUED) {
+		return;
+	}
+	guest_leave(plan, guest, gone_by(plan));
+	guest_move(plan, guest, LEASE_QUEUED);
+	vm->node = 0;
+	vm->run = (struct run){0};
+	vm->served_us = 0;
+	vm->started_us = 0;
+	guest->hold_us = 0;
+	guest->tail_us = 0;
+}
+
+void contract_requeue(struct plan *plan, struct guest *guest)
+{
+	struct contract *contract = guest->contract;
+
+	assert(contract->lease.spec.kind == LEASE_BEST_EFFORT);
+	if (contract->lease.spec.serial) {
+		requeue(plan, guest);
+		return;
+	}
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		requeue(plan, &contract->guest[i]);
+	}
+}

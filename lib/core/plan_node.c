@@ -1,0 +1,120 @@
+/* Nodes and images: what is known of them, and what their coming and going does to leases. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "place.h"
+#include "plan_state.h"
+#include "prep.h"
+#include "queue.h"
+
+struct node *node_add(struct plan *plan, const struct node_info *info)
+{
+	struct node *node = calloc(1, sizeof(*node));
+	size_t i = plan->node_count;
+
+	assert(node && info->id > 0);
+	node->info = *info;
+	node->owed = info->capacity;
+	node->slots = slots_new();
+	plan->nodes = realloc(plan->nodes, (plan->node_count + 1) * sizeof(struct node *));
+	assert(plan->nodes);
+	for (; i > 0 && plan->nodes[i - 1]->info.id > info->id; i--) {
+		plan->nodes[i] = plan->nodes[i - 1];
+	}
+	plan->nodes[i] = node;
+	plan->node_count++;
+	return node;
+}
+
+void plan_node_event(struct plan *plan, const struct node_info *info)
+{
+	struct node *node = plan_find_node(plan, info->id);
+	struct guest *guest;
+
+	if (info->id == 0 || info->state >= NODE_STATE_COUNT || info->suspend_rate <= 0 || info->resume_rate <= 0) {
+		return;
+	}
+	/* What is no promise yet makes way before the node is changed under it. */
+	queue_drop(plan);
+	plan->queue_due = true;
+	if (!node) {
+		node_add(plan, info);
+		return;
+	}
+	node->info = *info;
+	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
+	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
+	DL_FOREACH (node->guests, guest) {
+		guest_touch(plan, guest); /* its timer depends on whether the node answers */
+	}
+}
+
+void plan_image_event(struct plan *plan, const struct image_info *info)
+{
+	size_t i = plan->image_count;
+
+	if (info->id == 0 || info->size < 0 || plan_find_image(plan, info->id)) {
+		return;
+	}
+	plan->images = realloc(plan->images, (plan->image_count + 1) * sizeof(*plan->images));
+	assert(plan->images);
+	for (; i > 0 && plan->images[i - 1].id > info->id; i--) {
+		plan->images[i] = plan->images[i - 1];
+	}
+	plan->images[i] = *info;
+	plan->image_count++;
+}
+
+void plan_image_removed(struct plan *plan, uint64_t image)
+{
+	const struct image_info *info = plan_find_image(plan, image);
+
+	if (!info || plan_image_needed(plan, image)) {
+		return;
+	}
+	size_t i = (size_t)(info - plan->images);
+	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));
+	plan->image_count--;
+}
+
+/* Of the lease, one guest that waits for the image on the node; NULL if none does. */
+static struct guest *waiting_there(const struct contract *contract, const struct node *node)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		struct guest *guest = &contract->guest[i];
+		if (guest->node == node && !guest->vm->started_us &&
+		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_PREPARING)) {
+			return guest;
+		}
+	}
+	return NULL;
+}
+
+static void fail_waiting(struct plan *plan, struct contract *contract, struct node *node)
+{
+	struct guest *guest;
+
+	contract_touch(plan, contract);
+	contract->why = (struct reason){.code = REASON_IMAGE_BAD};
+	contract->broken = contract->lease.spec.kind != LEASE_BEST_EFFORT;
+	while ((guest = waiting_there(contract, node))) {
+		guest_finish(plan, guest, LEASE_FAILED, 0);
+		if (!contract->lease.spec.serial) {
+			contract_end(plan, contract, LEASE_CANCELLED, NULL);
+		}
+	}
+}
+
+void plan_transfer_failed(struct plan *plan, struct node *node, uint64_t image)
+{
+	struct contract *contract;
+
+	prep_seen_failed(plan, node, image);
+	RB_FOREACH (contract, contracts, &plan->contracts) {
+		if (contract->lease.spec.image == image && waiting_there(contract, node)) {
+			fail_waiting(plan, contract, node);
+		}
+	}
+}

@@ -1,0 +1,208 @@
+/*
+ * What the planner knows, shared by the files of lib/core that together are the planner. Not for callers of plan.h.
+ *
+ * Within one step anything may be changed back and forth; every guest, lease and transfer is remembered as it was at
+ * its first change (touch), and plan_emit() writes down only what is different in the end.
+ */
+#ifndef TENURE_PLAN_STATE_H
+#define TENURE_PLAN_STATE_H
+
+#include <bsd/sys/tree.h>
+
+#include "plan.h"
+
+#define GUEST_SLOTS 5 /* HOLD before, PREPARE or RESUME, RUN, STOP or SUSPEND, HOLD after */
+#define NO_TIMER WALL_NEVER
+
+/* A VM with what belongs to it: its place in the slot table and on its node. */
+struct guest {
+	struct contract *contract;
+	struct vm *vm;                 /* contract->lease.vms + index */
+	struct node *node;             /* where it is booked, NULL = nowhere */
+	size_t memory;                 /* 1 + its index in plan->memories, 0 = untouched in this step */
+	bool fresh;                    /* never told of yet: its row is new */
+	wall_us leave_us;              /* it left in this step: when what was begun of its slots ends */
+	wall_us hold_us;               /* suspended: since when; start of its HOLD slot */
+	wall_us tail_us;               /* overdue: the end of its last slot, when later than run.release_us */
+	uint64_t slot_id[GUEST_SLOTS]; /* by enum guest_slot; 0 = none */
+	struct guest *prev, *next;     /* on its node */
+	wall_us timer_us;              /* when time alone changes something; NO_TIMER = not in the tree */
+	RB_ENTRY(guest) timer;
+};
+
+enum guest_slot { SLOT_AT_HOLD, SLOT_AT_LEAD, SLOT_AT_RUN, SLOT_AT_TAIL, SLOT_AT_REST };
+
+/* A lease that is not final. */
+struct contract {
+	struct lease lease;
+	struct vm *vms;      /* the lease's, also when it is rejected and shows none */
+	struct guest *guest; /* lease.spec.vms of them */
+	uint32_t booked;     /* guests that are on a node */
+	bool touched;
+	struct reason why; /* of the state it moves to in this step */
+	bool broken;       /* in this step: an agreement was not kept, why says how */
+	struct lease old;  /* as first touched in this step */
+	RB_ENTRY(contract) by_id;
+	RB_ENTRY(contract) by_turn; /* best-effort only: by submission, which is by id */
+	struct contract *next;      /* of those that ended in this step */
+};
+
+/* An image on a node: needed, on its way, or there. */
+struct stage {
+	struct node *node;
+	uint64_t image;
+	int64_t size;
+	uint32_t users; /* guests on the node that need it */
+	bool present;   /* in the pool, by the agent's word */
+	bool touched;
+	bool on_link;             /* transfer is planned */
+	struct transfer transfer; /* id 0 = there was none */
+	struct transfer old;      /* as first touched in this step; id 0 = there was none */
+	struct stage *prev, *next;
+};
+
+struct node {
+	struct node_info info;
+	struct slots *slots;
+	struct guest *guests;
+	struct stage *stages;
+	int64_t pool_booked;  /* bytes of images with users */
+	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
+	bool changed;         /* its part of the plan, in this step */
+	/* Scratch of one search. */
+	uint32_t count;
+	span_us save_us, restore_us;
+	wall_us limit_us;
+};
+
+/* What remains booked of a guest that left: it takes the node a moment to hear of it and to clear up. */
+struct orphans {
+	struct slot *item;
+	size_t count, room;
+};
+
+/* A guest as it was before this step. */
+struct memory {
+	struct guest *guest;
+	struct vm vm;
+	struct node *node;
+	wall_us hold_us, tail_us;
+	uint64_t slot_id[GUEST_SLOTS];
+};
+
+RB_HEAD(timers, guest);
+RB_HEAD(contracts, contract);
+RB_HEAD(turns, contract);
+
+struct plan {
+	struct plan_settings settings;
+	wall_us now_us;
+	struct node **nodes; /* by id */
+	size_t node_count;
+	struct image_info *images; /* by id */
+	size_t image_count;
+	struct contracts contracts;
+	struct turns turns;
+	struct timers timers;
+	struct orphans orphans;
+	struct stage **link; /* transfers not done, by start: the repository's link */
+	size_t link_count, link_room;
+	uint64_t last_slot, last_transfer;
+	struct offer offer;
+	/* Of this step. */
+	struct memory *memories;
+	size_t memory_count, memory_room;
+	struct contract **touched;
+	size_t touched_count, touched_room;
+	struct stage **staged; /* stages touched */
+	size_t staged_count, staged_room;
+	struct contract *ended; /* final since this step; freed at the next */
+	bool queue_due;         /* something changed that may let the queue move */
+	/* While rebuilding. */
+	struct slot *rows;
+	size_t row_count, row_room;
+};
+
+RB_PROTOTYPE(timers, guest, timer, guest_compare)
+RB_PROTOTYPE(contracts, contract, by_id, contract_compare)
+RB_PROTOTYPE(turns, contract, by_turn, contract_compare)
+
+/* Grows an array of count items so that one more fits. */
+void *plan_grow(void *items, size_t count, size_t *room, size_t size);
+
+/* guest.c: a guest's bookings. */
+
+/* The slots that follow from the guest's vm, hold_us and tail_us. */
+struct guest_slots {
+	bool there[GUEST_SLOTS];
+	struct slot at[GUEST_SLOTS];
+};
+void guest_slots(const struct guest *guest, struct guest_slots *out);
+/* Remembers the guest (and its contract) as it is now; to be called before any change. */
+void guest_touch(struct plan *plan, struct guest *guest);
+void contract_touch(struct plan *plan, struct contract *contract);
+/* Takes its slots out of the table and it off its node. A guest that is nowhere stays so. */
+void guest_unbook(struct plan *plan, struct guest *guest);
+/* Puts it on the node vm->node with the slots that follow from its state. */
+void guest_book(struct plan *plan, struct guest *guest);
+/* Books the guest for a run on a node: SCHEDULED if it boots. Chooses its generation. */
+void guest_plan(struct plan *plan, struct guest *guest, struct node *node, const struct run *run);
+/* What it was when this step began, if it was planned then; else NULL. */
+const struct vm *guest_before(const struct plan *plan, const struct guest *guest);
+/* Back to the queue: without a run if it is suspended, else as if never booted. */
+void guest_unplan(struct plan *plan, struct guest *guest);
+/* Moves its state; the move must be allowed. */
+void guest_move(struct plan *plan, struct guest *guest, enum lease_state to);
+/* Off its node for good; what was begun of its slots stays booked until leave_us (0 = nothing does). */
+void guest_leave(struct plan *plan, struct guest *guest, wall_us leave_us);
+/* Leaves and becomes final. */
+void guest_finish(struct plan *plan, struct guest *guest, enum lease_state to, wall_us leave_us);
+/* What is left of its duration, >= 1. */
+span_us guest_left(const struct guest *guest);
+/* True while its run is not begun and no promise: the queue may choose again. */
+bool guest_soft(const struct plan *plan, const struct guest *guest);
+/* True if its node is told nothing new. */
+bool node_takes_new(const struct node *node);
+void orphans_add(struct plan *plan, const struct slot *slot);
+/* Releases those that are over; true if there were any. */
+bool orphans_sweep(struct plan *plan);
+
+struct node *plan_find_node(const struct plan *plan, uint32_t id);
+const struct image_info *plan_find_image(const struct plan *plan, uint64_t id);
+struct contract *plan_find_contract(const struct plan *plan, uint64_t id);
+
+/* plan_lease.c */
+struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease_spec *spec);
+void contract_free(struct contract *contract);
+void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec);
+void plan_cancel(struct plan *plan, uint64_t id);
+/* Ends every guest of it that is open, except keep (may be NULL). */
+void contract_end(struct plan *plan, struct contract *contract, enum lease_state to, const struct guest *keep);
+/* Gives up a best-effort guest's progress, or its whole gang's: it starts anew from the queue. */
+void contract_requeue(struct plan *plan, struct guest *guest);
+
+/* plan_vm.c */
+void plan_vm_seen(struct plan *plan, const struct event *event);
+/* What time alone changes: prepare begins, an end is reached, nobody confirmed. */
+void plan_timers(struct plan *plan);
+/* Puts the guest's timer where its state wants it. */
+void guest_set_timer(struct plan *plan, struct guest *guest);
+
+/* plan_node.c */
+void plan_node_event(struct plan *plan, const struct node_info *info);
+void plan_image_event(struct plan *plan, const struct image_info *info);
+void plan_image_removed(struct plan *plan, uint64_t image);
+struct node *node_add(struct plan *plan, const struct node_info *info);
+/* The node's agent has given the image up: what waits for it there fails. */
+void plan_transfer_failed(struct plan *plan, struct node *node, uint64_t image);
+
+/* plan_emit.c */
+void plan_emit(struct plan *plan, struct actions *out);
+/* Undoes everything since the step began, when there were that many orphans. */
+void plan_rollback(struct plan *plan, size_t orphans);
+/* Takes what is as what was told; for rebuilding. */
+void plan_settle(struct plan *plan);
+/* Frees what ended in the step before. */
+void plan_forget(struct plan *plan);
+
+#endif

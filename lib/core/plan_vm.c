@@ -1,0 +1,359 @@
+/* What agents say of VMs, and what time alone does to them. */
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "place.h"
+#include "plan_state.h"
+#include "queue.h"
+
+static wall_us tail_end(const struct guest *guest)
+{
+	wall_us release_us = guest->vm->run.release_us;
+
+	return guest->tail_us > release_us ? guest->tail_us : release_us;
+}
+
+static bool is_best_effort(const struct guest *guest)
+{
+	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
+}
+
+static void say_why(struct plan *plan, struct guest *guest, enum reason_code code)
+{
+	contract_touch(plan, guest->contract);
+	guest->contract->why = (struct reason){.code = code};
+}
+
+/* The guest failed. So does its lease, unless its VMs have nothing to do with each other. */
+static void fail(struct plan *plan, struct guest *guest, enum reason_code code)
+{
+	struct contract *contract = guest->contract;
+
+	say_why(plan, guest, code);
+	contract->broken = !is_best_effort(guest);
+	guest_finish(plan, guest, LEASE_FAILED, plan->now_us + plan->settings.lead_us + plan->settings.stop_us);
+	if (!contract->lease.spec.serial) {
+		contract_end(plan, contract, LEASE_CANCELLED, guest);
+	}
+}
+
+/* It ran, or was saved, and is gone: best-effort leases start anew, promises are broken. */
+static void lost(struct plan *plan, struct guest *guest)
+{
+	if (is_best_effort(guest)) {
+		say_why(plan, guest, REASON_GUEST_FAILED);
+		contract_requeue(plan, guest);
+	} else {
+		fail(plan, guest, REASON_GUEST_FAILED);
+	}
+}
+
+static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	const struct vm *vm = guest->vm;
+	bool by_itself = !vm->planned || vm->run.then == RUN_SUSPEND || at_us < vm->run.end_us;
+
+	say_why(plan, guest, by_itself ? REASON_GUEST_ENDED : REASON_TIME_UP);
+	guest_finish(plan, guest, LEASE_DONE, 0);
+}
+
+static void started(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	struct contract *contract = guest->contract;
+	struct vm *vm = guest->vm;
+	span_us late_us = at_us - vm->run.start_us;
+
+	guest_touch(plan, guest);
+	vm->started_us = at_us;
+	if (!contract->lease.first_start_us || at_us < contract->lease.first_start_us) {
+		contract->lease.first_start_us = at_us;
+	}
+	guest_move(plan, guest, LEASE_ACTIVE);
+	if (late_us <= plan->settings.late_us) {
+		return;
+	}
+	if (is_best_effort(guest)) {
+		struct unit unit;
+		place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
+		queue_refit(plan, &unit);
+		free(unit.seat);
+		plan->queue_due = true;
+	} else if (contract->lease.reason.code != REASON_LATE && contract->why.code != REASON_LATE) {
+		/* Once for a lease, however many of its VMs are late. */
+		contract->why = (struct reason){.code = REASON_LATE, .arg0 = late_us};
+		contract->broken = true;
+	}
+}
+
+static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	struct vm *vm = guest->vm;
+	wall_us from_us = vm->started_us ? vm->started_us : vm->run.start_us;
+	wall_us to_us = at_us < vm->run.end_us ? at_us : vm->run.end_us;
+	wall_us tail_us = tail_end(guest);
+
+	guest_unbook(plan, guest);
+	vm->served_us += to_us > from_us ? to_us - from_us : 0;
+	vm->planned = false;
+	vm->run = (struct run){0};
+	vm->started_us = 0;
+	guest->hold_us = plan->now_us < tail_us ? plan->now_us : tail_us;
+	guest->tail_us = 0;
+	guest_move(plan, guest, LEASE_SUSPENDED);
+	guest_book(plan, guest);
+	plan->queue_due = true;
+}
+
+static void seen_absent(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	switch (guest->vm->state) {
+	case LEASE_STOPPING:
+		ended(plan, guest, at_us);
+		break;
+	case LEASE_ACTIVE:
+	case LEASE_SUSPENDING:
+		if (at_us >= guest->vm->started_us) {
+			lost(plan, guest);
+		}
+		break;
+	case LEASE_SUSPENDED:
+	case LEASE_RESUMING:
+		if (at_us >= guest->hold_us) {
+			lost(plan, guest);
+		}
+		break;
+	case LEASE_NEW: /* the others are not there yet, or any more */
+	case LEASE_REJECTED:
+	case LEASE_QUEUED:
+	case LEASE_SCHEDULED:
+	case LEASE_PREPARING:
+	case LEASE_READY:
+	case LEASE_DONE:
+	case LEASE_CANCELLED:
+	case LEASE_FAILED:
+	case LEASE_STATE_COUNT:
+		break;
+	}
+}
+
+/* True if what was seen is of the run that is planned or under way, not of one before it. */
+static bool of_this_run(const struct guest *guest, wall_us at_us)
+{
+	const struct vm *vm = guest->vm;
+
+	return vm->planned && (vm->run.from == RUN_BOOT || at_us >= vm->run.prepare_us);
+}
+
+static void seen_suspending(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	if (!of_this_run(guest, at_us)) {
+		return;
+	}
+	if (!guest->vm->started_us) {
+		started(plan, guest, guest->vm->run.start_us);
+	}
+	guest_move(plan, guest, LEASE_SUSPENDING);
+}
+
+static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wall_us at_us)
+{
+	struct vm *vm = guest->vm;
+
+	switch (seen) {
+	case SEEN_ABSENT:
+		seen_absent(plan, guest, at_us);
+		break;
+	case SEEN_PREPARED:
+		if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING) {
+			guest_move(plan, guest, LEASE_READY);
+		}
+		break;
+	case SEEN_RUNNING:
+		if (of_this_run(guest, at_us) && !vm->started_us) {
+			started(plan, guest, at_us);
+		}
+		break;
+	case SEEN_SUSPENDING:
+		if (vm->state != LEASE_STOPPING) {
+			seen_suspending(plan, guest, at_us);
+		}
+		break;
+	case SEEN_SUSPENDED:
+		if (is_best_effort(guest) && of_this_run(guest, at_us)) {
+			seen_suspending(plan, guest, at_us);
+			suspended(plan, guest, at_us);
+		}
+		break;
+	case SEEN_ENDED:
+		ended(plan, guest, at_us);
+		break;
+	case SEEN_FAILED:
+		fail(plan, guest, REASON_GUEST_FAILED);
+		break;
+	case SEEN_COUNT:
+		break;
+	}
+}
+
+void plan_vm_seen(struct plan *plan, const struct event *event)
+{
+	const struct contract *contract = plan_find_contract(plan, event->vm.lease);
+
+	if (!contract || event->vm.vm >= contract->lease.spec.vms) {
+		return;
+	}
+	struct guest *guest = &contract->guest[event->vm.vm];
+	if (!guest->node || guest->vm->node != event->vm.node || guest->vm->generation != event->vm.generation) {
+		return;
+	}
+	/* A node's clock may be ahead by a little; nothing it tells of has happened later than now. */
+	act_on(plan, guest, event->vm.seen, event->vm.at_us < plan->now_us ? event->vm.at_us : plan->now_us);
+}
+
+/* For whom a guest is suspended: the promise on its node that begins first after it. */
+static uint64_t makes_room_for(const struct guest *guest)
+{
+	const struct guest *each, *first = NULL;
+
+	DL_FOREACH (guest->node->guests, each) {
+		const struct vm *vm = each->vm;
+		if (!is_best_effort(each) && vm->planned && vm->run.prepare_us >= guest->vm->run.end_us &&
+		    (!first || vm->run.prepare_us < first->vm->run.prepare_us)) {
+			first = each;
+		}
+	}
+	return first ? first->vm->lease : 0;
+}
+
+static void reach_end(struct plan *plan, struct guest *guest)
+{
+	if (guest->vm->run.then == RUN_STOP) {
+		guest_move(plan, guest, LEASE_STOPPING);
+		return;
+	}
+	say_why(plan, guest, REASON_PREEMPTED);
+	guest->contract->why.lease = makes_room_for(guest);
+	guest_move(plan, guest, LEASE_SUSPENDING);
+}
+
+/* Nobody said how it ended. */
+static void unconfirmed(struct plan *plan, struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	bool silent = guest->node->info.state == NODE_SILENT;
+
+	if (!vm->started_us && !silent) {
+		/* The node answers, and it never ran. */
+		if (is_best_effort(guest)) {
+			say_why(plan, guest, REASON_UNCONFIRMED);
+			contract_requeue(plan, guest);
+		} else {
+			fail(plan, guest, REASON_LATE);
+		}
+	} else if (vm->run.then == RUN_STOP) {
+		say_why(plan, guest, REASON_UNCONFIRMED);
+		guest_finish(plan, guest, LEASE_DONE, 0);
+	}
+	/* Else it may lie suspended there: its node will say. */
+}
+
+static span_us overdue_step(const struct plan *plan)
+{
+	span_us step_us = plan->settings.grace_us / 4;
+
+	return step_us > USEC_PER_SEC ? step_us : USEC_PER_SEC;
+}
+
+/* Keeps its memory booked a while longer, if that takes nothing from a promise. */
+static void extend_tail(struct plan *plan, struct guest *guest)
+{
+	wall_us was_us = guest->tail_us;
+
+	queue_drop(plan);
+	plan->queue_due = true;
+	guest_unbook(plan, guest);
+	guest->tail_us = plan->now_us + overdue_step(plan);
+	guest_book(plan, guest);
+	if (!place_within(guest->node, plan->now_us)) {
+		guest_unbook(plan, guest);
+		guest->tail_us = was_us;
+		guest_book(plan, guest);
+	}
+}
+
+static void due(struct plan *plan, struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	wall_us now_us = plan->now_us;
+
+	if (now_us >= vm->run.prepare_us && vm->state == LEASE_SCHEDULED) {
+		guest_move(plan, guest, LEASE_PREPARING);
+	} else if (now_us >= vm->run.prepare_us && vm->state == LEASE_SUSPENDED) {
+		guest_move(plan, guest, LEASE_RESUMING);
+	}
+	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
+		reach_end(plan, guest);
+	}
+	if (now_us >= vm->run.release_us + plan->settings.grace_us) {
+		unconfirmed(plan, guest);
+	}
+	if (vm->planned && now_us >= tail_end(guest) && guest->node->info.state != NODE_SILENT) {
+		extend_tail(plan, guest);
+	}
+}
+
+/* The earliest time later than now when due() has something to do. */
+static wall_us next_due(const struct plan *plan, const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	wall_us wish[] = {NO_TIMER, NO_TIMER, tail_end(guest), vm->run.release_us + plan->settings.grace_us};
+	wall_us next_us = NO_TIMER;
+
+	if (lease_state_final(vm->state) || !vm->planned) {
+		return NO_TIMER;
+	}
+	if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_SUSPENDED) {
+		wish[0] = vm->run.prepare_us;
+	}
+	if (vm->state == LEASE_ACTIVE || !vm->started_us) {
+		wish[1] = vm->run.end_us;
+	}
+	for (size_t i = 0; i < sizeof(wish) / sizeof(wish[0]); i++) {
+		if (wish[i] > plan->now_us && wish[i] < next_us) {
+			next_us = wish[i];
+		}
+	}
+	if (next_us == NO_TIMER && guest->node->info.state != NODE_SILENT) {
+		next_us = plan->now_us + overdue_step(plan); /* overdue without room to say so: look again */
+	}
+	return next_us;
+}
+
+void guest_set_timer(struct plan *plan, struct guest *guest)
+{
+	wall_us next_us = next_due(plan, guest);
+
+	if (next_us == guest->timer_us) {
+		return;
+	}
+	if (guest->timer_us != NO_TIMER) {
+		RB_REMOVE(timers, &plan->timers, guest);
+	}
+	guest->timer_us = next_us;
+	if (next_us != NO_TIMER) {
+		RB_INSERT(timers, &plan->timers, guest);
+	}
+}
+
+void plan_timers(struct plan *plan)
+{
+	struct guest *guest;
+
+	while ((guest = RB_MIN(timers, &plan->timers)) && guest->timer_us <= plan->now_us) {
+		if (guest->vm->planned) {
+			due(plan, guest);
+		}
+		guest_set_timer(plan, guest);
+	}
+}
