@@ -439,6 +439,7 @@ struct manager *manager_new(struct event_base *base, struct store *store, const 
 	manager->base = base;
 	manager->store = store;
 	manager->settings = settings;
+	manager->now = clock_wall();
 	manager->pass = evtimer_new(base, on_pass, manager);
 	manager->wake = evtimer_new(base, on_wake, manager);
 	if (!manager->pass || !manager->wake) {

@@ -201,7 +201,7 @@ static int load_rows(struct manager *manager, struct err *err)
 	    store_load_images(store, load_image, manager, err) < 0 ||
 	    store_load_pools(store, load_pool, manager, err) < 0 ||
 	    store_load_leases(store, load_lease, manager, err) < 0 ||
-	    store_load_slots(store, load_slot, manager, err) < 0 ||
+	    store_load_slots(store, manager->now, load_slot, manager, err) < 0 ||
 	    store_load_transfers(store, load_transfer, manager, err) < 0) {
 		return -1;
 	}

@@ -135,9 +135,6 @@ static int vm_changed(struct manager *manager, struct head_node *node, const str
 	struct event event = {.kind = EVENT_VM_SEEN};
 	int rc;
 
-	if (!planned_vm(manager, node->info.id, seen)) {
-		return 0;
-	}
 	if (seen->seen == SEEN_FAILED && *seen->text &&
 	    store_set_detail(manager->store, seen->lease, seen->text, err) < 0) {
 		return -1;
@@ -155,7 +152,7 @@ static int vm_changed(struct manager *manager, struct head_node *node, const str
 	return rc < 0 || !changed_vm(manager) ? rc : tell_vm(manager, node, seen, err);
 }
 
-static int see_vm(struct manager *manager, struct head_node *node, const struct report_vm *seen, struct err *err)
+static struct seen_vm *known_vm(struct head_node *node, const struct report_vm *seen)
 {
 	struct seen_vm_key key;
 	struct seen_vm *known;
@@ -165,17 +162,33 @@ static int see_vm(struct manager *manager, struct head_node *node, const struct 
 	key.vm = seen->vm;
 	key.generation = seen->generation;
 	HASH_FIND(hh, node->vms, &key, sizeof(key), known);
-	if (known && known->seen == seen->seen) {
-		known->listed = true;
-		return 0;
-	}
 	if (!known) {
 		known = xcalloc(1, sizeof(*known));
 		known->key = key;
+		known->seen = SEEN_COUNT;
 		HASH_ADD(hh, node->vms, key, sizeof(known->key), known);
 	}
 	known->listed = true;
+	return known;
+}
+
+static int see_vm(struct manager *manager, struct head_node *node, const struct report_vm *seen, struct err *err)
+{
+	const struct vm *vm = planned_vm(manager, node->info.id, seen);
+	struct seen_vm *known;
+
+	if (!vm) {
+		return 0;
+	}
+	known = known_vm(node, seen);
+	if (known->seen == seen->seen && known->at_us == seen->at_us && known->state == vm->state &&
+	    known->start_us == vm->run.start_us) {
+		return 0;
+	}
 	known->seen = seen->seen;
+	known->at_us = seen->at_us;
+	known->state = vm->state;
+	known->start_us = vm->run.start_us;
 	return vm_changed(manager, node, seen, err);
 }
 

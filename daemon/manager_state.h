@@ -14,13 +14,19 @@ struct catalogue {
 	UT_hash_handle hh; /* by image.id */
 };
 
-/* What a node last said of a VM or an image, so that only changes reach the planner. */
+/*
+ * What a node last said of a VM or an image, so that only news reach the planner. For a VM also what was planned then:
+ * the same word may mean something else when the plan has changed.
+ */
 struct seen_vm {
 	struct seen_vm_key {
 		uint64_t lease;
 		uint32_t vm, generation;
 	} key;
 	enum vm_seen seen;
+	wall_us at_us;
+	enum lease_state state;
+	wall_us start_us;
 	bool listed; /* in the report at hand */
 	UT_hash_handle hh;
 };

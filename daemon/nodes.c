@@ -168,11 +168,6 @@ bool nodes_delivered(const struct nodes *nodes, uint32_t node)
 	return agent && agent->rpc && agent->acknowledged == manager_version(nodes->manager, node);
 }
 
-const struct report *nodes_last_report(const struct nodes *nodes, uint32_t node)
-{
-	return manager_last_report(nodes->manager, node);
-}
-
 /* ---- heartbeat -----------------------------------------------------------------------------------------------------
  */
 

@@ -22,7 +22,5 @@ void nodes_closed(struct nodes *nodes, struct rpc *rpc);
 void nodes_deliver(struct nodes *nodes, uint32_t node);
 /* True if the node's agent has acknowledged the newest part. */
 bool nodes_delivered(const struct nodes *nodes, uint32_t node);
-/* The last report of a node, for node.show; NULL if none came since start. */
-const struct report *nodes_last_report(const struct nodes *nodes, uint32_t node);
 
 #endif

@@ -129,8 +129,9 @@ int store_load_images(struct store *store, void (*fn)(const struct image *image,
 /* Leases that are not final, each with its VMs. */
 int store_load_leases(struct store *store, void (*fn)(const struct lease *lease, void *arg), void *arg,
 		      struct err *err);
-/* Slots of leases that are not final. */
-int store_load_slots(struct store *store, void (*fn)(const struct slot *slot, void *arg), void *arg, struct err *err);
+/* Slots of leases that are not final, and of others those that end after a time. */
+int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct slot *slot, void *arg), void *arg,
+		     struct err *err);
 /* Transfers that are planned. */
 int store_load_transfers(struct store *store, void (*fn)(const struct transfer *transfer, void *arg), void *arg,
 			 struct err *err);

@@ -325,13 +325,14 @@ int store_load_leases(struct store *store, void (*fn)(const struct lease *lease,
 	return rc;
 }
 
-int store_load_slots(struct store *store, void (*fn)(const struct slot *slot, void *arg), void *arg, struct err *err)
+int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct slot *slot, void *arg), void *arg,
+		     struct err *err)
 {
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT id, kind, node, lease, vm, start_us, end_us, cpu, memory, disk,"
-					 " net_in, net_out FROM slots WHERE lease IN (SELECT id FROM leases"
-					 " WHERE " OPEN_LEASE ") ORDER BY id",
-					 "");
+					 " net_in, net_out FROM slots WHERE end_us > ?1 OR lease IN"
+					 " (SELECT id FROM leases WHERE " OPEN_LEASE ") ORDER BY id",
+					 "i", after);
 	int rc = -1;
 
 	while (stmt && (rc = store_step(store, stmt, err)) > 0) {

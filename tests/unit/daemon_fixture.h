@@ -31,6 +31,7 @@ static struct {
 	int code;
 	bool read_only; /* files cannot be opened for writing */
 	long calls;
+	long syncs;
 	bool tripped;
 } fault;
 
@@ -107,6 +108,7 @@ static int fault_sync(sqlite3_file *file, int flags)
 
 	(void)file;
 	(void)flags;
+	fault.syncs++;
 	return rc == SQLITE_OK ? rc : rc == SQLITE_IOERR_WRITE ? SQLITE_IOERR_FSYNC : rc;
 }
 

@@ -266,7 +266,7 @@ START_TEST(round_trip)
 	OK(store_load_images(store, check_image, NULL, &bad));
 	OK(store_load_pools(store, check_pool, NULL, &bad));
 	OK(store_load_leases(store, check_lease, NULL, &bad));
-	OK(store_load_slots(store, check_slot, NULL, &bad));
+	OK(store_load_slots(store, 0, check_slot, NULL, &bad));
 	OK(store_load_transfers(store, check_transfer, NULL, &bad));
 	ck_assert_int_eq(seen, 6);
 }
