@@ -139,19 +139,18 @@ static void set_ends(struct chart *chart, struct chart_cell *row, long first, lo
 	}
 }
 
-/* The label as far in as it is readable; a shorter one, or none, if it does not fit. */
-static void put_label(struct chart_cell *row, long first, long last, const char *label, const char *shorter)
+/* The label, one cell in if there is room; a shorter one, or none, if it does not fit. */
+static void put_label(struct chart_cell *cell, long room, const char *label, const char *shorter)
 {
-	long room = last - first;
 	const char *text = (long)strlen(label) + 2 <= room ? label : shorter;
 	long len = (long)strlen(text);
 
 	if (len > room) {
 		return;
 	}
-	first += len + 2 <= room ? 1 : 0;
+	cell += len + 2 <= room ? 1 : 0;
 	for (long i = 0; i < len; i++) {
-		row[first + i].text = text[i];
+		cell[i].text = text[i];
 	}
 }
 
@@ -160,15 +159,15 @@ static void dress_bar(struct chart *chart, const struct bar *bar)
 {
 	struct chart_cell *row = &chart->cell[bar->lane * chart->width];
 	enum chart_mark mark = bar->item->lease ? CHART_RUN : bar->item->mark;
-	long best = bar->first, best_end = bar->first;
+	long best = bar->first, room = 0;
 	char label[64], shorter[32] = "";
 
 	for (long c = bar->first, end; c < bar->last; c = end + 1) {
 		for (end = c; end < bar->last && row[end].mark == mark; end++) {
 		}
-		if (end - c > best_end - best) {
+		if (end - c > room) {
 			best = c;
-			best_end = end;
+			room = end - c;
 		}
 		if (end > c && mark == CHART_RUN) {
 			set_ends(chart, row, c, end);
@@ -180,7 +179,7 @@ static void dress_bar(struct chart *chart, const struct bar *bar)
 		snprintf(shorter, sizeof(shorter), "%" PRIu64, bar->item->lease);
 		snprintf(label, sizeof(label), bar->vm_max > 1 ? "%s*%" PRId64 : "%s", shorter, bar->vm_max);
 	}
-	put_label(row, best, best_end, label, shorter);
+	put_label(row + best, room, label, shorter);
 }
 
 static int compare_vms(const void *a, const void *b)

@@ -115,6 +115,10 @@ int event_follow(struct client *client, struct err *err)
 		return -1;
 	}
 	for (span_us left = patience; left > 0; left = end - clock_mono()) {
+		/* Nobody reads any more, as after "| head": SIGPIPE is off for the sake of the connection. */
+		if (ferror(client->show.out)) {
+			return err_set(err, ERR_INTERNAL, "the output cannot be written");
+		}
 		if (!follow.lagged && call_pass(client->call, left < RETRY ? left : RETRY)) {
 			continue;
 		}

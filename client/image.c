@@ -144,13 +144,8 @@ static int add_params(struct client *client, struct json_object *params, struct 
 
 static void show_image(const struct client *client, struct json_object *image)
 {
-	struct json_object *files = json_object_object_get(image, "files");
-
 	show_object(&client->show, show_columns, ARRAY_SIZE(show_columns), image);
-	if (client->show.form == SHOW_TABLE && json_object_is_type(files, json_type_array)) {
-		putc('\n', client->show.out);
-		show_rows(&client->show, file_columns, ARRAY_SIZE(file_columns), files);
-	}
+	show_part(&client->show, file_columns, ARRAY_SIZE(file_columns), image, "files");
 }
 
 int image_add(struct client *client, struct err *err)

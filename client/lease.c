@@ -324,18 +324,13 @@ int lease_list(struct client *client, struct err *err)
 
 int lease_show(struct client *client, struct err *err)
 {
-	struct json_object *lease, *vms;
+	struct json_object *lease;
 
 	if (client_call_id(client, "lease.show", 0, &lease, err) < 0) {
 		return -1;
 	}
-	vms = json_object_object_get(lease, "vm");
 	show_object(&client->show, show_columns, ARRAY_SIZE(show_columns), lease);
-	if (client->show.form == SHOW_TABLE && json_object_is_type(vms, json_type_array) &&
-	    json_object_array_length(vms) > 0) {
-		putc('\n', client->show.out);
-		show_rows(&client->show, vm_columns, ARRAY_SIZE(vm_columns), vms);
-	}
+	show_part(&client->show, vm_columns, ARRAY_SIZE(vm_columns), lease, "vm");
 	json_object_put(lease);
 	return STATUS_OK;
 }
@@ -375,7 +370,7 @@ int lease_wait(struct client *client, struct err *err)
 	return wait_and_show(client, id, state, false, err);
 }
 
-static void show_explanation(const struct client *client, struct json_object *answer, struct json_object *history)
+static void show_explanation(const struct client *client, struct json_object *answer)
 {
 	struct json_object *lease = json_object_object_get(answer, "lease");
 	_cleanup_free_ char *waits_for = safe_text(show_string(answer, "waits_for"));
@@ -387,28 +382,22 @@ static void show_explanation(const struct client *client, struct json_object *an
 		fprintf(client->show.out, "waits for %s%s%s\n", waits_for, strcmp(until, "-") == 0 ? "" : ", ",
 			strcmp(until, "-") == 0 ? "" : until);
 	}
-	if (history) {
-		putc('\n', client->show.out);
-		show_rows(&client->show, history_columns, ARRAY_SIZE(history_columns), history);
-	}
+	show_part(&client->show, history_columns, ARRAY_SIZE(history_columns), answer, "history");
 }
 
 int lease_explain(struct client *client, struct err *err)
 {
-	struct json_object *answer, *history;
+	struct json_object *answer;
+	int failed = STATUS_OK;
 
 	if (client_call_id(client, "lease.explain", 0, &answer, err) < 0) {
 		return -1;
 	}
-	history = json_object_object_get(answer, "history");
-	history = json_object_is_type(history, json_type_array) ? history : NULL;
 	if (client->show.form == SHOW_TABLE) {
-		show_explanation(client, answer, history);
-	} else if (client->show.form == SHOW_CSV) {
-		show_rows(&client->show, history_columns, ARRAY_SIZE(history_columns), history);
+		show_explanation(client, answer);
 	} else {
-		show_json(client->show.out, answer, JSON_C_TO_STRING_PRETTY);
+		failed = show_list(&client->show, answer, "history", history_columns, ARRAY_SIZE(history_columns), err);
 	}
 	json_object_put(answer);
-	return STATUS_OK;
+	return failed;
 }

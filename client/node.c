@@ -34,6 +34,13 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("version", "", SHOW_TEXT),      SHOW_COLUMN("seen", "", SHOW_TIME),
 };
 
+static const struct show_column vm_columns[] = {
+	SHOW_COLUMN("lease", "LEASE", SHOW_INT),      SHOW_COLUMN("vm", "VM", SHOW_INT),
+	SHOW_COLUMN("state", "STATE", SHOW_TEXT),     SHOW_COLUMN("seen", "SEEN", SHOW_TEXT),
+	SHOW_COLUMN("generation", "BOOTS", SHOW_INT), SHOW_COLUMN("prepare", "PREPARE", SHOW_TIME),
+	SHOW_COLUMN("start", "START", SHOW_TIME),     SHOW_COLUMN("end", "END", SHOW_TIME),
+};
+
 int node_list(struct client *client, struct err *err)
 {
 	struct json_object *result;
@@ -55,6 +62,7 @@ int node_show(struct client *client, struct err *err)
 		return -1;
 	}
 	show_object(&client->show, show_columns, ARRAY_SIZE(show_columns), node);
+	show_part(&client->show, vm_columns, ARRAY_SIZE(vm_columns), node, "vm");
 	json_object_put(node);
 	return STATUS_OK;
 }

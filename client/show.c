@@ -291,6 +291,18 @@ void show_object(const struct show *show, const struct show_column *columns, siz
 	}
 }
 
+void show_part(const struct show *show, const struct show_column *columns, size_t n, struct json_object *object,
+	       const char *key)
+{
+	struct json_object *rows = json_object_object_get(object, key);
+
+	if (show->form == SHOW_TABLE && json_object_is_type(rows, json_type_array) &&
+	    json_object_array_length(rows) > 0) {
+		putc('\n', show->out);
+		show_rows(show, columns, n, rows);
+	}
+}
+
 void show_json(FILE *out, struct json_object *value, int flags)
 {
 	_cleanup_free_ char *text =

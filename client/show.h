@@ -64,6 +64,9 @@ void show_rows(const struct show *show, const struct show_column *columns, size_
 void show_csv_row(const struct show *show, const struct show_column *columns, size_t n, struct json_object *row);
 /* One object: a line per column that it has; or CSV of one row; or JSON. */
 void show_object(const struct show *show, const struct show_column *columns, size_t n, struct json_object *object);
+/* In a table only: an empty line and the rows under key of the object, if there are any. */
+void show_part(const struct show *show, const struct show_column *columns, size_t n, struct json_object *object,
+	       const char *key);
 /* flags as json_object_to_json_string_ext(); with a newline. */
 void show_json(FILE *out, struct json_object *value, int flags);
 /* "error: TEXT" on show->err; with -o json an object with code, text and data. */

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "fakehead.h"
 #include "util.h"
+#include "wait.h"
 
 #define WORDS_MAX 32
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -24,6 +25,7 @@ static struct event_base *base;
 static struct fakehead *head;
 static char *out, *messages;
 static size_t out_len, messages_len;
+static bool terminal; /* messages go to one */
 
 static enum fakehead_deed answer(struct fakehead *fake, size_t n, const char *method, struct json_object *params,
 				 struct json_object **result, struct err *err, struct json_object **data)
@@ -71,7 +73,7 @@ static int run(const char *line)
 	const char *argv[WORDS_MAX] = {"tenure", "--server", fakehead_address(head)};
 	char *rest = buffer, *word;
 	int argc = 3;
-	struct show show = {.err_tty = false};
+	struct show show = {.err_tty = terminal};
 
 	free(steal(&out));
 	free(steal(&messages));
@@ -225,6 +227,52 @@ START_TEST(wait_goes_on)
 	ck_assert_int_eq(run("lease wait 7"), STATUS_OK);
 	ck_assert_uint_eq(json_object_array_length(fakehead_requests(head)), 4);
 	finish();
+}
+END_TEST
+
+START_TEST(wait_shows_progress)
+{
+	BEGIN({"lease.wait", ERR_TIMEOUT, "{\"state\":\"preparing\"}"},
+	      {"lease.show", ERR_NONE,
+	       "{\"id\":7,\"state\":\"preparing\",\"image\":\"web\",\"nodes\":[\"n1\",\"n2\"]}"},
+	      {"slot.list", ERR_NONE,
+	       "{\"transfers\":[{\"image\":\"web\",\"node\":\"n1\",\"state\":\"planned\",\"bytes\":0,"
+	       "\"size\":1048576},{\"image\":\"web\",\"node\":\"n2\",\"state\":\"planned\",\"bytes\":1048576,"
+	       "\"size\":1048576},{\"image\":\"web\",\"node\":\"n3\",\"state\":\"planned\",\"bytes\":0,"
+	       "\"size\":5},{\"image\":\"db\",\"node\":\"n1\",\"state\":\"planned\",\"bytes\":0,\"size\":5},"
+	       "{\"image\":\"web\",\"node\":\"n1\",\"state\":\"done\",\"bytes\":5,\"size\":5}]}"},
+	      {"lease.wait", ERR_NONE, LEASE("done")});
+	terminal = true;
+	ck_assert_int_eq(run("lease wait 7"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(messages, "\r\033[Klease 7: preparing, staging [###############               ]  "
+					       "50% 1 MiB of 2 MiB"));
+	/* The line is gone before the result is shown. */
+	ck_assert_str_eq(messages + strlen(messages) - 4, "\r\033[K");
+	finish();
+}
+END_TEST
+
+START_TEST(progress_bar)
+{
+	static const struct {
+		int64_t done, total;
+		const char *bar;
+	} bars[] = {{0, 10, "[    ]   0%"},
+		    {5, 10, "[##  ]  50%"},
+		    {10, 10, "[####] 100%"},
+		    {0, 0, "[    ]   0%"},
+		    {20, 10, "[####] 100%"},
+		    {-5, 10, "[    ]   0%"},
+		    {INT64_MAX, INT64_MAX, "[####] 100%"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bars); i++) {
+		_cleanup_free_ char *bar = wait_bar(bars[i].done, bars[i].total, 4, false);
+
+		ck_assert_str_eq(bar, bars[i].bar);
+	}
+	_cleanup_free_ char *bar = wait_bar(1, 2, 4, true);
+
+	ck_assert_str_eq(bar, "[██░░]  50%");
 }
 END_TEST
 
@@ -429,6 +477,8 @@ int main(void)
 	tcase_add_test(tc, dry_run);
 	tcase_add_loop_test(tc, wait_statuses, 0, ARRAY_SIZE(waits));
 	tcase_add_test(tc, wait_goes_on);
+	tcase_add_test(tc, wait_shows_progress);
+	tcase_add_test(tc, progress_bar);
 	tcase_add_test(tc, wait_times_out);
 	tcase_add_test(tc, submit_and_wait);
 	tcase_add_test(tc, submit_and_wait_in_json);
