@@ -10,6 +10,8 @@
 #include "util.h"
 #include "when.h"
 
+#define CUT_WORDS 2 /* of a list in a table; show commands have all of them */
+
 const char *show_string(struct json_object *object, const char *key)
 {
 	struct json_object *value = json_object_object_get(object, key);
@@ -35,13 +37,21 @@ static struct json_object *field(const struct show_column *column, struct json_o
 	return json_object_object_get(row, key);
 }
 
-static char *join(struct json_object *array)
+/* The words with commas; only the first few, and how many more, if there are more than max. */
+static char *join(struct json_object *array, size_t max)
 {
+	size_t n = json_object_array_length(array);
 	char *text = xstrdup("");
 
-	for (size_t i = 0; i < json_object_array_length(array); i++) {
+	for (size_t i = 0; i < n && i < max; i++) {
 		const char *word = json_object_get_string(json_object_array_get_idx(array, i));
 		char *longer = xasprintf("%s%s%s", text, i ? "," : "", word ? word : "");
+
+		free(text);
+		text = longer;
+	}
+	if (n > max) {
+		char *longer = xasprintf("%s,+%zu", text, n - max);
 
 		free(text);
 		text = longer;
@@ -91,7 +101,7 @@ char *show_cell(const struct show *show, const struct show_column *column, struc
 		return xstrdup("-");
 	}
 	if (json_object_is_type(value, json_type_array) && column->type == SHOW_LIST) {
-		text = join(value);
+		text = join(value, column->cut ? CUT_WORDS : SIZE_MAX);
 	} else if (json_object_is_type(value, json_type_boolean)) {
 		text = xstrdup(json_object_get_boolean(value) ? "yes" : "no");
 	} else if (json_object_is_type(value, json_type_int) && column->type != SHOW_TEXT) {
@@ -118,7 +128,7 @@ static char *csv_value(const struct show_column *column, struct json_object *row
 		return xstrdup(json_object_get_int64(value) > 0 ? iso : "");
 	}
 	text = column->type == SHOW_LIST && json_object_is_type(value, json_type_array)
-		       ? join(value)
+		       ? join(value, SIZE_MAX)
 		       : xstrdup(json_object_get_string(value));
 	return safe_text(text);
 }

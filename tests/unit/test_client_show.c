@@ -87,6 +87,23 @@ START_TEST(table_is_cut_to_the_terminal)
 }
 END_TEST
 
+START_TEST(long_lists_are_cut)
+{
+	struct show show = begin(SHOW_TABLE);
+	struct json_object *row = json_tokener_parse("{\"nodes\":[\"n1\",\"n2\",\"n3\",\"n4\"]}");
+	char *whole = show_cell(&show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST), row);
+	char *cut = show_cell(&show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST, .cut = true), row);
+
+	ck_assert_str_eq(whole, "n1,n2,n3,n4");
+	ck_assert_str_eq(cut, "n1,n2,+2");
+	free(whole);
+	free(cut);
+	json_object_put(row);
+	fclose(show.out);
+	free(text);
+}
+END_TEST
+
 START_TEST(table_in_colour)
 {
 	struct show show = begin(SHOW_TABLE);
@@ -347,6 +364,7 @@ int main(void)
 	setlocale(LC_ALL, "C.UTF-8");
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, table_is_cut_to_the_terminal);
+	tcase_add_test(tc, long_lists_are_cut);
 	tcase_add_test(tc, table_in_colour);
 	tcase_add_test(tc, csv);
 	tcase_add_test(tc, json);
