@@ -97,10 +97,10 @@ static int by_merit(const void *a, const void *b)
 
 bool place_pick(struct choices *choices, uint32_t n)
 {
-	qsort(choices->item, choices->count, sizeof(*choices->item), by_merit);
 	if (choices->vms < n) {
 		return false;
 	}
+	qsort(choices->item, choices->count, sizeof(*choices->item), by_merit);
 	uint32_t taken = 0;
 	for (size_t i = 0; i < choices->count; i++) {
 		struct choice *choice = &choices->item[i];
