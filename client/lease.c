@@ -19,8 +19,8 @@ static const struct show_column list_columns[] = {
 	SHOW_COLUMN("kind", "KIND", SHOW_TEXT),
 	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
 	SHOW_COLUMN("vms", "VMS", SHOW_INT),
-	SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
-	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
+	SHOW_COLUMN("cpu", "CPU", SHOW_CPU, .csv_only = true),
+	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE, .csv_only = true),
 	SHOW_COLUMN("disk", "DISK", SHOW_SIZE, .csv_only = true),
 	SHOW_COLUMN("image", "IMAGE", SHOW_TEXT, .cut = true),
 	SHOW_COLUMN("serial", "SERIAL", SHOW_BOOL, .csv_only = true),
@@ -344,7 +344,7 @@ int lease_cancel(struct client *client, struct err *err)
 		struct json_object *lease;
 
 		if (client_call_id(client, "lease.cancel", i, &lease, err) < 0) {
-			return err_prefix(err, "lease %s", client->args[i]);
+			return client->arg_count > 1 ? err_prefix(err, "lease %s", client->args[i]) : -1;
 		}
 		show_lease(client, lease);
 		json_object_put(lease);

@@ -59,6 +59,14 @@ static char *join(struct json_object *array, size_t max)
 	return text;
 }
 
+/* A string as it is, anything else as JSON. The value's. */
+static const char *plain_text(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_string)
+		       ? json_object_get_string(value)
+		       : json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
 static char *cpu_text(int64_t millicores)
 {
 	if (millicores % 1000 == 0) {
@@ -107,7 +115,7 @@ char *show_cell(const struct show *show, const struct show_column *column, struc
 	} else if (json_object_is_type(value, json_type_int) && column->type != SHOW_TEXT) {
 		text = number_text(show, column->type, json_object_get_int64(value));
 	} else {
-		text = xstrdup(json_object_get_string(value));
+		text = xstrdup(plain_text(value));
 	}
 	return *text ? safe_text(text) : xstrdup("-");
 }
@@ -127,9 +135,8 @@ static char *csv_value(const struct show_column *column, struct json_object *row
 		when_iso(json_object_get_int64(value), iso);
 		return xstrdup(json_object_get_int64(value) > 0 ? iso : "");
 	}
-	text = column->type == SHOW_LIST && json_object_is_type(value, json_type_array)
-		       ? join(value, SIZE_MAX)
-		       : xstrdup(json_object_get_string(value));
+	text = column->type == SHOW_LIST && json_object_is_type(value, json_type_array) ? join(value, SIZE_MAX)
+											: xstrdup(plain_text(value));
 	return safe_text(text);
 }
 
