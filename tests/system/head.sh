@@ -198,6 +198,11 @@ raw_close() {
 
 # ---- a node that is only said to be there --------------------------------------------------------------------------------
 
+# node_queue: a node that takes nothing new, so that best-effort leases queue and nothing happens by itself.
+node_queue() {
+	node_pretend n1 1000000 1099511627776 1099511627776 && tenure node drain n1 >/dev/null
+}
+
 # node_pretend NAME CPU MEMORY DISK: an agent that says hello and takes every part of the plan, and starts nothing.
 node_pretend() {
 	local sizes="\"cpu\":$2,\"memory\":$3,\"disk\":$4,\"net_in\":125000000,\"net_out\":125000000"
