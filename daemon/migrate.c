@@ -56,7 +56,7 @@ static int step(sqlite3 *db, const char *path, const struct migration *migration
 	return err_prefix(err, "schema step %s", migration->name);
 }
 
-int migrate(sqlite3 *db, const char *path, const struct migration *list, size_t n, struct err *err)
+int migrate_check(sqlite3 *db, const char *path, const struct migration *list, size_t n, struct err *err)
 {
 	int64_t version;
 
@@ -67,6 +67,16 @@ int migrate(sqlite3 *db, const char *path, const struct migration *list, size_t 
 		return err_set(err, ERR_STORE,
 			       "%s is of version %" PRId64 ", newer than this program's %d: use the newer tenured",
 			       path, version, list[n - 1].version);
+	}
+	return 0;
+}
+
+int migrate(sqlite3 *db, const char *path, const struct migration *list, size_t n, struct err *err)
+{
+	int64_t version;
+
+	if (migrate_check(db, path, list, n, err) < 0 || number(db, path, "PRAGMA user_version", &version, err) < 0) {
+		return -1;
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (list[i].version <= version) {

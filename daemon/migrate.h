@@ -25,5 +25,7 @@ extern const size_t migration_count;
  * another program. path is for messages. On failure the database is at the version of the last step that succeeded.
  */
 int migrate(sqlite3 *db, const char *path, const struct migration *list, size_t n, struct err *err);
+/* What migrate() refuses, without writing anything. */
+int migrate_check(sqlite3 *db, const char *path, const struct migration *list, size_t n, struct err *err);
 
 #endif

@@ -94,7 +94,7 @@ static int answer_wal(void *ok, int columns, char **values, char **names)
 	return 0;
 }
 
-/* Settings of the connection; journal_mode is the first to write and to find out what is wrong with the file. */
+/* Settings of the connection, and what may be wrong with the file. */
 static int set_up(struct store *store, struct err *err)
 {
 	bool wal = false, sound = false;
@@ -111,6 +111,10 @@ static int set_up(struct store *store, struct err *err)
 	if (sqlite3_db_readonly(store->db, "main") == 1) {
 		return err_set(err, ERR_STORE, "%s is read-only: check its permissions and how its disk is mounted",
 			       store->path);
+	}
+	/* journal_mode is the first to write: not into what is not ours. */
+	if (migrate_check(store->db, store->path, migrations, migration_count, err) < 0) {
+		return -1;
 	}
 	if (sqlite3_exec(store->db, "PRAGMA journal_mode = WAL", answer_wal, &wal, NULL) ||
 	    sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL)) {
