@@ -15,7 +15,7 @@ struct fakehead {
 	char folder[32];
 	char *address;
 	struct listener *listener;
-	struct rpc *rpc; /* the newest, NULL = none */
+	struct rpc *rpc;                /* the newest, NULL = none */
 	struct rpc_request *unanswered; /* the one request that got silence; answered, to nobody, at the end */
 	struct json_object *requests;
 };
