@@ -1,0 +1,252 @@
+/* Invariants over a whole plan, worked out anew from the leases and without the help of what they check. */
+#include "check.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "estimate.h"
+#include "plan_state.h"
+#include "prep.h"
+
+const char *check_rule_name(enum check_rule rule)
+{
+	static const char *const names[CHECK_RULE_COUNT] = {
+		[CHECK_OK] = "ok",       [CHECK_CAPACITY] = "capacity", [CHECK_TABLE] = "table",
+		[CHECK_RUN] = "run",     [CHECK_PROMISE] = "promise",   [CHECK_GANG] = "gang",
+		[CHECK_IMAGE] = "image", [CHECK_LINK] = "link",         [CHECK_POOL] = "pool",
+		[CHECK_SAVE] = "save",   [CHECK_STATE] = "state",
+	};
+
+	assert(rule < CHECK_RULE_COUNT);
+	return names[rule];
+}
+
+static enum check_rule broken(struct check_fault *fault, enum check_rule rule, const struct guest *guest)
+{
+	*fault = (struct check_fault){.rule = rule};
+	if (guest) {
+		fault->lease = guest->vm->lease;
+		fault->vm = guest->vm->index;
+		fault->node = guest->vm->node;
+		fault->at_us = guest->vm->run.start_us;
+	}
+	return rule;
+}
+
+/* A change of use at an instant. */
+struct change {
+	wall_us at_us;
+	struct capacity step;
+};
+
+struct changes {
+	struct change *item;
+	size_t count, room;
+};
+
+static void add_slot(struct changes *changes, const struct slot *slot)
+{
+	struct capacity nothing = {{0}};
+
+	for (int i = 0; i < 2; i++) {
+		changes->item = plan_grow(changes->item, changes->count, &changes->room, sizeof(*changes->item));
+		changes->item[changes->count++] = (struct change){
+			.at_us = i ? slot->end_us : slot->start_us,
+			.step = i ? capacity_sub(nothing, slot->use) : slot->use,
+		};
+	}
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct change *x = a, *y = b;
+
+	return x->at_us < y->at_us ? -1 : x->at_us > y->at_us;
+}
+
+static void gather(const struct plan *plan, const struct node *node, struct changes *changes)
+{
+	const struct guest *guest;
+
+	DL_FOREACH (node->guests, guest) {
+		struct guest_slots slots;
+		guest_slots(guest, &slots);
+		for (int i = 0; i < GUEST_SLOTS; i++) {
+			if (slots.there[i]) {
+				add_slot(changes, &slots.at[i]);
+			}
+		}
+	}
+	for (size_t i = 0; i < plan->orphans.count; i++) {
+		if (plan->orphans.item[i].node == node->info.id) {
+			add_slot(changes, &plan->orphans.item[i]);
+		}
+	}
+	if (changes->count) {
+		qsort(changes->item, changes->count, sizeof(*changes->item), by_time);
+	}
+}
+
+/* Sums the slots up in order of time: never beyond what the node has, and always what the slot table says. */
+static enum check_rule check_node(const struct plan *plan, const struct node *node, struct changes *changes,
+				  struct check_fault *fault)
+{
+	struct capacity use = {{0}};
+
+	changes->count = 0;
+	gather(plan, node, changes);
+	for (size_t i = 0; i < changes->count; i++) {
+		wall_us at_us = changes->item[i].at_us;
+		use = capacity_add(use, changes->item[i].step);
+		if (i + 1 < changes->count && changes->item[i + 1].at_us == at_us) {
+			continue;
+		}
+		struct capacity table = slots_peak(node->slots, at_us, at_us + 1);
+		*fault = (struct check_fault){.node = node->info.id, .at_us = at_us};
+		if (memcmp(&table, &use, sizeof(use)) != 0) {
+			return fault->rule = CHECK_TABLE;
+		}
+		bool past = i + 1 < changes->count ? changes->item[i + 1].at_us <= plan->now_us : true;
+		if (!past && !capacity_fits(use, node->owed)) {
+			return fault->rule = CHECK_CAPACITY;
+		}
+	}
+	return CHECK_OK;
+}
+
+static bool run_in_order(const struct run *run)
+{
+	return run->prepare_us <= run->start_us && run->start_us < run->end_us && run->end_us <= run->release_us;
+}
+
+static bool wants_run(enum lease_state state)
+{
+	return !lease_state_final(state) && state != LEASE_NEW && state != LEASE_QUEUED && state != LEASE_SUSPENDED;
+}
+
+static enum check_rule check_guest(const struct plan *plan, const struct guest *guest, struct check_fault *fault)
+{
+	const struct vm *vm = guest->vm;
+	const struct lease_spec *spec = &guest->contract->lease.spec;
+	bool waits = vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+	bool on_node = vm->planned || vm->state == LEASE_SUSPENDED;
+
+	if ((wants_run(vm->state) && !vm->planned) || (lease_state_final(vm->state) && vm->planned) ||
+	    (vm->planned && !run_in_order(&vm->run)) || on_node != (guest->node != NULL) ||
+	    (on_node && guest->node->info.id != vm->node)) {
+		return broken(fault, CHECK_RUN, guest);
+	}
+	if (spec->kind == LEASE_AR && vm->planned &&
+	    (vm->run.start_us != spec->start_us || vm->run.end_us != spec->start_us + spec->duration_us)) {
+		return broken(fault, CHECK_PROMISE, guest);
+	}
+	/* A transfer that proved late makes its guest late; nothing is planned so. */
+	if (waits && vm->run.from == RUN_BOOT && vm->run.prepare_us > plan->now_us + plan->settings.lead_us) {
+		const struct stage *stage = prep_find(guest->node, spec->image);
+		bool late = stage && stage->on_link && stage->transfer.end_us > stage->transfer.deadline_us;
+		if (guest_soft(plan, guest) && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
+			return broken(fault, CHECK_IMAGE, guest);
+		}
+		if (guest->node->info.state != NODE_SILENT && prep_ready(guest->node, spec->image) == WALL_NEVER) {
+			return broken(fault, CHECK_IMAGE, guest);
+		}
+	}
+	if (vm->planned && vm->run.then == RUN_SUSPEND &&
+	    vm->run.release_us - vm->run.end_us <
+		    estimate_bytes(spec->per_vm.amount[RES_MEMORY], guest->node->info.suspend_rate) &&
+	    vm->run.end_us > plan->now_us) {
+		return broken(fault, CHECK_SAVE, guest);
+	}
+	return CHECK_OK;
+}
+
+static enum check_rule check_contract(const struct plan *plan, const struct contract *contract,
+				      struct check_fault *fault)
+{
+	const struct lease *lease = &contract->lease;
+	const struct guest *first = NULL;
+	enum check_rule rule;
+
+	for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		const struct guest *guest = &contract->guest[i];
+		if ((rule = check_guest(plan, guest, fault))) {
+			return rule;
+		}
+		if (lease->spec.serial || lease_state_final(guest->vm->state) || guest->vm->started_us) {
+			continue;
+		}
+		/* Its VMs may be planned only all or none, for one start and one end. */
+		if (first &&
+		    (first->vm->planned != guest->vm->planned || first->vm->run.start_us != guest->vm->run.start_us ||
+		     first->vm->run.end_us != guest->vm->run.end_us) &&
+		    (first->vm->state == LEASE_SCHEDULED || first->vm->state == LEASE_QUEUED)) {
+			return broken(fault, CHECK_GANG, guest);
+		}
+		first = guest;
+	}
+	if (lease->state != lease_state_of(lease->vms, lease->spec.vms)) {
+		*fault = (struct check_fault){.rule = CHECK_STATE, .lease = lease->id};
+		return CHECK_STATE;
+	}
+	return CHECK_OK;
+}
+
+static enum check_rule check_link(const struct plan *plan, struct check_fault *fault)
+{
+	wall_us free_us = 0;
+
+	for (size_t i = 0; i < plan->link_count; i++) {
+		const struct stage *stage = plan->link[i];
+		const struct transfer *t = &stage->transfer;
+		/* Two that are both under way may meet when the first proves late; nothing is planned so. */
+		if (t->start_us < free_us && !prep_begun(plan, stage)) {
+			*fault = (struct check_fault){.rule = CHECK_LINK, .node = t->node, .at_us = t->start_us};
+			return CHECK_LINK;
+		}
+		free_us = t->end_us > free_us ? t->end_us : free_us;
+	}
+	return CHECK_OK;
+}
+
+static enum check_rule check_pool(const struct node *node, struct check_fault *fault)
+{
+	const struct stage *stage;
+	const struct guest *guest;
+	int64_t bytes = 0, users = 0, guests = 0;
+
+	DL_FOREACH (node->stages, stage) {
+		users += stage->users;
+		bytes += stage->users ? stage->size : 0;
+	}
+	DL_FOREACH (node->guests, guest) {
+		guests++;
+	}
+	if (users != guests || bytes != node->pool_booked || bytes > node->info.pool_bytes) {
+		*fault = (struct check_fault){.rule = CHECK_POOL, .node = node->info.id};
+		return CHECK_POOL;
+	}
+	return CHECK_OK;
+}
+
+enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
+{
+	struct changes changes = {0};
+	struct contract *contract;
+	enum check_rule rule = CHECK_OK;
+
+	for (size_t i = 0; i < plan->node_count && !rule; i++) {
+		rule = check_node(plan, plan->nodes[i], &changes, fault);
+		if (!rule) {
+			rule = check_pool(plan->nodes[i], fault);
+		}
+	}
+	free(changes.item);
+	RB_FOREACH (contract, contracts, (struct contracts *)&plan->contracts) {
+		if (!rule) {
+			rule = check_contract(plan, contract, fault);
+		}
+	}
+	return rule ? rule : check_link(plan, fault);
+}
