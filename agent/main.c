@@ -2,12 +2,15 @@
  * tenure-agent: reads its options and settings, makes the agent's parts known to each other, and runs the loop until
  * it is told to end. Guests outlive it.
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <json-c/json.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "alarm.h"
 #include "book.h"
@@ -36,6 +39,7 @@ struct agent {
 	struct link *link;
 	struct event *pass; /* a pass over the book, at the end of this loop pass */
 	struct event *term, *interrupt, *hangup;
+	int lock_fd;
 	bool head_connected;
 	bool hypervisor_told;
 };
@@ -225,6 +229,22 @@ static struct event *catch_signal(struct agent *agent, int number, event_callbac
 
 /* ---- starting and ending ---- */
 
+/* Two agents on one book would each undo what the other did. The lock ends with the process, however that ends. */
+static int lock_state(struct agent *agent, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/lock", agent->settings.state_dir);
+
+	agent->lock_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (agent->lock_fd < 0) {
+		return err_set(err, ERR_INTERNAL, "cannot open %s: %s", path, strerror(errno));
+	}
+	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		return err_set(err, ERR_CONFLICT, "another tenure-agent works in %s; stop it, or set another state_dir",
+			       agent->settings.state_dir);
+	}
+	return 0;
+}
+
 static int open_stores(struct agent *agent, struct err *err)
 {
 	const char *dir = agent->settings.state_dir;
@@ -232,7 +252,8 @@ static int open_stores(struct agent *agent, struct err *err)
 	_cleanup_free_ char *pool = xasprintf("%s/pool", dir);
 
 	/* 0711: qemu runs as another user and must reach pool and guests. */
-	if (dir_make(dir, 0711, err) < 0 || settings_measure(&agent->settings, &agent->capacity, err) < 0) {
+	if (dir_make(dir, 0711, err) < 0 || lock_state(agent, err) < 0 ||
+	    settings_measure(&agent->settings, &agent->capacity, err) < 0) {
 		return -1;
 	}
 	agent->book = book_open(book, clock_wall(), err);
@@ -329,6 +350,7 @@ static void agent_fini(struct agent *agent)
 	event_fini(agent->interrupt);
 	event_fini(agent->hangup);
 	event_base_free(agent->base);
+	cleanup_close(&agent->lock_fd);
 	settings_free(&agent->settings);
 }
 
@@ -431,7 +453,7 @@ int main(int argc, char **argv)
 {
 	const char *path = NULL;
 	enum mode mode = MODE_RUN;
-	struct agent agent = {0};
+	struct agent agent = {.lock_fd = -1};
 	struct err err;
 	int status = parse_options(argc, argv, &path, &mode);
 
