@@ -2,6 +2,7 @@
  * The queue of operations on guests: their order, how many at once, their deadlines and answers. On the event loop,
  * never blocking. What the operations do is guest_work.c's.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "clock.h"
@@ -10,11 +11,12 @@
 #include "util.h"
 
 /*
- * libvirtd reads no further request of a client that has five under way (max_client_requests), not even its keepalive.
- * With these limits the long ones leave it room for starts.
+ * Of the long operations, so many at once: two guests being created or one being saved keep a small machine busy, and
+ * libvirtd takes five requests from the connection they share.
  */
 #define CREATING_MAX 2
 #define SAVING_MAX 1
+#define STOPPING_MAX 4
 #define TICK_US (200 * USEC_PER_MSEC)
 /* An event comes within milliseconds of its cause; without it the time of the call's return is used. */
 #define EVENT_WAIT_US (500 * USEC_PER_MSEC)
@@ -156,14 +158,32 @@ static void finish_list(struct guests *guests, struct op *op)
 
 /* ---- the queue ---- */
 
-static bool creates(enum op_kind kind)
-{
-	return kind == OP_PREPARE;
-}
+/* Long operations of one class are limited in number. */
+enum op_class { CLASS_SHORT, CLASS_CREATE, CLASS_SAVE, CLASS_STOP, CLASS_COUNT };
 
-static bool saves(enum op_kind kind)
+static const unsigned class_max[CLASS_COUNT] = {[CLASS_SHORT] = UINT_MAX,
+						[CLASS_CREATE] = CREATING_MAX,
+						[CLASS_SAVE] = SAVING_MAX,
+						[CLASS_STOP] = STOPPING_MAX};
+
+static enum op_class class_of(enum op_kind kind)
 {
-	return kind == OP_SAVE || kind == OP_RESTORE;
+	switch (kind) {
+	case OP_PREPARE:
+		return CLASS_CREATE;
+	case OP_SAVE:
+	case OP_RESTORE:
+		return CLASS_SAVE;
+	case OP_STOP:
+	case OP_REMOVE:
+		return CLASS_STOP;
+	case OP_RUN:
+	case OP_PAUSE:
+	case OP_SETTLE:
+	case OP_LIST:
+		break;
+	}
+	return CLASS_SHORT;
 }
 
 static void start(struct guests *guests, struct op *op)
@@ -177,42 +197,43 @@ static void start(struct guests *guests, struct op *op)
 	}
 }
 
-/* Starts what may start: each guest's operations in their order, and no more of the long ones than libvirtd bears. */
+/* Refused before it began, or because there is nobody to ask. */
+static bool refused(struct guests *guests, struct op *op)
+{
+	if (!op->failed && !guests->connected) {
+		refuse(op, ERR_UNAVAILABLE, guests->why);
+	}
+	return op->failed;
+}
+
+/* Starts what may start: each guest's operations in their order, and not too many of the long ones. */
 void queue_schedule(evutil_socket_t fd, short what, void *arg)
 {
 	struct guests *guests = arg;
-	unsigned creating = 0, saving = 0;
+	unsigned busy[CLASS_COUNT] = {0};
 	struct op *op, *next;
 	uint64_t pass = ++guests->pass;
 
 	(void)fd;
 	(void)what;
 	DL_FOREACH (guests->queue, op) {
-		creating += op->started && creates(op->kind);
-		saving += op->started && saves(op->kind);
+		busy[class_of(op->kind)] += op->started;
 	}
 	DL_FOREACH_SAFE (guests->queue, op, next) {
+		enum op_class class = class_of(op->kind);
 		bool behind = op->entry && op->entry->pass == pass;
 
-		if (op->started) {
-			behind = true;
-		} else if (!op->failed && !guests->connected) {
-			refuse(op, ERR_UNAVAILABLE, guests->why);
-		}
-		if (!op->started && op->failed) {
+		if (!op->started && refused(guests, op)) {
 			answer(guests, op, 0);
 			continue;
 		}
 		if (op->entry) {
 			op->entry->pass = pass;
 		}
-		if (behind || (creates(op->kind) && creating >= CREATING_MAX) ||
-		    (saves(op->kind) && saving >= SAVING_MAX)) {
-			continue;
+		if (!op->started && !behind && busy[class] < class_max[class]) {
+			busy[class]++;
+			start(guests, op);
 		}
-		creating += creates(op->kind);
-		saving += saves(op->kind);
-		start(guests, op);
 	}
 	if (guests->queue && !event_pending(guests->tick, EV_TIMEOUT, NULL)) {
 		event_add(guests->tick, &(struct timeval){.tv_usec = TICK_US});

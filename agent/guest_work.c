@@ -1,6 +1,6 @@
 /*
  * What is done for each operation on a guest: calls of libvirt, and the files of the guest's folder. Runs on worker
- * threads, and may block. Decides nothing about order or repetition; that is guest.c's.
+ * threads, and may block. Decides nothing about order or repetition; that is guest_queue.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -450,6 +450,24 @@ static int work(struct op *op, virConnectPtr conn, struct err *err)
 	return err_set(err, ERR_INTERNAL, "no such operation");
 }
 
+static bool is_slow(enum op_kind kind)
+{
+	switch (kind) {
+	case OP_PREPARE:
+	case OP_RESTORE:
+	case OP_SAVE:
+	case OP_STOP:
+	case OP_REMOVE:
+		return true;
+	case OP_RUN:
+	case OP_PAUSE:
+	case OP_SETTLE:
+	case OP_LIST:
+		break;
+	}
+	return false;
+}
+
 void *op_thread(void *arg)
 {
 	struct op *op = arg;
@@ -462,7 +480,7 @@ void *op_thread(void *arg)
 	if (op->kind == OP_RUN && !wait_until(op, op->at_us - WARM_UP_US)) {
 		not_started(&note->err);
 	} else {
-		conn = virt_conn(env->virt, &op->serial, &note->err);
+		conn = virt_conn(env->virt, is_slow(op->kind), &op->serial, &note->err);
 		rc = conn ? work(op, conn, &note->err) : -1;
 	}
 	note->kind = NOTE_OP;

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <string.h>
 
-#define STACK_SIZE (512 * 1024) /* libvirt keeps its buffers on the heap; a node may have hundreds of threads waiting \
-				 */
+/* libvirt keeps its buffers on the heap, and a node may have hundreds of threads that wait for a start. */
+#define STACK_SIZE (512 * 1024)
 
 int thread_start(void *(*run)(void *), void *arg, struct err *err)
 {

@@ -37,6 +37,7 @@ struct virt {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t cond;  /* on CLOCK_MONOTONIC */
 	virConnectPtr conn;   /* NULL while not connected */
+	virConnectPtr slow;   /* NULL just then too */
 	uint64_t serial;
 	bool closing;
 	bool lost;
@@ -84,20 +85,17 @@ int virt_error(struct err *err, const char *what)
 	case VIR_ERR_OPERATION_TIMEOUT:
 		code = ERR_TIMEOUT;
 		break;
-	case VIR_ERR_RPC:
 	case VIR_ERR_NO_CONNECT:
 	case VIR_ERR_INVALID_CONN:
-	case VIR_ERR_SYSTEM_ERROR:
 	case VIR_ERR_AUTH_FAILED:
 		code = ERR_UNAVAILABLE;
 		break;
 	default:
+		/* The way to libvirtd failed, whatever the number: a lost socket is an "internal error". */
+		if (error && (error->domain == VIR_FROM_RPC || error->domain == VIR_FROM_REMOTE)) {
+			code = ERR_UNAVAILABLE;
+		}
 		break;
-	}
-	/* A refused disk or file is reported as a system error too, but not by the remote driver itself. */
-	if (error && error->code == VIR_ERR_SYSTEM_ERROR && error->domain != VIR_FROM_RPC &&
-	    error->domain != VIR_FROM_REMOTE) {
-		code = ERR_INTERNAL;
 	}
 	return err_set(err, code, "%s: %s", what, error && error->message ? error->message : "libvirt gave no reason");
 }
@@ -241,10 +239,12 @@ static struct timespec mono_after(span_us span)
 }
 
 /* Makes conn the one in use, and waits until it is lost or no longer wanted. */
-static void conn_use(struct virt *virt, virConnectPtr conn, const struct virt_info *info, char *why, size_t size)
+static void conn_use(struct virt *virt, virConnectPtr conn, virConnectPtr slow, const struct virt_info *info, char *why,
+		     size_t size)
 {
 	pthread_mutex_lock(&virt->lock);
 	virt->conn = conn;
+	virt->slow = slow;
 	virt->serial++;
 	virt->lost = false;
 	pthread_mutex_unlock(&virt->lock);
@@ -254,6 +254,7 @@ static void conn_use(struct virt *virt, virConnectPtr conn, const struct virt_in
 		pthread_cond_wait(&virt->cond, &virt->lock);
 	}
 	virt->conn = NULL;
+	virt->slow = NULL;
 	snprintf(why, size, "%s", virt->why);
 	pthread_mutex_unlock(&virt->lock);
 }
@@ -271,27 +272,47 @@ static bool back_off(struct virt *virt, span_us span)
 	return !closing;
 }
 
-/* One connection from its opening to its loss. Returns true if it came to be used. */
+/*
+ * libvirtd reads nothing more from a connection that has five requests under way (max_client_requests): neither a start
+ * nor a keepalive. So what may take long has a connection of its own, and no keepalive there: a save goes on while
+ * libvirtd stands still, and comes to its end with it.
+ */
+static int conn_open(struct virt *virt, virConnectPtr *conn, virConnectPtr *slow, struct err *err)
+{
+	*conn = virConnectOpen(virt->uri);
+	*slow = *conn ? virConnectOpen(virt->uri) : NULL;
+	if (*slow) {
+		return 0;
+	}
+	virt_error(err, virt->uri);
+	if (*conn) {
+		virConnectClose(*conn);
+	}
+	return -1;
+}
+
+/* The connections from their opening to their loss. Returns true if they came to be used. */
 static bool conn_live(struct virt *virt)
 {
-	virConnectPtr conn = virConnectOpen(virt->uri);
+	virConnectPtr conn, slow;
 	struct virt_info info;
 	struct err err = {0};
 	char why[sizeof(virt->why)];
 	int callback = -1;
 
-	if (!conn) {
-		virt_error(&err, virt->uri);
+	if (conn_open(virt, &conn, &slow, &err) < 0) {
 		virt->ops->down(err.text, virt->arg);
 		return false;
 	}
 	if (conn_setup(virt, conn, &info, &callback, &err) < 0) {
+		virConnectClose(slow);
 		virConnectClose(conn);
 		virt->ops->down(err.text, virt->arg);
 		return false;
 	}
-	conn_use(virt, conn, &info, why, sizeof(why));
+	conn_use(virt, conn, slow, &info, why, sizeof(why));
 	virt->ops->down(why, virt->arg);
+	virConnectClose(slow);
 	conn_teardown(conn, callback);
 	return true;
 }
@@ -373,13 +394,14 @@ void virt_close(struct virt *virt)
 	pthread_mutex_unlock(&virt->lock);
 }
 
-virConnectPtr virt_conn(struct virt *virt, uint64_t *serial, struct err *err)
+virConnectPtr virt_conn(struct virt *virt, bool slow, uint64_t *serial, struct err *err)
 {
 	virConnectPtr conn = NULL;
 
 	pthread_mutex_lock(&virt->lock);
-	if (virt->conn && !virt->lost && virConnectRef(virt->conn) == 0) {
-		conn = virt->conn;
+	if (virt->conn && !virt->lost) {
+		conn = slow ? virt->slow : virt->conn;
+		virConnectRef(conn);
 		*serial = virt->serial;
 	}
 	pthread_mutex_unlock(&virt->lock);

@@ -42,9 +42,9 @@ void virt_close(struct virt *virt);
 
 /*
  * The connection, with a reference the caller gives back by virConnectClose(); NULL (ERR_UNAVAILABLE) if there is none.
- * *serial tells this connection from later ones.
+ * slow: for calls that may take long, which then delay no others. *serial tells this connection from later ones.
  */
-virConnectPtr virt_conn(struct virt *virt, uint64_t *serial, struct err *err);
+virConnectPtr virt_conn(struct virt *virt, bool slow, uint64_t *serial, struct err *err);
 /* A call on that connection did not come back: connect anew. Ignored if that was done already. */
 void virt_lost(struct virt *virt, uint64_t serial, const char *why);
 

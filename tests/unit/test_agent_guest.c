@@ -610,7 +610,7 @@ END_TEST
 struct proxy {
 	struct evconnlistener *listener;
 	struct event_base *base;
-	struct bufferevent *ends[32];
+	struct bufferevent *ends[64];
 	size_t count;
 	bool frozen;
 };
@@ -757,6 +757,15 @@ START_TEST(falls_silent)
 	ck_assert_int_lt(clock_mono() - begin_us, 6 * USEC_PER_SEC);
 	proxy_freeze(&proxy, false);
 	AWAIT(&w, w.up);
+
+	/* Killed while it is asked. */
+	proxy_freeze(&proxy, true);
+	guests_list(w.guests, on_listed, &w);
+	event_base_loop(w.base, EVLOOP_ONCE);
+	for (size_t i = 0; i < proxy.count; i++) {
+		shutdown(bufferevent_getfd(proxy.ends[i]), SHUT_RDWR);
+	}
+	ck_assert_int_eq(refused(&w, w.done + 1), ERR_UNAVAILABLE);
 	proxy_fini(&proxy);
 	world_fini(&w);
 }
