@@ -53,7 +53,7 @@ static size_t distance(const char *a, const char *b)
 	for (size_t j = 0; j <= len; j++) {
 		row[j] = j;
 	}
-	for (size_t i = 0; a[i] && i < NAME_LEN; i++) {
+	for (size_t i = 0; i < NAME_LEN && a[i]; i++) {
 		size_t diagonal = row[0];
 
 		row[0] = i + 1;
@@ -279,7 +279,7 @@ static int set_defaults(const struct setting *table, size_t n, void *values, str
 int conf_load(const struct setting *table, size_t n, const char *path, void *values, struct err *err)
 {
 	_cleanup_free_ int *set_at = xcalloc(n, sizeof(*set_at));
-	struct err local; /* for callers that want none */
+	struct err local = {0}; /* for callers that want none */
 	struct load load = {
 		.table = table,
 		.n = n,
@@ -313,10 +313,9 @@ void conf_free(const struct setting *table, size_t n, void *values)
 /* Words of a long list go on in indented lines, as a long line could not be read back. */
 static void print_list(const char *value, size_t column, FILE *out)
 {
-	size_t len;
-
 	for (value += strspn(value, " \t"); *value; value += strspn(value, " \t")) {
-		len = strcspn(value, " \t");
+		size_t len = strcspn(value, " \t");
+
 		if (column + 1 + len > PRINT_WIDTH) {
 			fputs("\n\t", out);
 			column = 8;
