@@ -4,6 +4,9 @@
  *
  * The owner may close a connection from inside any of its callbacks: busy counts the callbacks we are in, and the
  * outermost one frees. A failure found in the middle of the owner's call is told from the event loop, never from there.
+ *
+ * The end of the input (half-close) is no failure yet: scripts send their lines, shut down their side and wait for the
+ * answers. The connection ends when nothing is left to be answered or sent, or when the peer is found to be gone.
  */
 #include "conn.h"
 
@@ -13,6 +16,7 @@
 #include <event2/bufferevent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +29,8 @@
 
 #define CONNECT_US (10 * USEC_PER_SEC) /* a node in the same cluster answers in milliseconds */
 #define DRAIN_US (5 * USEC_PER_SEC)
-#define LINES_PER_PASS 256 /* then others have their turn: about 5 ms of small requests */
+#define LOOK_US USEC_PER_SEC /* between looks whether a peer that has ended its side is there: no event tells */
+#define LINES_PER_PASS 256   /* then others have their turn: about 5 ms of small requests */
 
 enum conn_state {
 	CONN_CONNECTING,
@@ -39,11 +44,13 @@ struct conn {
 	struct bufferevent *bev;
 	struct event *connecting; /* NULL once open */
 	struct event *later;      /* at once, but from the loop: tells a failure, or goes on reading */
-	struct event *timer;      /* open: idle time; closing: the time for the rest */
+	struct event *timer;      /* open: idle time, if over the next look; closing: the time for the rest */
 	const struct conn_ops *ops;
 	void *arg;
 	struct conn_peer peer;
 	span_us idle;
+	span_us linger; /* if over, what is left of it */
+	bool over;      /* the peer has ended its sending side */
 	bool held;
 	bool paused;
 	unsigned busy;
@@ -139,7 +146,7 @@ static void __attribute__((format(printf, 2, 3))) fail_later(struct conn *conn, 
 
 static void idle_restart(struct conn *conn)
 {
-	if (conn->state != CONN_OPEN) {
+	if (conn->state != CONN_OPEN || conn->over) {
 		return;
 	}
 	if (conn->idle > 0 && !conn->held) {
@@ -184,6 +191,27 @@ static bool readable(const struct conn *conn)
 	return conn->state == CONN_OPEN && !conn->paused && !conn->why[0];
 }
 
+/* Both directions are shut, or the socket has failed. Over TCP a peer that is gone shows only after we have sent. */
+static bool hung_up(const struct conn *conn)
+{
+	struct pollfd fd = {.fd = bufferevent_getfd(conn->bev)};
+
+	return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR));
+}
+
+/* Ends a connection whose peer sends no more, if nothing is left to do for it. */
+static void end_if_over(struct conn *conn)
+{
+	struct evbuffer *in = bufferevent_get_input(conn->bev);
+
+	if (conn->state != CONN_OPEN || !conn->over || evbuffer_get_length(in) > conn->scanned) {
+		return;
+	}
+	if ((!conn->held && evbuffer_get_length(output(conn)) == 0) || hung_up(conn)) {
+		fail_later(conn, "closed by the peer");
+	}
+}
+
 static void read_lines(struct conn *conn)
 {
 	unsigned n = 0;
@@ -192,8 +220,13 @@ static void read_lines(struct conn *conn)
 	while (n < LINES_PER_PASS && readable(conn) && read_line(conn)) {
 		n++;
 	}
-	if (leave(conn) && readable(conn) && n == LINES_PER_PASS) {
+	if (!leave(conn) || !readable(conn)) {
+		return;
+	}
+	if (n == LINES_PER_PASS) {
 		timer_start(conn->later, 0);
+	} else {
+		end_if_over(conn);
 	}
 }
 
@@ -211,7 +244,17 @@ static void on_written(struct bufferevent *bev, void *arg)
 	(void)bev;
 	if (conn->state == CONN_CLOSING) {
 		dispose(conn);
+	} else {
+		end_if_over(conn);
 	}
+}
+
+static void look_later(struct conn *conn)
+{
+	span_us span = conn->linger < LOOK_US ? conn->linger : LOOK_US;
+
+	conn->linger -= span;
+	timer_start(conn->timer, span);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -219,8 +262,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct conn *conn = arg;
 
 	(void)bev;
-	if (what & BEV_EVENT_EOF) {
-		fail(conn, "closed by the peer");
+	if ((what & BEV_EVENT_EOF) && conn->state == CONN_OPEN) {
+		conn->over = true;
+		look_later(conn);
+		read_lines(conn);
 	} else if (what & BEV_EVENT_TIMEOUT) {
 		fail(conn, "the peer does not read");
 	} else {
@@ -249,8 +294,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (conn->state == CONN_CLOSING) {
 		dispose(conn);
-	} else {
+	} else if (!conn->over) {
 		fail(conn, "idle: no whole line came in time");
+	} else if (hung_up(conn)) {
+		fail(conn, "closed by the peer");
+	} else if (conn->linger == 0) {
+		fail(conn, "closed by the peer, long before it could be answered");
+	} else {
+		look_later(conn);
 	}
 }
 
@@ -267,6 +318,7 @@ static struct conn *conn_new(struct event_base *base, int fd, enum conn_state st
 	bufferevent_setcb(conn->bev, on_read, on_written, on_event, conn);
 	bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
 	conn_set_stall(conn, CONN_STALL_US);
+	conn_set_linger(conn, CONN_LINGER_US);
 	return conn;
 }
 
@@ -413,10 +465,11 @@ void conn_set_idle(struct conn *conn, span_us idle)
 	idle_restart(conn);
 }
 
-void conn_hold_idle(struct conn *conn, bool hold)
+void conn_hold(struct conn *conn, bool hold)
 {
 	conn->held = hold;
 	idle_restart(conn);
+	end_if_over(conn);
 }
 
 void conn_set_stall(struct conn *conn, span_us stall)
@@ -424,6 +477,11 @@ void conn_set_stall(struct conn *conn, span_us stall)
 	struct timeval tv = to_timeval(stall);
 
 	bufferevent_set_timeouts(conn->bev, NULL, &tv);
+}
+
+void conn_set_linger(struct conn *conn, span_us linger)
+{
+	conn->linger = linger;
 }
 
 void conn_pause(struct conn *conn, bool pause)
@@ -438,7 +496,9 @@ void conn_pause(struct conn *conn, bool pause)
 	if (pause) {
 		bufferevent_disable(conn->bev, EV_READ);
 	} else {
-		bufferevent_enable(conn->bev, EV_READ);
+		if (!conn->over) {
+			bufferevent_enable(conn->bev, EV_READ);
+		}
 		/* Lines that are here already announce themselves no more. */
 		timer_start(conn->later, 0);
 	}

@@ -15,6 +15,11 @@
 
 #define CONN_OUT_MAX (16u << 20)          /* unsent bytes; a peer that reads no more than this is closed */
 #define CONN_STALL_US (30 * USEC_PER_SEC) /* a peer that takes nothing of what waits for it for so long is closed */
+/*
+ * How long a peer that has ended its sending side may wait for answers. One that died behind TCP looks the same, and
+ * holds a connection so long.
+ */
+#define CONN_LINGER_US (3600 * USEC_PER_SEC)
 
 struct conn;
 struct listener;
@@ -30,7 +35,11 @@ struct conn_peer {
 struct conn_ops {
 	/* One line without its newline, NUL-terminated, valid during the call only. */
 	void (*line)(struct conn *conn, const char *line, size_t len, void *arg);
-	/* The connection is gone (why: one line); conn is freed after this returns. Not called after conn_close(). */
+	/*
+	 * The connection is gone (why: one line); conn is freed after this returns. Not called after conn_close().
+	 * A peer that only ends its sending side is given all its lines first, and what is queued for it, and the time
+	 * of conn_hold(). A last line without a newline is dropped.
+	 */
 	void (*closed)(struct conn *conn, const char *why, void *arg);
 	/* conn_open() succeeded. May be NULL. */
 	void (*opened)(struct conn *conn, void *arg);
@@ -62,10 +71,12 @@ void conn_send(struct conn *conn, const char *data, size_t len);
 void conn_close(struct conn *conn);
 /* Closes with closed(why) if no whole line arrives for this long; 0 = never. */
 void conn_set_idle(struct conn *conn, span_us idle);
-/* While held, the idle time does not run: the peer waits for us. */
-void conn_hold_idle(struct conn *conn, bool hold);
+/* While held, the peer waits for us: its idle time does not run, and it may end its sending side. */
+void conn_hold(struct conn *conn, bool hold);
 /* Instead of CONN_STALL_US; > 0. */
 void conn_set_stall(struct conn *conn, span_us stall);
+/* Instead of CONN_LINGER_US; > 0. */
+void conn_set_linger(struct conn *conn, span_us linger);
 /* While paused, no line is delivered and nothing is read: the kernel's buffers fill up and slow the peer down. */
 void conn_pause(struct conn *conn, bool pause);
 /* Before opened() only address says something. Valid as long as conn. */

@@ -166,11 +166,11 @@ static void take_answer(struct rpc *rpc, const struct wire_message *message)
 
 /* ---- requests in ---- */
 
-/* Stops reading while the peer has as much unanswered as it may, and its idle time while it waits for us. */
+/* Stops reading while the peer has as much unanswered as it may, and keeps the connection while it waits for us. */
 static void throttle(struct rpc *rpc)
 {
 	conn_pause(rpc->conn, rpc->pending >= RPC_PENDING_MAX || rpc->pending_bytes >= RPC_PENDING_BYTES);
-	conn_hold_idle(rpc->conn, rpc->pending > 0);
+	conn_hold(rpc->conn, rpc->pending > 0);
 }
 
 static void request_free(struct rpc_request *request)

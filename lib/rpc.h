@@ -30,7 +30,8 @@ typedef void rpc_done(struct json_object *result, const struct err *err, struct 
 
 /*
  * Malformed messages are answered here. Errors sent carry data.name, the code's name, unless data has a name already.
- * While requests are unanswered, the connection's idle time does not run.
+ * While requests are unanswered, the connection's idle time does not run, and a peer that has ended its sending side
+ * (half-close) waits for the answers: closed() comes after the last.
  */
 
 /* Takes over a connection from accepted(). */

@@ -475,10 +475,10 @@ START_TEST(held_is_not_idle)
 	int fd = bare();
 
 	conn_set_idle(server.conn, 10 * USEC_PER_MSEC);
-	conn_hold_idle(server.conn, true);
+	conn_hold(server.conn, true);
 	let_pass(50 * USEC_PER_MSEC);
 	ck_assert_uint_eq(server.closed, 0);
-	conn_hold_idle(server.conn, false);
+	conn_hold(server.conn, false);
 	until(server.closed == 1);
 	close(fd);
 }
