@@ -223,28 +223,27 @@ struct json_object *query_events(struct store *store, int64_t after_rev, uint64_
 	return finish(result, ret);
 }
 
-/* {first column: second column} of every row, or with one column that number. */
+/* {first column: second column} of every row; a statement with one column gives that number. */
 static int add_counts(struct store *store, struct json_object *result, const char *key, sqlite3_stmt *stmt,
 		      struct err *err)
 {
-	struct json_object *counts = NULL;
+	struct json_object *counts;
 	int step;
 
 	if (!stmt) {
 		return -1;
 	}
+	counts = json_object_new_object();
 	while ((step = store_step(store, stmt, err)) == 1) {
 		if (sqlite3_column_count(stmt) == 1) {
-			json_object_object_add(result, key, json_object_new_int64(sqlite3_column_int64(stmt, 0)));
-			continue;
+			json_object_put(counts);
+			counts = json_object_new_int64(sqlite3_column_int64(stmt, 0));
+		} else {
+			json_object_object_add(counts, store_text(stmt, 0),
+					       json_object_new_int64(sqlite3_column_int64(stmt, 1)));
 		}
-		counts = counts ? counts : json_object_new_object();
-		json_object_object_add(counts, store_text(stmt, 0),
-				       json_object_new_int64(sqlite3_column_int64(stmt, 1)));
 	}
-	if (counts) {
-		json_object_object_add(result, key, counts);
-	}
+	json_object_object_add(result, key, counts);
 	return step;
 }
 
