@@ -63,7 +63,7 @@ static void log_once(struct link *link, const char *text)
 	}
 }
 
-/* Forgets the connection, which is closed or being closed, and plans the next. */
+/* Forgets the connection, which is closed or being closed, and plans the next. why NULL: it is nobody's fault. */
 static void disconnected(struct link *link, const char *why, span_us delay)
 {
 	bool was = link->greeted;
@@ -72,7 +72,9 @@ static void disconnected(struct link *link, const char *why, span_us delay)
 	link->greeted = false;
 	link->reporting = false;
 	event_del(link->report);
-	log_once(link, why);
+	if (why) {
+		log_once(link, why);
+	}
 	add_timer(link->reconnect, delay);
 	if (was) {
 		link->ops.connected(false, link->arg);
@@ -358,7 +360,8 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 void link_again(struct link *link)
 {
 	if (link->greeted) {
-		drop(link, "hello changed", 0);
+		/* Not before the head has seen the old connection end: it would take this for a second agent. */
+		drop(link, NULL, BACKOFF_US);
 	}
 }
 
