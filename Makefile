@@ -179,7 +179,8 @@ install: programs
 		test -e $(DESTDIR)/etc/tenure/$$f || install -m 644 etc/$$f $(DESTDIR)/etc/tenure/$$f; \
 	done
 	for f in etc/*.service; do \
-		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$f > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$f); \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$f | \
+			install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$f); \
 	done
 	install -m 644 etc/tenure.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/tenure.conf
 	install -m 644 etc/tenure.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenure
