@@ -357,6 +357,7 @@ static char *picture(void)
 START_TEST(request_is_written_and_answered)
 {
 	uint32_t node = hello("n1");
+	uint64_t version = manager_version(manager, node);
 	struct command command = ar(2, 120 * SECOND);
 	struct reply reply;
 	struct part *part;
@@ -381,9 +382,13 @@ START_TEST(request_is_written_and_answered)
 	ck_assert_str_eq(part->images[0].file[0].url, "http://127.0.0.1:7441/images/" DIGEST);
 	ck_assert_int_gt(part->images[0].begin_us, 0);
 	ck_assert_uint_eq(part->version, manager_version(manager, node));
+	ck_assert_uint_gt(part->version, version);
+	version = part->version;
 	ck_assert_uint_eq(part->epoch, manager_epoch(manager));
 	part_free(part);
 	clear(&reply);
+	accepted(ar(1, 300 * SECOND));
+	ck_assert_uint_gt(manager_version(manager, node), version);
 	ck_assert_int_eq(violations(dir), 0);
 }
 END_TEST
@@ -667,6 +672,18 @@ END_TEST
 /* ---- restart, failure
  * --------------------------------------------------------------------------------------------------- */
 
+/* Each node is told of its own VMs and no others. */
+static void check_part(uint32_t node)
+{
+	_cleanup_free_ char *sql = xasprintf("SELECT count(*) FROM vms WHERE node = %d AND state NOT IN"
+					     " ('done', 'cancelled', 'failed')",
+					     (int)node);
+	struct part *part = manager_part(manager, node);
+
+	ck_assert_int_eq((int64_t)part->vm_count, raw_number(dir, sql));
+	part_free(part);
+}
+
 START_TEST(restart_gives_the_same_plan)
 {
 	uint32_t one = hello("n1"), two = hello("n2");
@@ -686,6 +703,8 @@ START_TEST(restart_gives_the_same_plan)
 		after = picture();
 		ck_assert_str_eq(before, after);
 		ck_assert_uint_eq(manager_epoch(manager), ++epoch);
+		check_part(one);
+		check_part(two);
 		ck_assert_int_eq(violations(dir), 0);
 		free(before);
 		free(after);
@@ -730,6 +749,27 @@ START_TEST(failed_commit_leaves_nothing)
 	ck_assert_int_eq(violations(dir), 0);
 	free(before);
 	free(after);
+}
+END_TEST
+
+/* A statement that fails in the middle, when rows of the pass have been written already. */
+START_TEST(failed_statement_leaves_nothing)
+{
+	struct reply replies[2] = {{0}};
+
+	hello("n1");
+	raw_exec(dir, "CREATE TRIGGER t BEFORE INSERT ON requests BEGIN SELECT raise(ABORT, 'not now'); END");
+	ask(ar(1, 60 * SECOND), &replies[0]);
+	ask(named(ar(1, 60 * SECOND), "r", "d"), &replies[1]);
+	pass();
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(replies[i].err.code, ERR_STORE);
+		ck_assert_ptr_nonnull(strstr(replies[i].err.text, "not now"));
+	}
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), 0);
+	raw_exec(dir, "DROP TRIGGER t");
+	accepted(named(ar(1, 60 * SECOND), "r", "d"));
+	ck_assert_int_eq(violations(dir), 0);
 }
 END_TEST
 
@@ -865,6 +905,7 @@ int main(void)
 	tcase_add_test(cases, images);
 	tcase_add_test(cases, restart_gives_the_same_plan);
 	tcase_add_test(cases, failed_commit_leaves_nothing);
+	tcase_add_test(cases, failed_statement_leaves_nothing);
 	tcase_add_test(cases, failing_for_good_and_mended);
 	tcase_add_loop_test(cases, failing_anywhere, 0, 2);
 	tcase_add_test(cases, clock_set_back);

@@ -28,11 +28,13 @@ static int peers; /* connections the head has */
 /* One end that speaks as an agent. */
 struct agent {
 	struct rpc *rpc;
-	int parts;               /* part.set calls it got */
-	int refusals;            /* how many of the next it refuses */
-	uint64_t epoch, version; /* of the last it took */
-	size_t vms;              /* in it */
-	int heard;               /* events it was notified of */
+	int parts;                /* part.set calls it got */
+	int refusals;             /* how many of the next it refuses */
+	bool hold;                /* does not answer the next ... */
+	struct rpc_request *held; /* ... until it is asked to */
+	uint64_t epoch, version;  /* of the last it took */
+	size_t vms;               /* in it */
+	int heard;                /* events it was notified of */
 	int64_t rev, lagged;
 };
 
@@ -54,8 +56,10 @@ static void head_request(struct rpc *rpc, struct rpc_request *request, const cha
 	} else if (strcmp(method, "node.report") == 0) {
 		nodes_report(nodes, rpc, request, params);
 	} else {
-		rpc_reply(request, json_object_new_object());
-		events_subscribe(events, rpc, json_object_get_int64(json_object_object_get(params, "after_rev")));
+		int64_t after = json_object_get_int64(json_object_object_get(params, "after_rev"));
+
+		rpc_reply(request, json_object_new_object()); /* and with it params */
+		events_subscribe(events, rpc, after);
 	}
 }
 
@@ -112,7 +116,12 @@ static void agent_request(struct rpc *rpc, struct rpc_request *request, const ch
 		agent->epoch = part->epoch;
 		agent->version = part->version;
 		agent->vms = part->vm_count;
-		rpc_reply(request, json_object_new_object());
+		if (agent->hold) {
+			agent->hold = false;
+			agent->held = request;
+		} else {
+			rpc_reply(request, json_object_new_object());
+		}
 	}
 	part_free(part);
 }
@@ -356,6 +365,32 @@ START_TEST(refused_and_sent_again)
 }
 END_TEST
 
+/* A change while a part is under way is sent as soon as that one is answered, not with some later heartbeat. */
+START_TEST(changed_while_under_way)
+{
+	struct agent agent;
+
+	manager_attach(manager, NULL, events);
+	nodes_free(nodes);
+	settings.heartbeat = USEC_PER_MINUTE;
+	nodes = nodes_new(base, manager, &settings);
+	manager_attach(manager, nodes, events);
+	agent_connect(&agent);
+	good(hello(&agent, "n1", 0));
+	AWAIT(nodes_delivered(nodes, 1));
+	agent.hold = true;
+	request_lease();
+	AWAIT(agent.held);
+	request_lease();
+	ck_assert_uint_eq(agent.vms, 1);
+	ck_assert(!nodes_delivered(nodes, 1));
+	rpc_reply(agent.held, json_object_new_object());
+	AWAIT(nodes_delivered(nodes, 1));
+	ck_assert_uint_eq(agent.vms, 2);
+	hang_up(&agent);
+}
+END_TEST
+
 START_TEST(silent_and_back)
 {
 	struct agent agent;
@@ -478,6 +513,28 @@ START_TEST(subscribers_and_watches)
 }
 END_TEST
 
+START_TEST(a_subscriber_of_what_is_to_come)
+{
+	struct agent agent;
+	struct json_object *params = json_object_new_object();
+	struct err err = {0};
+	int64_t rev, after;
+
+	quiet_node(&agent);
+	ck_assert_int_eq(store_last_rev(store, &rev, &err), 0);
+	after = rev + 1;
+	json_object_object_add(params, "after_rev", json_object_new_int64(after));
+	good(call(&agent, "event.subscribe", params));
+	while (rev < 20) {
+		request_lease();
+		ck_assert_int_eq(store_last_rev(store, &rev, &err), 0);
+	}
+	AWAIT(agent.rev == rev);
+	ck_assert_int_eq(agent.heard, rev - after);
+	hang_up(&agent);
+}
+END_TEST
+
 START_TEST(a_subscriber_too_far_behind)
 {
 	struct agent agent;
@@ -516,11 +573,13 @@ int main(void)
 	tcase_set_timeout(cases, 30);
 	tcase_add_test(cases, hello_and_delivery);
 	tcase_add_test(cases, refused_and_sent_again);
+	tcase_add_test(cases, changed_while_under_way);
 	tcase_add_test(cases, silent_and_back);
 	tcase_add_test(cases, the_newer_connection_counts);
 	tcase_add_test(cases, an_agent_from_the_future);
 	tcase_add_test(cases, malformed);
 	tcase_add_test(cases, subscribers_and_watches);
+	tcase_add_test(cases, a_subscriber_of_what_is_to_come);
 	tcase_add_test(cases, a_subscriber_too_far_behind);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_NORMAL);
