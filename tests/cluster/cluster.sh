@@ -55,11 +55,11 @@ cluster_inside() {
 
 # wait_until TEXT COMMAND...: waits until the command succeeds, a minute at most.
 wait_until() {
-	local text=$1 end=$((SECONDS + ${WAIT_MAX:-60}))
+	local wait_text=$1 wait_end=$((SECONDS + ${WAIT_MAX:-60}))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		if [ $SECONDS -ge $end ]; then
-			echo "gave up waiting: $text" >&2
+		if [ $SECONDS -ge $wait_end ]; then
+			echo "gave up waiting: $wait_text" >&2
 			return 1
 		fi
 		sleep 0.05
@@ -68,30 +68,36 @@ wait_until() {
 
 # ---- head --------------------------------------------------------------------------------------------------------------
 
-# head_configure [LINE...]: writes the head's settings; lines are added to them ("[plan]" "lead = 2s").
+# settings_with LINE...: the settings file on stdin, with lines of it replaced ("lead = 2s").
+settings_with() {
+	local line script=
+	for line; do
+		script="$script;s|^${line%% =*} = .*|$line|"
+	done
+	sed "$script"
+}
+
+# head_configure [LINE...]: writes the head's settings; each line replaces the one with its key.
 head_configure() {
 	[ -e "$CLUSTER_DIR/token" ] || (umask 077; head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$CLUSTER_DIR/token")
-	{
-		cat <<-END
-			[head]
-			state_dir = $CLUSTER_DIR/head
-			socket = $CLUSTER_DIR/head/tenured.sock
-			listen = $HEAD_ADDRESS:7440
-			http_listen = $HEAD_ADDRESS:7441
-			plaintext = 10.77.0.0/24
-			agent_token_file = $CLUSTER_DIR/token
-			heartbeat = 1s
-			[plan]
-			lead = 500ms
-			prepare = 3s
-			stop = 1s
-			suspend_fixed = 3s
-			resume_fixed = 3s
-			min_run = 3s
-			repository_rate = 50MB
-		END
-		[ $# = 0 ] || printf '%s\n' "$@"
-	} > "$CLUSTER_DIR/tenured.conf"
+	settings_with "$@" > "$CLUSTER_DIR/tenured.conf" <<-END
+		[head]
+		state_dir = $CLUSTER_DIR/head
+		socket = $CLUSTER_DIR/head/tenured.sock
+		listen = $HEAD_ADDRESS:7440
+		http_listen = $HEAD_ADDRESS:7441
+		plaintext = 10.77.0.0/24
+		agent_token_file = $CLUSTER_DIR/token
+		heartbeat = 1s
+		[plan]
+		lead = 500ms
+		prepare = 3s
+		stop = 1s
+		suspend_fixed = 3s
+		resume_fixed = 3s
+		min_run = 3s
+		repository_rate = 50MB
+	END
 }
 
 head_start() {
@@ -116,11 +122,18 @@ head_db() {
 
 declare -A NODE_PID AGENT_PID LIBVIRTD_PID VIRTLOGD_PID
 
-# node_run NODE COMMAND...: inside the node's namespaces.
+# node_run NODE COMMAND...: inside the node's namespaces. node_start_process is the same in the background, with its
+# output in FILE; $! is the command's own pid.
 node_run() {
 	local node=$1
 	shift
 	nsenter --target "${NODE_PID[$node]}" --mount --net -- "$@"
+}
+
+node_start_process() {
+	local node=$1 file=$2
+	shift 2
+	nsenter --target "${NODE_PID[$node]}" --mount --net -- "$@" >> "$file" 2>&1 &
 }
 
 # node_create NODE: the namespaces and their cable.
@@ -155,11 +168,11 @@ node_create() {
 libvirtd_start() {
 	local node=$1
 	if [ -z "${VIRTLOGD_PID[$node]:-}" ] || ! kill -0 "${VIRTLOGD_PID[$node]}" 2>/dev/null; then
-		node_run "$node" virtlogd >> "$CLUSTER_DIR/logs/libvirtd-$node.log" 2>&1 &
+		node_start_process "$node" "$CLUSTER_DIR/logs/libvirtd-$node.log" virtlogd
 		VIRTLOGD_PID[$node]=$!
 		disown
 	fi
-	node_run "$node" libvirtd >> "$CLUSTER_DIR/logs/libvirtd-$node.log" 2>&1 &
+	node_start_process "$node" "$CLUSTER_DIR/logs/libvirtd-$node.log" libvirtd
 	LIBVIRTD_PID[$node]=$!
 	disown
 	wait_until "libvirtd of $node" node_run "$node" virsh -q -c qemu:///system list
@@ -172,37 +185,34 @@ node_virsh() {
 	node_run "$node" virsh -q -c qemu:///system "$@"
 }
 
-# agent_configure NODE [LINE...]
+# agent_configure NODE [LINE...]: likewise.
 agent_configure() {
 	local node=$1 dir=$CLUSTER_DIR/$1
 	shift
-	{
-		cat <<-END
-			[agent]
-			node = $node
-			head = $HEAD_ADDRESS:7440
-			plaintext = 10.77.0.0/24
-			token_file = $CLUSTER_DIR/token
-			state_dir = $dir/state
-			console_dir = $dir/console
-			domain_type = qemu
-			[capacity]
-			cpu = 2
-			memory = 512MiB
-			disk = 2GiB
-			pool = 1GiB
-			suspend_rate = 100MB
-			resume_rate = 100MB
-		END
-		[ $# = 0 ] || printf '%s\n' "$@"
-	} > "$CLUSTER_DIR/agent-$node.conf"
+	settings_with "$@" > "$CLUSTER_DIR/agent-$node.conf" <<-END
+		[agent]
+		node = $node
+		head = $HEAD_ADDRESS:7440
+		plaintext = 10.77.0.0/24
+		token_file = $CLUSTER_DIR/token
+		state_dir = $dir/state
+		console_dir = $dir/console
+		domain_type = qemu
+		[capacity]
+		cpu = 2
+		memory = 512MiB
+		disk = 2GiB
+		pool = 1GiB
+		suspend_rate = 100MB
+		resume_rate = 100MB
+	END
 }
 
 agent_start() {
 	local node=$1
 	[ -e "$CLUSTER_DIR/agent-$node.conf" ] || agent_configure "$node"
-	node_run "$node" "$BUILD_ABSOLUTE/tenure-agent" --config "$CLUSTER_DIR/agent-$node.conf" \
-		2>> "$CLUSTER_DIR/logs/agent-$node.log" &
+	node_start_process "$node" "$CLUSTER_DIR/logs/agent-$node.log" \
+		"$BUILD_ABSOLUTE/tenure-agent" --config "$CLUSTER_DIR/agent-$node.conf"
 	AGENT_PID[$node]=$!
 }
 
@@ -286,6 +296,6 @@ lease_vms() {
 
 fail() {
 	echo "$(basename "$0"): $*" >&2
-	tail -n 8 "$CLUSTER_DIR"/logs/*.log >&2
+	tail -n 12 "$CLUSTER_DIR"/logs/{tenured,agent-*}.log >&2
 	exit 1
 }
