@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "events.h"
 #include "log.h"
 #include "manager.h"
@@ -252,7 +253,7 @@ static void submit(const struct command *command)
 	AWAIT(count);
 }
 
-/* Best-effort: queued or scheduled, never refused. */
+/* A reservation in an hour: once it is planned, nothing changes for a while. */
 static void request_lease(void)
 {
 	struct command command = {
@@ -261,9 +262,10 @@ static void request_lease(void)
 		.method = "lease.request",
 		.name = "",
 		.image = "ticker",
-		.spec = {.kind = LEASE_BEST_EFFORT,
+		.spec = {.kind = LEASE_AR,
 			 .vms = 1,
-			 .per_vm = {.amount = {1000, GIB, GIB}},
+			 .per_vm = {.amount = {100, MIB, MIB}},
+			 .start_us = clock_wall() + USEC_PER_HOUR,
 			 .duration_us = 600 * USEC_PER_SEC},
 	};
 
