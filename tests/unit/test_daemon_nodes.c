@@ -5,6 +5,7 @@
 #include "daemon_fixture.h"
 
 #include <event2/event.h>
+#include <signal.h>
 
 #include "clock.h"
 #include "events.h"
@@ -571,6 +572,7 @@ int main(void)
 	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
+	signal(SIGPIPE, SIG_IGN); /* as tenured does */
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 30);
 	tcase_add_test(cases, hello_and_delivery);
