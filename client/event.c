@@ -34,6 +34,7 @@ struct follow {
 	struct client *client;
 	int64_t rev; /* seen up to here; -1 = nothing yet, and --after was not given */
 	bool lagged;
+	bool paging; /* what is notified meanwhile is on the pages too */
 };
 
 static void show_event(const struct show *show, struct json_object *event)
@@ -64,7 +65,7 @@ static void on_event(const char *method, struct json_object *event, void *arg)
 	struct client *client = follow->client;
 	int64_t rev = show_number(event, "rev"), lease = option_number(&client->options, OPT(LEASE), 0);
 
-	if (strcmp(method, "event") != 0) {
+	if (strcmp(method, "event") != 0 || follow->paging) {
 		return;
 	}
 	if (json_object_object_get_ex(event, "lagged", NULL)) {
@@ -101,6 +102,42 @@ static int subscribe(struct follow *follow, struct err *err)
 	return 0;
 }
 
+/* The head sends only so many old events by itself; the rest is on the pages of its list. */
+static int catch_up(struct follow *follow, struct err *err)
+{
+	struct json_object *result, *list;
+	size_t n;
+
+	do {
+		struct json_object *params = json_object_new_object();
+
+		json_object_object_add(params, "after_rev", json_object_new_int64(follow->rev));
+		follow->paging = true;
+		int failed = call_make(follow->client->call, "event.list", params, CALL_TIMEOUT, &result, err);
+
+		follow->paging = false;
+		if (failed) {
+			return -1;
+		}
+		list = json_object_object_get(result, "events");
+		n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+		for (size_t i = 0; i < n; i++) {
+			on_event("event", json_object_array_get_idx(list, i), follow);
+		}
+		json_object_put(result);
+	} while (n > 0);
+	return 0;
+}
+
+/* After a lag or a lost connection: from where it stopped. */
+static int resume(struct follow *follow, struct err *err)
+{
+	if (follow->lagged && catch_up(follow, err) < 0) {
+		return -1;
+	}
+	return subscribe(follow, err);
+}
+
 int event_follow(struct client *client, struct err *err)
 {
 	struct follow follow = {.client = client, .rev = option_number(&client->options, OPT(AFTER), -1)};
@@ -122,9 +159,11 @@ int event_follow(struct client *client, struct err *err)
 		if (!follow.lagged && call_pass(client->call, left < RETRY ? left : RETRY)) {
 			continue;
 		}
-		fprintf(client->show.err, "tenure: %s; going on after revision %" PRId64 "\n",
-			follow.lagged ? "the head was faster than this terminal" : "connection lost", follow.rev);
-		while (subscribe(&follow, err) < 0) {
+		if (!follow.lagged) {
+			fprintf(client->show.err, "tenure: connection lost; going on after revision %" PRId64 "\n",
+				follow.rev);
+		}
+		while (resume(&follow, err) < 0) {
 			if (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT) {
 				return -1;
 			}

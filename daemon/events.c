@@ -123,6 +123,8 @@ void events_subscribe(struct events *events, struct rpc *rpc, int64_t after_rev)
 	struct subscriber *subscriber = xcalloc(1, sizeof(*subscriber));
 	int64_t after;
 
+	/* A peer that subscribes again wants each event once all the same. */
+	events_closed(events, rpc);
 	subscriber->rpc = rpc;
 	subscriber->rev = after_rev;
 	if (events->rev - after_rev > BACKLOG_MAX) {
