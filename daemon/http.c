@@ -306,11 +306,7 @@ static struct evconnlistener *bind_to(struct event_base *base, const char *text,
 	struct evconnlistener *listener;
 	struct address address;
 
-	if (address_parse(text, &address, err) < 0) {
-		return NULL;
-	}
-	if (!address_plaintext_ok((struct sockaddr *)&address.sa, plaintext)) {
-		err_set(err, ERR_DENIED, "%s is neither loopback nor in a network of \"plaintext\"", text);
+	if (address_parse(text, &address, err) < 0 || address_plaintext_check(&address, plaintext, err) < 0) {
 		return NULL;
 	}
 	listener = evconnlistener_new_bind(base, NULL, NULL,

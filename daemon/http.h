@@ -8,10 +8,11 @@
 #include "images.h"
 #include "usec.h"
 
-#define HTTP_CONNECTIONS_MAX 512                  /* two for each of 256 nodes; others wait in the kernel's queue */
-#define HTTP_HEADERS_MAX 8192                     /* bytes of request line and headers */
-#define HTTP_REQUEST_DEADLINE (20 * USEC_PER_SEC) /* for a whole request, and for the next one on the same connection \
-						   */
+#define HTTP_CONNECTIONS_MAX 512 /* two for each of 256 nodes; others wait in the kernel's queue */
+#define HTTP_HEADERS_MAX 8192    /* bytes of request line and headers */
+#define HTTP_REQUEST_DEADLINE                                                                   \
+	(20 * USEC_PER_SEC) /* for a whole request, and for the next one on the same connection \
+			     */
 #define HTTP_RATE_MIN 65536 /* bytes per second: a slower reader is cut off, and resumes by Range */
 
 struct http;

@@ -111,6 +111,20 @@ static bool http_listen_anywhere(const char *address)
 	return !*address || strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
 }
 
+/* Whether we may listen there; whether we can is found out by doing it. */
+static int check_listen(const char *key, const char *address, const char *plaintext, struct err *err)
+{
+	struct address parsed;
+
+	if (!*address) {
+		return 0;
+	}
+	if (address_parse(address, &parsed, err) < 0 || address_plaintext_check(&parsed, plaintext, err) < 0) {
+		return err_prefix(err, "%s", key);
+	}
+	return 0;
+}
+
 /* What spans more than one row. */
 static int check(const struct head_settings *settings, struct err *err)
 {
@@ -119,7 +133,10 @@ static int check(const struct head_settings *settings, struct err *err)
 			       "image_url: must be set, as http_listen \"%s\" is no address that agents can be given",
 			       settings->http_listen);
 	}
-	return 0;
+	if (check_listen("listen", settings->listen, settings->plaintext, err) < 0) {
+		return -1;
+	}
+	return check_listen("http_listen", settings->http_listen, settings->plaintext, err);
 }
 
 int settings_load(const char *path, struct head_settings *settings, struct err *err)
