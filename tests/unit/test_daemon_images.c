@@ -4,7 +4,9 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -328,20 +330,37 @@ START_TEST(removes_leftovers_and_sweeps)
 }
 END_TEST
 
-/* A sweep between the end of a copy and its answer must not remove what the asker is about to name. */
+/*
+ * A sweep between the end of a copy and its answer must not remove what the asker is about to name. Once the second
+ * file has its name, the first is finished and not answered, as the loop does not run.
+ */
 START_TEST(sweep_spares_what_is_not_answered_yet)
 {
 	size_t len;
-	_cleanup_free_ char *path = big_file("disk", &len);
-	struct answer answer = {0};
+	_cleanup_free_ char *disk = big_file("disk", &len);
+	_cleanup_free_ char *initrd = write_file("initrd", "070701", 6);
+	struct answer first = {0}, second = {0};
+	int fd = inotify_init1(IN_CLOEXEC);
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
 
-	images_import(images, path, "disk", IMAGE_RAW, NULL, on_imported, &answer);
-	while (!answer.count) {
-		images_sweep(images, NULL, 0);
-		ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+	ck_assert_int_ge(inotify_add_watch(fd, repository, IN_MOVED_TO), 0);
+	images_import(images, initrd, "initrd", IMAGE_KERNEL, NULL, on_imported, &first);
+	images_import(images, disk, "disk", IMAGE_RAW, NULL, on_imported, &second);
+	for (int moved = 0; moved < 2;) {
+		ssize_t n = read(fd, event, sizeof(event));
+
+		ck_assert_int_gt(n, 0);
+		moved += (int)(n / (ssize_t)(sizeof(struct inotify_event) + 80));
 	}
-	ck_assert(answer.ok);
-	ck_assert_int_eq(files_in_repository(), 1);
+	close(fd);
+	images_sweep(images, NULL, 0);
+	ck_assert_int_eq(files_in_repository(), 2);
+	while (!first.count || !second.count) {
+		ck_assert_int_eq(event_base_loop(base, EVLOOP_ONCE), 0);
+	}
+	ck_assert(first.ok && second.ok);
+	images_sweep(images, NULL, 0);
+	ck_assert_int_eq(files_in_repository(), 0);
 }
 END_TEST
 
