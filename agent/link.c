@@ -263,7 +263,9 @@ static void on_hello(struct json_object *result, const struct err *err, struct j
 		link->heartbeat_us = HEARTBEAT_US;
 	}
 	check_clock(link, member_int(result, "now_us"));
-	log_info("head %s: connected", link->settings.head);
+	if (!link->greeted) {
+		log_info("head %s: connected", link->settings.head);
+	}
 	link->why[0] = '\0';
 	link->failures = 0;
 	link->greeted = true;
@@ -274,9 +276,8 @@ static void on_hello(struct json_object *result, const struct err *err, struct j
 	plan_report(link);
 }
 
-static void on_opened(struct rpc *rpc, void *arg)
+static void say_hello(struct link *link)
 {
-	struct link *link = arg;
 	struct json_object *params = make_hello(link);
 	struct err err;
 
@@ -286,7 +287,13 @@ static void on_opened(struct rpc *rpc, void *arg)
 		return;
 	}
 	link->reported_us = clock_mono();
-	rpc_call(rpc, "node.hello", params, CALL_US, on_hello, link);
+	rpc_call(link->rpc, "node.hello", params, CALL_US, on_hello, link);
+}
+
+static void on_opened(struct rpc *rpc, void *arg)
+{
+	(void)rpc;
+	say_hello(arg);
 }
 
 /* ---- parts ---- */
@@ -360,8 +367,7 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 void link_again(struct link *link)
 {
 	if (link->greeted) {
-		/* Not before the head has seen the old connection end: it would take this for a second agent. */
-		drop(link, NULL, BACKOFF_US);
+		say_hello(link);
 	}
 }
 

@@ -29,18 +29,15 @@ static struct json_object *offer_json(const struct offer *offer)
 	return value;
 }
 
-/* {"id", "reason", "code", "offer"}: the same for a refused request and for a question. id 0 = a question. */
+/* {"id", "reason", "reason_code", "offer"}: the same for a refused request and for a question. id 0 = a question. */
 static struct json_object *refusal_json(uint64_t id, const struct reason *reason, const struct offer *offer)
 {
 	struct json_object *data = json_object_new_object();
-	char text[REASON_TEXT];
 
-	reason_text(reason, text);
 	if (id) {
 		json_object_object_add(data, "id", json_object_new_uint64(id));
 	}
-	json_object_object_add(data, "reason", json_object_new_string(text));
-	json_object_object_add(data, "code", json_object_new_string(reason_name(reason->code)));
+	reason_add_json(data, reason);
 	json_object_object_add(data, "offer", offer_json(offer));
 	return data;
 }

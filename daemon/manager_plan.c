@@ -44,12 +44,9 @@ int manager_event(struct manager *manager, const char *kind, uint64_t lease, uin
 static struct json_object *reason_json(const struct reason *reason)
 {
 	struct json_object *data = json_object_new_object();
-	char text[REASON_TEXT];
 
 	if (reason->code != REASON_NONE) {
-		reason_text(reason, text);
-		json_object_object_add(data, "reason", json_object_new_string(reason_name(reason->code)));
-		json_object_object_add(data, "reason_text", json_object_new_string(text));
+		reason_add_json(data, reason);
 	}
 	return data;
 }

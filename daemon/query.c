@@ -29,9 +29,9 @@ static const struct query_column lease_columns[] = {
 	{"state", COLUMN_TEXT}, {"serial", COLUMN_BOOL},     {"vms", COLUMN_INT},        {"cpu", COLUMN_INT},
 	{"memory", COLUMN_INT}, {"disk", COLUMN_INT},        {"image", COLUMN_TEXT},     {"start", COLUMN_TIME},
 	{"end", COLUMN_TIME},   {"duration_us", COLUMN_INT}, {"submitted", COLUMN_TIME}, {"first_start", COLUMN_TIME},
-	{"ended", COLUMN_TIME}, {"nodes", COLUMN_LIST},      {"detail", COLUMN_TEXT},    {"reason", COLUMN_TEXT},
+	{"ended", COLUMN_TIME}, {"nodes", COLUMN_LIST},      {"detail", COLUMN_TEXT},
 };
-enum { COLUMN_REASON = ARRAY_SIZE(lease_columns) - 1 };
+enum { COLUMN_REASON = ARRAY_SIZE(lease_columns) }; /* and its three arguments */
 
 static const struct query_column vm_columns[] = {
 	{"vm", COLUMN_INT},       {"state", COLUMN_TEXT}, {"node", COLUMN_TEXT},    {"generation", COLUMN_INT},
@@ -44,7 +44,6 @@ static struct json_object *lease_row(sqlite3_stmt *stmt)
 {
 	struct json_object *lease = query_row(stmt, lease_columns, ARRAY_SIZE(lease_columns));
 	struct reason reason = {0};
-	char text[REASON_TEXT] = "";
 
 	if (reason_parse(store_text(stmt, COLUMN_REASON), &reason.code) == 0) {
 		int64_t res = sqlite3_column_int64(stmt, COLUMN_REASON + 1);
@@ -53,9 +52,8 @@ static struct json_object *lease_row(sqlite3_stmt *stmt)
 		reason.res = res >= 0 && res < RES_COUNT ? (enum resource)res : RES_CPU;
 		reason.lease = (uint64_t)sqlite3_column_int64(stmt, COLUMN_REASON + 2);
 		reason.arg0 = sqlite3_column_int64(stmt, COLUMN_REASON + 3);
-		reason_text(&reason, text);
 	}
-	json_object_object_add(lease, "reason_text", json_object_new_string(text));
+	reason_add_json(lease, &reason);
 	return lease;
 }
 

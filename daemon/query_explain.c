@@ -22,7 +22,7 @@ static const char *text_of(struct json_object *object, const char *key)
 static char *event_sentence(struct json_object *event)
 {
 	struct json_object *data = json_object_object_get(event, "data");
-	const char *why = *text_of(data, "text") ? text_of(data, "text") : text_of(data, "reason_text");
+	const char *why = *text_of(data, "text") ? text_of(data, "text") : text_of(data, "reason");
 	const char *from = text_of(data, "from"), *to = text_of(data, "to");
 
 	if (*from && *to) {

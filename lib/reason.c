@@ -150,3 +150,13 @@ void reason_text(const struct reason *reason, char out[REASON_TEXT])
 		break;
 	}
 }
+
+void reason_add_json(struct json_object *object, const struct reason *reason)
+{
+	char text[REASON_TEXT];
+
+	reason_text(reason, text);
+	json_object_object_add(object, "reason", json_object_new_string(text));
+	json_object_object_add(object, "reason_code",
+			       json_object_new_string(reason->code == REASON_NONE ? "" : reason_name(reason->code)));
+}
