@@ -141,7 +141,7 @@ static bool promise_images(struct plan *plan, struct attempt *at)
 	return ok;
 }
 
-/* A lease that holds room on a node that lacks it during the run, and of what it lacks most. */
+/* The oldest lease that holds room on a node that lacks it during the run, and of what it lacks most. */
 static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fit)
 {
 	struct capacity use = at->unit.spec->per_vm;
@@ -164,10 +164,12 @@ static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fi
 			const struct run *run = &guest->vm->run;
 			if (guest->vm->planned && run->prepare_us < at->run.release_us &&
 			    run->release_us > at->run.prepare_us &&
-			    guest->vm->lease != at->unit.seat[0].guest->vm->lease) {
+			    (!at->reason.lease || guest->vm->lease < at->reason.lease)) {
 				at->reason.lease = guest->vm->lease;
-				return;
 			}
+		}
+		if (at->reason.lease) {
+			return;
 		}
 	}
 }

@@ -211,20 +211,21 @@ void orphans_add(struct plan *plan, const struct slot *slot)
 bool orphans_sweep(struct plan *plan)
 {
 	struct orphans *orphans = &plan->orphans;
+	bool news = false;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < orphans->count; i++) {
 		const struct slot *slot = &orphans->item[i];
 		if (slot->end_us > plan->now_us) {
 			orphans->item[kept++] = *slot;
-		} else {
-			struct node *node = plan_find_node(plan, slot->node);
-			slots_release(node->slots, slot->start_us, slot->end_us, slot->use);
+			continue;
 		}
+		/* Among restored rows are those of earlier runs, long over: they free nothing now. */
+		news = news || !plan->restored || slot->end_us == plan->now_us;
+		slots_release(plan_find_node(plan, slot->node)->slots, slot->start_us, slot->end_us, slot->use);
 	}
-	bool any = kept < orphans->count;
 	orphans->count = kept;
-	return any;
+	return news;
 }
 
 void guest_leave(struct plan *plan, struct guest *guest, wall_us leave_us)

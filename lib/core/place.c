@@ -119,6 +119,9 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 {
 	size_t c = 0;
 
+	for (size_t i = 0; i < plan->node_count; i++) {
+		plan->nodes[i]->count = 0;
+	}
 	for (size_t i = 0; i < choices->count; i++) {
 		choices->item[i].node->count = choices->item[i].count;
 	}
@@ -142,9 +145,16 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 	}
 }
 
-bool place_within(const struct node *node, wall_us from_us)
+bool place_within(const struct node *node, struct capacity use, wall_us from_us, wall_us to_us)
 {
-	return capacity_fits(slots_peak(node->slots, from_us, WALL_NEVER), node->info.capacity);
+	struct capacity peak = slots_peak(node->slots, from_us, to_us);
+
+	for (int r = 0; r < RES_COUNT; r++) {
+		if (use.amount[r] > 0 && peak.amount[r] > node->info.capacity.amount[r]) {
+			return false;
+		}
+	}
+	return true;
 }
 
 void place_lift(struct plan *plan, struct unit *unit)
@@ -167,6 +177,23 @@ void place_put_back(struct plan *plan, struct unit *unit)
 			guest_book(plan, seat->guest);
 		}
 	}
+}
+
+/* True if what the guest has booked was there to be had, slot by slot. */
+static bool booked_within(const struct plan *plan, const struct guest *guest)
+{
+	struct guest_slots slots;
+
+	guest_slots(guest, &slots);
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		const struct slot *slot = &slots.at[i];
+		if (slots.there[i] && slot->end_us > plan->now_us &&
+		    !place_within(guest->node, slot->use, slot->start_us > plan->now_us ? slot->start_us : plan->now_us,
+				  slot->end_us)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
@@ -198,8 +225,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		guest_plan(plan, seat->guest, node, &mine);
 	}
 	for (uint32_t i = 0; i < unit->n && fits; i++) {
-		wall_us from_us = unit->seat[i].guest->vm->run.prepare_us;
-		fits = place_within(unit->seat[i].node, from_us > plan->now_us ? from_us : plan->now_us);
+		fits = booked_within(plan, unit->seat[i].guest);
 	}
 	if (!fits) {
 		for (uint32_t i = 0; i < unit->n; i++) {

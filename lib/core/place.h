@@ -40,8 +40,8 @@ struct choices {
 struct capacity place_limit(const struct node *node, struct capacity use);
 /* How many VMs of this size the node has room for during a run that boots and stops; 0..limit. O(log n). */
 uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit);
-/* True if from from_us on no resource of the node is booked beyond what it has. */
-bool place_within(const struct node *node, wall_us from_us);
+/* True if in [from_us, to_us) the node has no more booked than it has, of the resources of which use is not 0. */
+bool place_within(const struct node *node, struct capacity use, wall_us from_us, wall_us to_us);
 /* How many the node could hold if it were empty; 0..limit. */
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit);
 

@@ -196,6 +196,7 @@ void plan_step(struct plan *plan, const struct event *event, wall_us now, struct
 		queue_pass(plan);
 	}
 	plan_emit(plan, out);
+	plan->restored = false;
 }
 
 struct offer plan_offer(const struct plan *plan)

@@ -198,6 +198,7 @@ int plan_restored(struct plan *plan)
 	struct contract *contract;
 	int result = 0;
 
+	plan->restoring = true;
 	if (plan->row_count) {
 		qsort(plan->rows, plan->row_count, sizeof(*plan->rows), by_owner);
 	}
@@ -218,5 +219,7 @@ int plan_restored(struct plan *plan)
 	plan->row_count = 0;
 	plan->row_room = 0;
 	plan_settle(plan);
+	plan->restoring = false;
+	plan->restored = true;
 	return result;
 }

@@ -118,7 +118,9 @@ struct plan {
 	size_t staged_count, staged_room;
 	struct contract *ended; /* final since this step; freed at the next */
 	bool queue_due;         /* something changed that may let the queue move */
+	bool restored;          /* no step was taken since it was rebuilt */
 	/* While rebuilding. */
+	bool restoring;
 	struct slot *rows;
 	size_t row_count, row_room;
 };
@@ -164,7 +166,7 @@ bool guest_soft(const struct plan *plan, const struct guest *guest);
 /* True if its node is told nothing new. */
 bool node_takes_new(const struct node *node);
 void orphans_add(struct plan *plan, const struct slot *slot);
-/* Releases those that are over; true if there were any. */
+/* Releases those that are over; true if that may let the queue move. */
 bool orphans_sweep(struct plan *plan);
 
 struct node *plan_find_node(const struct plan *plan, uint32_t id);

@@ -58,6 +58,49 @@ static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
 	guest_finish(plan, guest, LEASE_DONE, 0);
 }
 
+/* For whom a guest is suspended: the promise on its node that begins first after it. */
+static uint64_t makes_room_for(const struct guest *guest)
+{
+	const struct guest *each, *first = NULL;
+
+	DL_FOREACH (guest->node->guests, each) {
+		const struct vm *vm = each->vm;
+		if (!is_best_effort(each) && vm->planned && vm->run.prepare_us >= guest->vm->run.end_us &&
+		    (!first || vm->run.prepare_us < first->vm->run.prepare_us)) {
+			first = each;
+		}
+	}
+	return first ? first->vm->lease : 0;
+}
+
+static void reach_end(struct plan *plan, struct guest *guest)
+{
+	if (guest->vm->run.then == RUN_STOP) {
+		guest_move(plan, guest, LEASE_STOPPING);
+		return;
+	}
+	say_why(plan, guest, REASON_PREEMPTED);
+	guest->contract->why.lease = makes_room_for(guest);
+	guest_move(plan, guest, LEASE_SUSPENDING);
+}
+
+static void started_late(struct plan *plan, struct guest *guest, span_us late_us)
+{
+	struct contract *contract = guest->contract;
+
+	if (is_best_effort(guest)) {
+		struct unit unit;
+		place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
+		queue_refit(plan, &unit);
+		free(unit.seat);
+		plan->queue_due = true;
+	} else if (contract->lease.reason.code != REASON_LATE && contract->why.code != REASON_LATE) {
+		/* Once for a lease, however many of its VMs are late. */
+		contract->why = (struct reason){.code = REASON_LATE, .arg0 = late_us};
+		contract->broken = true;
+	}
+}
+
 static void started(struct plan *plan, struct guest *guest, wall_us at_us)
 {
 	struct contract *contract = guest->contract;
@@ -70,19 +113,11 @@ static void started(struct plan *plan, struct guest *guest, wall_us at_us)
 		contract->lease.first_start_us = at_us;
 	}
 	guest_move(plan, guest, LEASE_ACTIVE);
-	if (late_us <= plan->settings.late_us) {
-		return;
+	if (late_us > plan->settings.late_us) {
+		started_late(plan, guest, late_us);
 	}
-	if (is_best_effort(guest)) {
-		struct unit unit;
-		place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
-		queue_refit(plan, &unit);
-		free(unit.seat);
-		plan->queue_due = true;
-	} else if (contract->lease.reason.code != REASON_LATE && contract->why.code != REASON_LATE) {
-		/* Once for a lease, however many of its VMs are late. */
-		contract->why = (struct reason){.code = REASON_LATE, .arg0 = late_us};
-		contract->broken = true;
+	if (plan->now_us >= vm->run.end_us) {
+		reach_end(plan, guest);
 	}
 }
 
@@ -211,32 +246,6 @@ void plan_vm_seen(struct plan *plan, const struct event *event)
 	act_on(plan, guest, event->vm.seen, event->vm.at_us < plan->now_us ? event->vm.at_us : plan->now_us);
 }
 
-/* For whom a guest is suspended: the promise on its node that begins first after it. */
-static uint64_t makes_room_for(const struct guest *guest)
-{
-	const struct guest *each, *first = NULL;
-
-	DL_FOREACH (guest->node->guests, each) {
-		const struct vm *vm = each->vm;
-		if (!is_best_effort(each) && vm->planned && vm->run.prepare_us >= guest->vm->run.end_us &&
-		    (!first || vm->run.prepare_us < first->vm->run.prepare_us)) {
-			first = each;
-		}
-	}
-	return first ? first->vm->lease : 0;
-}
-
-static void reach_end(struct plan *plan, struct guest *guest)
-{
-	if (guest->vm->run.then == RUN_STOP) {
-		guest_move(plan, guest, LEASE_STOPPING);
-		return;
-	}
-	say_why(plan, guest, REASON_PREEMPTED);
-	guest->contract->why.lease = makes_room_for(guest);
-	guest_move(plan, guest, LEASE_SUSPENDING);
-}
-
 /* Nobody said how it ended. */
 static void unconfirmed(struct plan *plan, struct guest *guest)
 {
@@ -275,7 +284,8 @@ static void extend_tail(struct plan *plan, struct guest *guest)
 	guest_unbook(plan, guest);
 	guest->tail_us = plan->now_us + overdue_step(plan);
 	guest_book(plan, guest);
-	if (!place_within(guest->node, plan->now_us)) {
+	if (!place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us,
+			  guest->tail_us)) {
 		guest_unbook(plan, guest);
 		guest->tail_us = was_us;
 		guest_book(plan, guest);
@@ -295,7 +305,12 @@ static void due(struct plan *plan, struct guest *guest)
 	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
 		reach_end(plan, guest);
 	}
-	if (now_us >= vm->run.release_us + plan->settings.grace_us) {
+	/* Right after a restart the timer is only a guess: what is long overdue has its next turn in next_due(). */
+	wall_us given_up_us = vm->run.release_us + plan->settings.grace_us;
+	if (plan->restored && now_us != tail_end(guest) && now_us != given_up_us) {
+		return;
+	}
+	if (now_us >= given_up_us) {
 		unconfirmed(plan, guest);
 	}
 	if (vm->planned && now_us >= tail_end(guest) && guest->node->info.state != NODE_SILENT) {
@@ -325,7 +340,9 @@ static wall_us next_due(const struct plan *plan, const struct guest *guest)
 		}
 	}
 	if (next_us == NO_TIMER && guest->node->info.state != NODE_SILENT) {
-		next_us = plan->now_us + overdue_step(plan); /* overdue without room to say so: look again */
+		/* Overdue without room to say so: look again, at times that do not depend on when it was last done. */
+		span_us over_us = plan->now_us - tail_end(guest);
+		next_us = plan->now_us + overdue_step(plan) - over_us % overdue_step(plan);
 	}
 	return next_us;
 }

@@ -116,6 +116,15 @@ static void link_insert(struct plan *plan, struct stage *stage)
 	stage->on_link = true;
 }
 
+/* True if the guest was promised and waits for its image. */
+static bool promised(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+
+	return guest->contract->lease.spec.kind != LEASE_BEST_EFFORT && vm->planned &&
+	       (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+}
+
 /* The earliest time a promised guest wants to begin with the image; WALL_NEVER if only best-effort ones wait for it. */
 static wall_us deadline_of(const struct stage *stage)
 {
@@ -123,11 +132,9 @@ static wall_us deadline_of(const struct stage *stage)
 	const struct guest *guest;
 
 	DL_FOREACH (stage->node->guests, guest) {
-		const struct lease_spec *spec = &guest->contract->lease.spec;
-		const struct vm *vm = guest->vm;
-		if (spec->image == stage->image && spec->kind != LEASE_BEST_EFFORT && vm->planned &&
-		    vm->run.prepare_us < deadline_us) {
-			deadline_us = vm->run.prepare_us;
+		if (guest->contract->lease.spec.image == stage->image && promised(guest) &&
+		    guest->vm->run.prepare_us < deadline_us) {
+			deadline_us = guest->vm->run.prepare_us;
 		}
 	}
 	return deadline_us;
@@ -143,7 +150,7 @@ static void put(struct plan *plan, struct stage *stage, wall_us start_us)
 /* A new transfer, not on the link yet. Taken off and put back in one step it stays the same one. */
 static void begin_anew(struct plan *plan, struct stage *stage)
 {
-	bool same = stage->touched && stage->old.id && stage->old.state == TRANSFER_PLANNED &&
+	bool same = stage->touched && stage->old.id && stage->transfer.state == TRANSFER_PLANNED &&
 		    stage->transfer.id == stage->old.id;
 
 	stage_touch(plan, stage);
@@ -251,7 +258,7 @@ void prep_use(struct plan *plan, struct node *node, const struct guest *guest)
 	if (stage->users++ == 0) {
 		node->pool_booked += stage->size;
 	}
-	if (stage->on_link && guest->contract->lease.spec.kind != LEASE_BEST_EFFORT && guest->vm->planned &&
+	if (stage->on_link && !plan->restoring && promised(guest) &&
 	    guest->vm->run.prepare_us < stage->transfer.deadline_us) {
 		stage_touch(plan, stage);
 		stage->transfer.deadline_us = guest->vm->run.prepare_us;
@@ -378,21 +385,6 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
 	}
 }
 
-/* True if a promised guest there waits for the image. */
-static bool promised(const struct stage *stage)
-{
-	const struct guest *guest;
-
-	DL_FOREACH (stage->node->guests, guest) {
-		if (guest->contract->lease.spec.image == stage->image &&
-		    guest->contract->lease.spec.kind != LEASE_BEST_EFFORT && guest->vm->planned &&
-		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_PREPARING)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 {
 	struct stage *stage = prep_find(node, image);
@@ -402,7 +394,7 @@ void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 	}
 	stage->present = false;
 	plan->queue_due = true;
-	if (promised(stage)) {
+	if (deadline_of(stage) < WALL_NEVER) {
 		begin_anew(plan, stage);
 		stage->transfer.deadline_us = deadline_of(stage);
 		stage->transfer.start_us = WALL_NEVER;

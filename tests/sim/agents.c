@@ -1,0 +1,318 @@
+/* The simulated agents: each node's guests go their way by the newest part the node was given. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "world_state.h"
+
+static struct body_of *find_body(struct world *world, const struct vm *vm)
+{
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *body = &world->body[i];
+		if (body->lease == vm->lease && body->vm == vm->index && body->generation == vm->generation &&
+		    body->node == vm->node && body->body != BODY_REMOVING) {
+			return body;
+		}
+	}
+	return NULL;
+}
+
+static void see(struct world *world, struct body_of *body, enum vm_seen seen)
+{
+	struct event event = {.kind = EVENT_VM_SEEN};
+
+	body->seen = seen;
+	body->since_us = world->now_us;
+	event.vm.lease = body->lease;
+	event.vm.vm = body->vm;
+	event.vm.generation = body->generation;
+	event.vm.node = body->node;
+	event.vm.seen = seen;
+	event.vm.at_us = world->now_us;
+	world_send(world, body->node, &event);
+}
+
+void agents_repeat(struct world *world, uint32_t id)
+{
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *body = &world->body[i];
+		if (body->node == id && body->body != BODY_REMOVING) {
+			wall_us since_us = body->since_us;
+			struct event event = {.kind = EVENT_VM_SEEN};
+			event.vm.lease = body->lease;
+			event.vm.vm = body->vm;
+			event.vm.generation = body->generation;
+			event.vm.node = id;
+			event.vm.seen = body->seen;
+			event.vm.at_us = since_us;
+			world_send(world, id, &event);
+		}
+	}
+}
+
+static void add_body(struct world *world, const struct lease *lease, const struct vm *vm)
+{
+	world->body = world_grow(world->body, world->body_count, &world->body_room, sizeof(*world->body));
+	struct body_of *body = &world->body[world->body_count++];
+	memset(body, 0, sizeof(*body));
+	body->lease = vm->lease;
+	body->vm = vm->index;
+	body->generation = vm->generation;
+	body->node = vm->node;
+	body->use = lease->spec.per_vm;
+	body->image = lease->spec.image;
+	body->kind = lease->spec.kind;
+	body->since_us = world->now_us;
+	body->dies_us = WALL_NEVER;
+	body->doomed = world->settings.faults && world_chance(world, 10);
+}
+
+void agents_deliver(struct world *world, uint32_t id)
+{
+	struct world_lease *row, *next;
+
+	for (size_t i = 0; i < world->body_count; i++) {
+		if (world->body[i].node == id) {
+			world->body[i].removed = true;
+		}
+	}
+	HASH_ITER (hh, world->leases, row, next) {
+		for (uint32_t i = 0; row->lease.vms && i < row->lease.spec.vms; i++) {
+			const struct vm *vm = &row->lease.vms[i];
+			bool there = vm->node == id && !lease_state_final(vm->state) &&
+				     (vm->planned || vm->state == LEASE_SUSPENDED);
+			struct body_of *body = there ? find_body(world, vm) : NULL;
+			if (there && !body && vm->planned && vm->run.from == RUN_BOOT) {
+				add_body(world, &row->lease, vm);
+				body = &world->body[world->body_count - 1];
+			}
+			if (body) {
+				body->removed = false;
+				body->planned = vm->planned;
+				body->run = vm->run;
+			}
+		}
+	}
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *body = &world->body[i];
+		if (body->node == id && body->removed && body->body != BODY_REMOVING) {
+			bool nothing = body->body == BODY_NONE || body->body == BODY_GONE;
+			body->body = BODY_REMOVING;
+			body->until_us = world->now_us;
+			body->until_us +=
+				nothing ? 0 : (wall_us)world_random(world, (uint64_t)world->plan_settings.stop_us);
+		}
+	}
+}
+
+static bool has_image(const struct world *world, const struct body_of *body)
+{
+	return world->node[body->node].pool[body->image];
+}
+
+/* When the guest's next move is due. */
+static wall_us body_next(const struct world *world, const struct body_of *body)
+{
+	const struct run *run = &body->run;
+
+	switch (body->body) {
+	case BODY_NONE:
+		return body->planned && has_image(world, body) && world->now_us < run->end_us ? run->prepare_us
+											      : WALL_NEVER;
+	case BODY_PREPARING:
+	case BODY_SAVING:
+	case BODY_RESTORING:
+	case BODY_STOPPING:
+	case BODY_REMOVING:
+		return body->until_us;
+	case BODY_PREPARED:
+		return run->start_us;
+	case BODY_RUNNING:
+		return body->dies_us < run->end_us ? body->dies_us : run->end_us;
+	case BODY_SAVED:
+		/* What was told before it was saved is no order to restore it. */
+		return body->planned && run->from == RUN_RESUME && run->prepare_us >= body->since_us &&
+				       world->now_us < run->end_us
+			       ? run->prepare_us
+			       : WALL_NEVER;
+	case BODY_GONE:
+		break;
+	}
+	return WALL_NEVER;
+}
+
+static span_us some_of(struct world *world, span_us most)
+{
+	return most / 2 + (span_us)world_random(world, (uint64_t)most / 2 + 1);
+}
+
+static span_us moving(const struct world *world, const struct body_of *body, int64_t rate, span_us fixed)
+{
+	(void)world;
+	return fixed + (span_us)((double)body->use.amount[RES_MEMORY] / (double)rate * 1e6);
+}
+
+static void note_ran(struct world *world, const struct body_of *body)
+{
+	struct world_lease *row;
+
+	HASH_FIND(hh, world->leases, &body->lease, sizeof(body->lease), row);
+	if (row && row->lease.spec.kind == LEASE_AR && body->first_us == row->lease.spec.start_us &&
+	    world->now_us >= row->lease.spec.start_us + row->lease.spec.duration_us) {
+		row->vms_ran++;
+	}
+}
+
+static void run_body(struct world *world, struct body_of *body)
+{
+	span_us length_us = body->run.end_us - world->now_us;
+
+	body->body = BODY_RUNNING;
+	body->first_us = world->now_us;
+	body->dies_us = WALL_NEVER;
+	if (body->kind == LEASE_BEST_EFFORT && length_us > 1 && world_chance(world, 150)) {
+		body->dies_us = world->now_us + 1 + (wall_us)world_random(world, (uint64_t)length_us);
+	}
+	see(world, body, SEEN_RUNNING);
+}
+
+static void end_body(struct world *world, struct body_of *body)
+{
+	struct world_node *node = &world->node[body->node];
+
+	if (body->dies_us <= world->now_us && body->dies_us < body->run.end_us) {
+		body->body = BODY_GONE;
+		see(world, body, world->settings.faults && world_chance(world, 300) ? SEEN_ABSENT : SEEN_ENDED);
+	} else if (body->run.then == RUN_STOP) {
+		note_ran(world, body);
+		body->body = BODY_STOPPING;
+		body->until_us = world->now_us + some_of(world, world->plan_settings.stop_us);
+	} else {
+		wall_us from_us = node->save_us > world->now_us ? node->save_us : world->now_us;
+		span_us span = moving(world, body, node->info.suspend_rate, world->plan_settings.suspend_us);
+		if (world->settings.faults && world_chance(world, 50)) {
+			span *= 3;
+		}
+		body->body = BODY_SAVING;
+		node->save_us = from_us + some_of(world, span);
+		body->until_us = node->save_us;
+		see(world, body, SEEN_SUSPENDING);
+		world->figures.suspensions++;
+	}
+}
+
+/* The move that is due. False if the guest is nothing any more. */
+static bool move_body(struct world *world, struct body_of *body)
+{
+	const struct world_node *node = &world->node[body->node];
+
+	switch (body->body) {
+	case BODY_NONE:
+		body->body = BODY_PREPARING;
+		body->until_us = world->now_us + some_of(world, world->plan_settings.prepare_us);
+		break;
+	case BODY_PREPARING:
+		body->body = body->doomed ? BODY_GONE : BODY_PREPARED;
+		see(world, body, body->doomed ? SEEN_FAILED : SEEN_PREPARED);
+		break;
+	case BODY_RESTORING:
+		body->body = BODY_PREPARED;
+		see(world, body, SEEN_PREPARED);
+		break;
+	case BODY_PREPARED:
+		if (world->now_us < body->run.end_us) {
+			run_body(world, body);
+		} else {
+			body->body = BODY_GONE;
+			see(world, body, SEEN_ENDED);
+		}
+		break;
+	case BODY_RUNNING:
+		end_body(world, body);
+		break;
+	case BODY_SAVING:
+		body->body = BODY_SAVED;
+		see(world, body, SEEN_SUSPENDED);
+		break;
+	case BODY_SAVED:
+		body->body = BODY_RESTORING;
+		body->until_us = world->now_us + some_of(world, moving(world, body, node->info.resume_rate,
+								       world->plan_settings.resume_us));
+		break;
+	case BODY_STOPPING:
+		body->body = BODY_GONE;
+		see(world, body, SEEN_ENDED);
+		break;
+	case BODY_REMOVING:
+		return false;
+	case BODY_GONE:
+		break;
+	}
+	return true;
+}
+
+wall_us agents_next(const struct world *world)
+{
+	wall_us next_us = WALL_NEVER;
+
+	for (size_t i = 0; i < world->body_count; i++) {
+		wall_us at_us = body_next(world, &world->body[i]);
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
+void agents_act(struct world *world)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *body = &world->body[i];
+		bool there = true;
+		while (there && body_next(world, body) <= world->now_us) {
+			there = move_body(world, body);
+		}
+		if (there) {
+			world->body[kept++] = *body;
+		}
+	}
+	world->body_count = kept;
+}
+
+/* What the guest really takes. */
+static struct capacity taken(const struct body_of *body)
+{
+	switch (body->body) {
+	case BODY_NONE:
+	case BODY_GONE:
+		return (struct capacity){{0}};
+	case BODY_PREPARING:
+	case BODY_PREPARED:
+	case BODY_STOPPING:
+		return slot_use(SLOT_PREPARE, body->use);
+	case BODY_RUNNING:
+		return body->use;
+	case BODY_SAVING:
+	case BODY_RESTORING:
+		return slot_use(SLOT_SUSPEND, body->use);
+	case BODY_SAVED:
+		return slot_use(SLOT_HOLD, body->use);
+	case BODY_REMOVING:
+		return (struct capacity){{0}}; /* its state before is not kept: what it takes ends within stop_us */
+	}
+	return (struct capacity){{0}};
+}
+
+const char *agents_check(const struct world *world)
+{
+	struct capacity use[WORLD_NODES_MAX + 1] = {0};
+
+	for (size_t i = 0; i < world->body_count; i++) {
+		use[world->body[i].node] = capacity_add(use[world->body[i].node], taken(&world->body[i]));
+	}
+	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
+		if (!capacity_fits(use[n], world->node[n].info.capacity)) {
+			return "a node's guests take more than it has";
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,92 @@
+/* Random workloads on the simulated cluster. TENURE_SEED chooses the first seed, TENURE_STEPS the steps in all. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "world.h"
+
+#define STEPS_EACH 5000 /* one world's; then it drains and another is made */
+
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* Runs worlds of one make until together they took that many steps. */
+static void run_worlds(const char *title, struct world_settings settings, uint64_t steps)
+{
+	uint64_t taken = 0, worlds = 0, leases = 0, ars = 0, kept = 0, broken = 0, suspensions = 0, restarts = 0;
+
+	settings.seed = number("TENURE_SEED", (uint64_t)time(NULL) * 1000);
+	printf("%s: first seed %llu\n", title, (unsigned long long)settings.seed);
+	fflush(stdout);
+	for (; taken < steps; settings.seed++, worlds++) {
+		struct world *world = world_new(&settings);
+		const char *wrong = world_run(world, STEPS_EACH < steps ? STEPS_EACH : steps);
+		const struct world_figures *figures = world_figures(world);
+		ck_assert_msg(!wrong, "%s: %s", title, wrong);
+		taken += figures->steps;
+		leases += figures->leases;
+		ars += figures->ars;
+		kept += figures->ars_kept;
+		broken += figures->broken;
+		suspensions += figures->suspensions;
+		restarts += figures->restarts;
+		world_free(world);
+	}
+	printf("%s: worlds=%llu steps=%llu leases=%llu ars=%llu kept=%llu promises_broken=%llu suspensions=%llu "
+	       "restarts=%llu\n",
+	       title, (unsigned long long)worlds, (unsigned long long)taken, (unsigned long long)leases,
+	       (unsigned long long)ars, (unsigned long long)kept, (unsigned long long)broken,
+	       (unsigned long long)suspensions, (unsigned long long)restarts);
+}
+
+static uint64_t share(void)
+{
+	return number("TENURE_STEPS", 100000) / 4;
+}
+
+START_TEST(calm)
+{
+	run_worlds("calm", (struct world_settings){.nodes = 6, .load = 6, .suspend = true}, share());
+}
+END_TEST
+
+START_TEST(calm_without_suspension)
+{
+	run_worlds("calm, no suspension", (struct world_settings){.nodes = 6, .load = 5}, share());
+}
+END_TEST
+
+START_TEST(faulty)
+{
+	run_worlds("faulty", (struct world_settings){.nodes = 6, .load = 6, .suspend = true, .faults = true}, share());
+}
+END_TEST
+
+START_TEST(crowded)
+{
+	run_worlds("crowded", (struct world_settings){.nodes = 2, .load = 8, .suspend = true, .faults = true}, share());
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim");
+	TCase *worlds = tcase_create("worlds");
+
+	tcase_set_timeout(worlds, 300);
+	tcase_add_test(worlds, calm);
+	tcase_add_test(worlds, calm_without_suspension);
+	tcase_add_test(worlds, faulty);
+	tcase_add_test(worlds, crowded);
+	suite_add_tcase(suite, worlds);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}

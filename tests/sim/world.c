@@ -1,0 +1,751 @@
+/* The simulated cluster's clock, its rows, and the mischief that happens to it. Guests are agents.c's. */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world_state.h"
+
+#define HORIZON_US (60 * USEC_PER_DAY) /* whatever is not over by then never will be */
+#define TWIN_STEPS 40
+
+uint64_t world_random(struct world *world, uint64_t below)
+{
+	world->random ^= world->random >> 12; /* xorshift64*, Vigna 2016 */
+	world->random ^= world->random << 25;
+	world->random ^= world->random >> 27;
+	return (world->random * UINT64_C(2685821657736338717) >> 11) % below;
+}
+
+bool world_chance(struct world *world, uint32_t per_mille)
+{
+	return world_random(world, 1000) < per_mille;
+}
+
+void *world_grow(void *items, size_t count, size_t *room, size_t size)
+{
+	if (count < *room) {
+		return items;
+	}
+	*room = *room ? 2 * *room : 64;
+	items = realloc(items, *room * size);
+	if (!items) {
+		abort();
+	}
+	return items;
+}
+
+void world_send(struct world *world, uint32_t id, const struct event *event)
+{
+	wall_us at_us = world->now_us + (wall_us)world_random(world, 300 * USEC_PER_MSEC);
+	const struct world_node *node = &world->node[id];
+
+	if (node->silent_us) {
+		return; /* lost; all is said again when the node is back */
+	}
+	world->report = world_grow(world->report, world->report_count, &world->report_room, sizeof(*world->report));
+	world->report[world->report_count++] = (struct world_report){at_us, ++world->last_report, *event};
+}
+
+static void wrong(struct world *world, const char *what, uint64_t lease, uint32_t node)
+{
+	if (!world->wrong) {
+		snprintf(world->text, sizeof(world->text), "%s (seed %llu, step %llu, at %.6f s, lease %llu, node %u)",
+			 what, (unsigned long long)world->settings.seed, (unsigned long long)world->figures.steps,
+			 (double)world->now_us / 1e6, (unsigned long long)lease, node);
+		world->wrong = world->text;
+	}
+}
+
+/* Rows, as the store would keep them. */
+
+static struct world_lease *lease_row(struct world *world, uint64_t id)
+{
+	struct world_lease *row;
+
+	HASH_FIND(hh, world->leases, &id, sizeof(id), row);
+	return row;
+}
+
+static void count_end(struct world *world, const struct world_lease *row)
+{
+	const struct lease *lease = &row->lease;
+
+	world->figures.done += lease->state == LEASE_DONE;
+	world->figures.failed += lease->state == LEASE_FAILED;
+	world->figures.cancelled += lease->state == LEASE_CANCELLED;
+	world->figures.rejected += lease->state == LEASE_REJECTED;
+	if (lease->spec.kind == LEASE_AR && lease->state != LEASE_REJECTED && !row->by_user) {
+		world->figures.ars++;
+		world->figures.ars_kept += row->vms_ran == lease->spec.vms;
+	}
+}
+
+static void write_lease(struct world *world, const struct lease *lease)
+{
+	struct world_lease *row = lease_row(world, lease->id);
+
+	if (!row) {
+		row = calloc(1, sizeof(*row));
+		row->id = lease->id;
+		HASH_ADD(hh, world->leases, id, sizeof(row->id), row);
+		row->lease.vms = calloc(lease->spec.vms ? lease->spec.vms : 1, sizeof(struct vm));
+		world->figures.leases++;
+		world->figures.accepted += lease->state != LEASE_REJECTED;
+	} else if (lease_state_final(row->lease.state)) {
+		wrong(world, "a final lease changed", lease->id, 0);
+	}
+	struct vm *vms = row->lease.vms;
+	row->lease = *lease;
+	row->lease.vms = vms;
+	if (lease_state_final(lease->state)) {
+		count_end(world, row);
+	}
+}
+
+static void write_vm(struct world *world, const struct vm *vm)
+{
+	struct world_lease *row = lease_row(world, vm->lease);
+
+	if (!row || vm->index >= row->lease.spec.vms) {
+		wrong(world, "a VM without a lease", vm->lease, vm->node);
+		return;
+	}
+	struct vm *old = &row->lease.vms[vm->index];
+	/* In one step a VM may go back to the queue and be planned anew. */
+	if (old->state != vm->state && !lease_move_allowed(old->state, vm->state) &&
+	    !(lease_move_allowed(old->state, LEASE_QUEUED) && lease_move_allowed(LEASE_QUEUED, vm->state))) {
+		wrong(world, "a move that is not allowed", vm->lease, vm->node);
+	}
+	if (vm->planned && (!old->planned || memcmp(&old->run, &vm->run, sizeof(vm->run)) != 0) &&
+	    vm->run.prepare_us < world->now_us + world->plan_settings.lead_us && !old->planned) {
+		wrong(world, "a plan that begins too soon", vm->lease, vm->node);
+	}
+	if (vm->generation < old->generation) {
+		wrong(world, "a generation that went back", vm->lease, vm->node);
+	}
+	*old = *vm;
+}
+
+static void write_slot(struct world *world, const struct slot *slot, bool drop)
+{
+	struct world_slot *row;
+
+	HASH_FIND(hh, world->slots, &slot->id, sizeof(slot->id), row);
+	if (drop) {
+		if (!row) {
+			wrong(world, "a slot dropped that was not there", slot->lease, slot->node);
+			return;
+		}
+		HASH_DEL(world->slots, row);
+		free(row);
+		return;
+	}
+	if (!row) {
+		row = calloc(1, sizeof(*row));
+		row->id = slot->id;
+		HASH_ADD(hh, world->slots, id, sizeof(row->id), row);
+		world->last_slot = slot->id > world->last_slot ? slot->id : world->last_slot;
+	}
+	row->slot = *slot;
+	if (slot->start_us >= slot->end_us) {
+		wrong(world, "a slot of no length", slot->lease, slot->node);
+	}
+}
+
+static void write_transfer(struct world *world, const struct transfer *transfer, bool drop)
+{
+	struct world_transfer *row;
+
+	HASH_FIND(hh, world->transfers, &transfer->id, sizeof(transfer->id), row);
+	if (drop) {
+		if (!row) {
+			wrong(world, "a transfer dropped that was not there", 0, transfer->node);
+			return;
+		}
+		HASH_DEL(world->transfers, row);
+		free(row);
+		return;
+	}
+	if (!row) {
+		row = calloc(1, sizeof(*row));
+		row->id = transfer->id;
+		HASH_ADD(hh, world->transfers, id, sizeof(row->id), row);
+		world->last_transfer = transfer->id > world->last_transfer ? transfer->id : world->last_transfer;
+	}
+	row->transfer = *transfer;
+}
+
+static void deliver_soon(struct world *world, uint32_t id)
+{
+	struct world_node *node = &world->node[id];
+	wall_us at_us = world->now_us + (wall_us)world_random(world, 300 * USEC_PER_MSEC);
+
+	if (at_us < node->deliver_us) {
+		node->deliver_us = at_us;
+	}
+}
+
+static void apply(struct world *world)
+{
+	world->wake_us = WALL_NEVER;
+	for (size_t i = 0; i < world->actions.count; i++) {
+		const struct action *action = &world->actions.item[i];
+		switch (action->kind) {
+		case ACTION_LEASE:
+			write_lease(world, action->lease);
+			break;
+		case ACTION_VM:
+			write_vm(world, action->vm);
+			break;
+		case ACTION_SLOT:
+		case ACTION_SLOT_DROP:
+			write_slot(world, &action->slot, action->kind == ACTION_SLOT_DROP);
+			break;
+		case ACTION_TRANSFER:
+		case ACTION_TRANSFER_DROP:
+			write_transfer(world, &action->transfer, action->kind == ACTION_TRANSFER_DROP);
+			break;
+		case ACTION_PROMISE_BROKEN:
+			world->figures.broken++;
+			if (!world->settings.faults) {
+				wrong(world, "a promise broken without a fault", action->lease->id, 0);
+			}
+			break;
+		case ACTION_NODE_PLAN:
+			deliver_soon(world, action->node);
+			break;
+		case ACTION_WAKE:
+			world->wake_us = action->wake_us;
+			break;
+		case ACTION_MOVED:
+		case ACTION_KIND_COUNT:
+			break;
+		}
+	}
+}
+
+/* A planner rebuilt from the rows. */
+static struct plan *rebuild(struct world *world)
+{
+	struct plan *plan = plan_new(&world->plan_settings);
+	struct world_lease *lease, *next_lease;
+	struct world_slot *slot, *next_slot;
+	struct world_transfer *transfer, *next_transfer;
+
+	for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
+		plan_restore_image(plan, &(struct image_info){i, world->image_size[i]});
+	}
+	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
+		plan_restore_node(plan, &world->node[n].info);
+		for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
+			if (world->node[n].pool[i]) {
+				plan_restore_pool(plan, n, i);
+			}
+		}
+	}
+	HASH_ITER (hh, world->leases, lease, next_lease) {
+		if (!lease_state_final(lease->lease.state)) {
+			plan_restore_lease(plan, &lease->lease);
+		}
+	}
+	HASH_ITER (hh, world->slots, slot, next_slot) {
+		if (slot->slot.end_us > world->now_us ||
+		    !lease_state_final(lease_row(world, slot->slot.lease)->lease.state)) {
+			plan_restore_slot(plan, &slot->slot);
+		}
+	}
+	HASH_ITER (hh, world->transfers, transfer, next_transfer) {
+		plan_restore_transfer(plan, &transfer->transfer);
+	}
+	plan_restore_ids(plan, world->last_slot, world->last_transfer);
+	if (plan_restored(plan)) {
+		wrong(world, "rows that contradict each other", 0, 0);
+	}
+	return plan;
+}
+
+static bool same_vm(const struct vm *a, const struct vm *b)
+{
+	return a->lease == b->lease && a->index == b->index && a->state == b->state && a->node == b->node &&
+	       a->generation == b->generation && a->planned == b->planned && a->served_us == b->served_us &&
+	       a->started_us == b->started_us && memcmp(&a->run, &b->run, sizeof(a->run)) == 0;
+}
+
+static bool same_action(const struct action *a, const struct action *b)
+{
+	if (a->kind != b->kind) {
+		return false;
+	}
+	switch (a->kind) {
+	case ACTION_LEASE:
+	case ACTION_PROMISE_BROKEN:
+		return a->lease->id == b->lease->id && a->lease->state == b->lease->state &&
+		       a->lease->first_start_us == b->lease->first_start_us &&
+		       memcmp(&a->lease->reason, &b->lease->reason, sizeof(a->lease->reason)) == 0;
+	case ACTION_VM:
+		return same_vm(a->vm, b->vm);
+	case ACTION_SLOT:
+	case ACTION_SLOT_DROP:
+		return a->slot.id == b->slot.id && a->slot.kind == b->slot.kind &&
+		       a->slot.start_us == b->slot.start_us && a->slot.end_us == b->slot.end_us &&
+		       a->slot.node == b->slot.node;
+	case ACTION_TRANSFER:
+	case ACTION_TRANSFER_DROP:
+		return memcmp(&a->transfer, &b->transfer, sizeof(a->transfer)) == 0;
+	case ACTION_MOVED:
+		return a->moved.lease == b->moved.lease && a->moved.from == b->moved.from && a->moved.to == b->moved.to;
+	case ACTION_NODE_PLAN:
+		return a->node == b->node;
+	case ACTION_WAKE:
+		return a->wake_us == b->wake_us;
+	case ACTION_KIND_COUNT:
+		break;
+	}
+	return false;
+}
+
+static void compare(struct world *world)
+{
+	bool same = world->actions.count == world->twin_actions.count;
+
+	for (size_t i = 0; i < world->actions.count && same; i++) {
+		same = same_action(&world->actions.item[i], &world->twin_actions.item[i]);
+	}
+	if (!same) {
+		wrong(world, "after a restart it decides otherwise", 0, 0);
+	}
+}
+
+static void step(struct world *world, const struct event *event)
+{
+	struct check_fault fault = {0};
+
+	world->figures.steps++;
+	plan_step(world->plan, event, world->now_us, &world->actions);
+	if (world->twin) {
+		plan_step(world->twin, event, world->now_us, &world->twin_actions);
+		compare(world);
+	}
+	apply(world);
+	if (check_plan(world->plan, &fault)) {
+		char what[64];
+		snprintf(what, sizeof(what), "invariant %s", check_rule_name(fault.rule));
+		wrong(world, what, fault.lease, fault.node);
+	}
+	if (world->twin && --world->twin_steps == 0) {
+		/* From here on the restarted one goes on alone. */
+		plan_free(world->plan);
+		world->plan = world->twin;
+		world->twin = NULL;
+	}
+	if (!world->twin && world_chance(world, 5)) {
+		world->twin = rebuild(world);
+		world->twin_steps = TWIN_STEPS;
+		world->figures.restarts++;
+	}
+}
+
+static void step_node(struct world *world, uint32_t id, enum node_state state)
+{
+	struct event event = {.kind = EVENT_NODE};
+
+	world->node[id].info.state = state;
+	event.node = world->node[id].info;
+	step(world, &event);
+}
+
+static void step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image)
+{
+	struct event event = {.kind = kind};
+
+	world->node[node].pool[image] = kind == EVENT_IMAGE_PRESENT;
+	event.pool.node = node;
+	event.pool.image = image;
+	step(world, &event);
+}
+
+/* What happens from outside. */
+
+static void arrive(struct world *world)
+{
+	struct event event = {.kind = EVENT_LEASE_REQUESTED};
+	struct lease_spec *spec = &event.requested.spec;
+	uint64_t which = world_random(world, 10);
+	struct plan_answer answer;
+
+	*spec = (struct lease_spec){
+		.kind = which < 4   ? LEASE_AR
+			: which < 9 ? LEASE_BEST_EFFORT
+				    : LEASE_IMMEDIATE,
+		.vms = 1 + (uint32_t)world_random(world, world_chance(world, 200) ? 3 * world->settings.nodes : 4),
+		.image = 1 + world_random(world, WORLD_IMAGES),
+		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
+	};
+	spec->serial = spec->kind == LEASE_BEST_EFFORT && world_chance(world, 300);
+	spec->per_vm.amount[RES_CPU] = 250 * (int64_t)(1 + world_random(world, 6));
+	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
+	spec->per_vm.amount[RES_DISK] = (INT64_C(1) << 30) * (int64_t)world_random(world, 4);
+	if (spec->kind == LEASE_AR) {
+		spec->start_us = world->now_us + (wall_us)(5 + world_random(world, 300)) * USEC_PER_SEC;
+	}
+	event.requested.id = ++world->last_lease;
+	if (world_chance(world, 300)) {
+		plan_ask(world->plan, spec, world->now_us, &answer);
+		step(world, &event);
+		const struct lease *lease = plan_lease(world->plan, event.requested.id);
+		if (answer.accepted != (lease->state != LEASE_REJECTED)) {
+			wrong(world, "the answer to a question was not what happened", event.requested.id, 0);
+		}
+	} else {
+		step(world, &event);
+	}
+	const struct lease *lease = plan_lease(world->plan, event.requested.id);
+	if (!lease || lease->state == LEASE_NEW) {
+		wrong(world, "a request without an answer", event.requested.id, 0);
+	}
+}
+
+static void cancel_one(struct world *world)
+{
+	struct world_lease *row = lease_row(world, 1 + world_random(world, world->last_lease + 1));
+	struct event event = {.kind = EVENT_LEASE_CANCELLED};
+
+	if (row) {
+		row->by_user = row->by_user || !lease_state_final(row->lease.state);
+		event.cancelled = row->id;
+		step(world, &event);
+	}
+}
+
+static void silence(struct world *world, uint32_t id)
+{
+	struct world_node *node = &world->node[id];
+
+	if (!node->silent_us) {
+		node->silent_us = world->now_us + (wall_us)(1 + world_random(world, 400)) * USEC_PER_SEC;
+		step_node(world, id, NODE_SILENT);
+	}
+}
+
+static void vanish(struct world *world, uint32_t id)
+{
+	uint64_t image = 1 + world_random(world, WORLD_IMAGES);
+
+	if (world->node[id].pool[image] && !world->node[id].silent_us) {
+		step_pool(world, EVENT_IMAGE_ABSENT, id, image);
+	}
+}
+
+static void resize(struct world *world, uint32_t id)
+{
+	struct world_node *node = &world->node[id];
+
+	if (!node->silent_us) {
+		node->info.capacity.amount[RES_CPU] = 1000 * (int64_t)(1 + world_random(world, 4));
+		step_node(world, id, node->info.state);
+	}
+}
+
+static void mischief(struct world *world)
+{
+	uint32_t id = 1 + (uint32_t)world_random(world, world->settings.nodes);
+
+	if (world_chance(world, 300)) {
+		cancel_one(world);
+	}
+	if (world_chance(world, 300)) {
+		agents_repeat(world, id);
+	}
+	if (!world->settings.faults) {
+		return;
+	}
+	switch (world_random(world, 8)) {
+	case 0:
+		silence(world, id);
+		break;
+	case 1:
+		if (!world->node[id].silent_us) {
+			step_node(world, id, world_chance(world, 300) ? NODE_DRAINING : NODE_UP);
+		}
+		break;
+	case 2:
+		vanish(world, id);
+		break;
+	case 3:
+		resize(world, id);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Nodes that are back, parts that arrive. */
+static void nodes_act(struct world *world)
+{
+	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
+		struct world_node *node = &world->node[n];
+		if (node->silent_us && node->silent_us <= world->now_us) {
+			node->silent_us = 0;
+			step_node(world, n, NODE_UP);
+			agents_repeat(world, n);
+			deliver_soon(world, n);
+		}
+		if (node->deliver_us <= world->now_us && !node->silent_us) {
+			node->deliver_us = WALL_NEVER;
+			agents_deliver(world, n);
+		}
+	}
+}
+
+static bool fetching(const struct world *world, uint32_t node, uint64_t image)
+{
+	for (size_t i = 0; i < world->fetch_count; i++) {
+		if (world->fetch[i].node == node && world->fetch[i].image == image) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Begins transfers whose time has come, and ends those that are through. */
+static void fetches_act(struct world *world)
+{
+	struct world_transfer *row, *next;
+
+	HASH_ITER (hh, world->transfers, row, next) {
+		const struct transfer *t = &row->transfer;
+		if (t->state != TRANSFER_PLANNED) {
+			/* History is not looked at again here. */
+			HASH_DEL(world->transfers, row);
+			free(row);
+			continue;
+		}
+		if (t->start_us > world->now_us || fetching(world, t->node, t->image) ||
+		    world->node[t->node].silent_us) {
+			continue;
+		}
+		span_us span = t->end_us - t->start_us;
+		span = span / 2 + (span_us)world_random(world, (uint64_t)span / 2 + 1);
+		if (world->settings.faults && world_chance(world, 100)) {
+			span = (span + USEC_PER_SEC) * (span_us)(1 + world_random(world, 8));
+		}
+		world->fetch = world_grow(world->fetch, world->fetch_count, &world->fetch_room, sizeof(*world->fetch));
+		world->fetch[world->fetch_count++] = (struct world_fetch){
+			.node = t->node,
+			.image = t->image,
+			.at_us = world->now_us + span,
+			.fails = world->settings.faults && world_chance(world, 10),
+		};
+	}
+	for (size_t i = 0; i < world->fetch_count;) {
+		struct world_fetch fetch = world->fetch[i];
+		if (fetch.at_us > world->now_us || world->node[fetch.node].silent_us) {
+			i++;
+			continue;
+		}
+		world->fetch[i] = world->fetch[--world->fetch_count];
+		step_pool(world, fetch.fails ? EVENT_TRANSFER_FAILED : EVENT_IMAGE_PRESENT, fetch.node, fetch.image);
+	}
+}
+
+static void reports_act(struct world *world)
+{
+	for (;;) {
+		struct world_report *first = NULL;
+		for (size_t i = 0; i < world->report_count; i++) {
+			struct world_report *report = &world->report[i];
+			if (report->at_us <= world->now_us &&
+			    (!first || report->at_us < first->at_us ||
+			     (report->at_us == first->at_us && report->order < first->order))) {
+				first = report;
+			}
+		}
+		if (!first) {
+			return;
+		}
+		struct event event = first->event;
+		*first = world->report[--world->report_count];
+		step(world, &event);
+	}
+}
+
+static wall_us earlier(wall_us a, wall_us b)
+{
+	return a < b ? a : b;
+}
+
+static wall_us next_time(const struct world *world, bool arrivals)
+{
+	wall_us next_us = earlier(world->wake_us, agents_next(world));
+	const struct world_transfer *row;
+
+	if (arrivals) {
+		next_us = earlier(next_us, earlier(world->arrival_us, world->mischief_us));
+	}
+	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
+		const struct world_node *node = &world->node[n];
+		next_us = earlier(next_us, node->silent_us ? node->silent_us : node->deliver_us);
+	}
+	for (size_t i = 0; i < world->report_count; i++) {
+		next_us = earlier(next_us, world->report[i].at_us);
+	}
+	for (size_t i = 0; i < world->fetch_count; i++) {
+		if (!world->node[world->fetch[i].node].silent_us) {
+			next_us = earlier(next_us, world->fetch[i].at_us);
+		}
+	}
+	for (row = world->transfers; row; row = row->hh.next) {
+		const struct transfer *t = &row->transfer;
+		if (t->state == TRANSFER_PLANNED && !world->node[t->node].silent_us &&
+		    !fetching(world, t->node, t->image)) {
+			next_us = earlier(next_us, t->start_us);
+		}
+	}
+	return next_us;
+}
+
+static void arrivals_act(struct world *world)
+{
+	if (world->arrival_us <= world->now_us) {
+		arrive(world);
+		world->arrival_us =
+			world->now_us + (wall_us)world_random(world, (uint64_t)(120e6 / world->settings.load));
+	}
+	if (world->mischief_us <= world->now_us) {
+		mischief(world);
+		world->mischief_us = world->now_us + (wall_us)world_random(world, 20 * USEC_PER_SEC);
+	}
+}
+
+static void turn(struct world *world, bool arrivals)
+{
+	wall_us next_us = next_time(world, arrivals);
+
+	if (next_us >= WALL_NEVER) {
+		wrong(world, "nothing will ever happen again", 0, 0);
+		return;
+	}
+	world->now_us = next_us > world->now_us ? next_us : world->now_us;
+	/* Ends before starts, and the nodes do not wait for the planner. */
+	agents_act(world);
+	nodes_act(world);
+	agents_act(world);
+	if (!world->settings.faults && !world->wrong && agents_check(world)) {
+		wrong(world, agents_check(world), 0, 0);
+	}
+	fetches_act(world);
+	reports_act(world);
+	if (arrivals) {
+		arrivals_act(world);
+	}
+	if (world->wake_us <= world->now_us) {
+		step(world, &(struct event){.kind = EVENT_TICK});
+	}
+}
+
+static bool all_final(const struct world *world)
+{
+	for (const struct world_lease *row = world->leases; row; row = row->hh.next) {
+		if (!lease_state_final(row->lease.state)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+const char *world_run(struct world *world, uint64_t steps)
+{
+	while (!world->wrong && world->figures.steps < steps) {
+		turn(world, true);
+	}
+	for (uint32_t n = 1; n <= world->settings.nodes && !world->wrong; n++) {
+		/* Whole again, so that whatever waits can be done. */
+		world->node[n].info.capacity.amount[RES_CPU] = 4000;
+		if (!world->node[n].silent_us) {
+			step_node(world, n, NODE_UP);
+			agents_repeat(world, n);
+		}
+	}
+	wall_us horizon_us = world->now_us + HORIZON_US;
+	while (!world->wrong && !all_final(world)) {
+		turn(world, false);
+		if (world->now_us > horizon_us) {
+			wrong(world, "a lease that never ends", 0, 0);
+		}
+	}
+	if (!world->wrong && !world->settings.faults && world->figures.ars_kept != world->figures.ars) {
+		wrong(world, "an advance reservation did not run as agreed", 0, 0);
+	}
+	return world->wrong;
+}
+
+const struct world_figures *world_figures(const struct world *world)
+{
+	return &world->figures;
+}
+
+struct world *world_new(const struct world_settings *settings)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	world->settings = *settings;
+	world->random = settings->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	world->plan_settings = plan_defaults();
+	world->plan_settings.suspend = settings->suspend;
+	world->plan_settings.grace_us = 20 * USEC_PER_SEC;
+	world->plan = plan_new(&world->plan_settings);
+	world->now_us = 1000 * USEC_PER_SEC;
+	world->arrival_us = world->now_us;
+	world->mischief_us = world->now_us;
+	world->wake_us = WALL_NEVER;
+	for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
+		struct event event = {.kind = EVENT_IMAGE_ADDED};
+		world->image_size[i] = (int64_t)(1 + world_random(world, 20)) * INT64_C(100000000);
+		event.image = (struct image_info){i, world->image_size[i]};
+		step(world, &event);
+	}
+	for (uint32_t n = 1; n <= settings->nodes; n++) {
+		world->node[n] = (struct world_node){.deliver_us = WALL_NEVER};
+		world->node[n].info = (struct node_info){
+			.id = n,
+			.capacity = {.amount = {4000, (INT64_C(1) << 30) * (int64_t)(2 + world_random(world, 4)),
+						INT64_C(100) << 30, 0, 0}},
+			.pool_bytes = INT64_C(4000000000),
+			.suspend_rate = 100000000,
+			.resume_rate = 200000000,
+		};
+		step_node(world, n, NODE_UP);
+	}
+	return world;
+}
+
+void world_free(struct world *world)
+{
+	struct world_lease *lease, *next_lease;
+	struct world_slot *slot, *next_slot;
+	struct world_transfer *transfer, *next_transfer;
+
+	HASH_ITER (hh, world->leases, lease, next_lease) {
+		HASH_DEL(world->leases, lease);
+		free(lease->lease.vms);
+		free(lease);
+	}
+	HASH_ITER (hh, world->slots, slot, next_slot) {
+		HASH_DEL(world->slots, slot);
+		free(slot);
+	}
+	HASH_ITER (hh, world->transfers, transfer, next_transfer) {
+		HASH_DEL(world->transfers, transfer);
+		free(transfer);
+	}
+	plan_free(world->plan);
+	plan_free(world->twin);
+	actions_fini(&world->actions);
+	actions_fini(&world->twin_actions);
+	free(world->body);
+	free(world->fetch);
+	free(world->report);
+	free(world);
+}

@@ -1,0 +1,128 @@
+/* What world.c and agents.c share. */
+#ifndef TENURE_WORLD_STATE_H
+#define TENURE_WORLD_STATE_H
+
+#include <uthash.h>
+
+#include "world.h"
+
+/* Where a guest really is. */
+enum body {
+	BODY_NONE,
+	BODY_PREPARING,
+	BODY_PREPARED,
+	BODY_RUNNING,
+	BODY_SAVING,
+	BODY_SAVED,
+	BODY_RESTORING,
+	BODY_STOPPING,
+	BODY_GONE,
+	BODY_REMOVING, /* no longer in the part; being cleared up */
+};
+
+struct body_of {
+	uint64_t lease;
+	uint32_t vm, generation, node;
+	struct capacity use;
+	uint64_t image;
+	enum lease_kind kind;
+	bool planned;
+	struct run run; /* as the node was last told */
+	enum body body;
+	enum vm_seen seen;
+	wall_us since_us; /* of seen */
+	wall_us until_us; /* end of what is under way */
+	wall_us dies_us;  /* it ends by itself then */
+	wall_us first_us; /* running since, in this run */
+	bool doomed;      /* it will fail instead of being prepared */
+	bool removed;
+};
+
+struct world_node {
+	struct node_info info;
+	wall_us deliver_us; /* a new part arrives then; WALL_NEVER = none on its way */
+	wall_us silent_us;  /* silent until then, 0 = not */
+	wall_us save_us;    /* saving guests until then */
+	bool pool[WORLD_IMAGES + 1];
+};
+
+struct world_fetch {
+	uint32_t node;
+	uint64_t image;
+	wall_us at_us;
+	bool fails;
+};
+
+struct world_report {
+	wall_us at_us;
+	uint64_t order;
+	struct event event;
+};
+
+struct world_lease {
+	uint64_t id;
+	struct lease lease; /* vms: our copy */
+	uint64_t vms_ran;   /* AR: VMs that ran all of the agreed interval */
+	bool by_user;
+	UT_hash_handle hh;
+};
+
+struct world_slot {
+	uint64_t id;
+	struct slot slot;
+	UT_hash_handle hh;
+};
+
+struct world_transfer {
+	uint64_t id;
+	struct transfer transfer;
+	UT_hash_handle hh;
+};
+
+struct world {
+	struct world_settings settings;
+	struct plan_settings plan_settings;
+	struct world_figures figures;
+	uint64_t random;
+	wall_us now_us;
+	struct plan *plan;
+	struct plan *twin; /* rebuilt from the rows a while ago; must decide the same */
+	uint64_t twin_steps;
+	struct actions actions, twin_actions;
+	struct world_node node[WORLD_NODES_MAX + 1]; /* by id */
+	int64_t image_size[WORLD_IMAGES + 1];
+	struct world_lease *leases;
+	struct world_slot *slots;
+	struct world_transfer *transfers;
+	uint64_t last_lease, last_slot, last_transfer, last_report;
+	wall_us wake_us, arrival_us, mischief_us;
+	struct body_of *body;
+	size_t body_count, body_room;
+	struct world_fetch *fetch;
+	size_t fetch_count, fetch_room;
+	struct world_report *report;
+	size_t report_count, report_room;
+	const char *wrong;
+	char text[256];
+};
+
+uint64_t world_random(struct world *world, uint64_t below);
+/* With this probability in 1000. */
+bool world_chance(struct world *world, uint32_t per_mille);
+void *world_grow(void *items, size_t count, size_t *room, size_t size);
+
+/* agents.c */
+/* The earliest time at which some agent does something; WALL_NEVER = none. */
+wall_us agents_next(const struct world *world);
+/* Does what is due by now on all nodes; what is seen is put among the reports. */
+void agents_act(struct world *world);
+/* The part of node id reaches it. */
+void agents_deliver(struct world *world, uint32_t id);
+/* The node says again all it sees. */
+void agents_repeat(struct world *world, uint32_t id);
+/* NULL, or which node uses more than it has. */
+const char *agents_check(const struct world *world);
+/* When a report sent now arrives. */
+void world_send(struct world *world, uint32_t node, const struct event *event);
+
+#endif
