@@ -49,7 +49,7 @@ check() {
 
 bad() {
 	failures=$((failures + 1))
-	printf 'not so: %s\n' "$*"
+	printf 'not so: %s\n' "$*" >&2
 }
 
 # finish FIGURES: the test's last line.
@@ -203,10 +203,12 @@ node_queue() {
 	node_pretend n1 1000000 1099511627776 1099511627776 && tenure node drain n1 >/dev/null
 }
 
-# node_pretend NAME CPU MEMORY DISK: an agent that says hello and takes every part of the plan, and starts nothing.
+# node_pretend NAME CPU MEMORY DISK: an agent that says hello, has the first image, takes every part of the plan, and
+# starts nothing.
 node_pretend() {
 	local sizes="\"cpu\":$2,\"memory\":$3,\"disk\":$4,\"net_in\":125000000,\"net_out\":125000000"
-	local report='"report":{"epoch":0,"version":0,"degraded":false,"text":"","vms":[],"images":[]}'
+	local report='"report":{"epoch":0,"version":0,"degraded":false,"text":"","vms":[],"images":['
+	report+='{"id":1,"state":"present","bytes":0,"text":""}]}'
 	local rates='"pool":10000000000,"suspend_rate":50000000,"resume_rate":100000000,"hypervisor":"none","version":"0"'
 	local hello="{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"node.hello\",\"params\":{\"node\":\"$1\",$rates,"
 	hello+="\"capacity\":{$sizes},$report}}"
