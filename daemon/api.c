@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "jsonx.h"
 #include "query.h"
-#include "query_row.h"
 #include "sha256.h"
 #include "util.h"
 
@@ -163,7 +163,7 @@ void api_hello(struct session *session, struct rpc_request *request, struct json
 	json_object_object_add(result, "epoch", json_object_new_int64((int64_t)manager_epoch(session->head->manager)));
 	json_object_object_add(result, "user", json_object_new_string(session->who.name));
 	json_object_object_add(result, "role", json_object_new_string(role_name(session->who.role)));
-	query_add_time(result, "now", clock_wall());
+	jsonx_add_time(result, "now", clock_wall());
 	rpc_reply(request, result);
 }
 
@@ -220,8 +220,8 @@ void api_status(struct session *session, struct rpc_request *request, struct jso
 		json_object_object_add(result, "epoch", json_object_new_int64((int64_t)manager_epoch(head->manager)));
 		json_object_object_add(result, "version", json_object_new_string(TENURE_VERSION));
 		json_object_object_add(result, "database", json_object_new_string(store_path(head->store)));
-		query_add_time(result, "started", head->started_us);
-		query_add_time(result, "now", clock_wall());
+		jsonx_add_time(result, "started", head->started_us);
+		jsonx_add_time(result, "now", clock_wall());
 	}
 	api_answer(request, result, &err);
 }

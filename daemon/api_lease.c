@@ -3,8 +3,8 @@
 
 #include "api.h"
 #include "clock.h"
+#include "jsonx.h"
 #include "query.h"
-#include "query_row.h"
 #include "util.h"
 
 /* Sums over all VMs of a lease stay below this, so that the planner's sums of sums cannot overflow. */
@@ -165,9 +165,9 @@ void api_slot_list(struct session *session, struct rpc_request *request, struct 
 		result = query_slots(session->head->store, from, to, api_string(params, "node"), &err);
 	}
 	if (result) {
-		query_add_time(result, "now", now);
-		query_add_time(result, "from", from);
-		query_add_time(result, "to", to);
+		jsonx_add_time(result, "now", now);
+		jsonx_add_time(result, "from", from);
+		jsonx_add_time(result, "to", to);
 	}
 	api_answer(request, result, &err);
 }

@@ -1,5 +1,7 @@
 /* Methods about nodes. What agents say goes to nodes.c as it is. */
 #include "api.h"
+#include "clock.h"
+#include "jsonx.h"
 #include "query.h"
 #include "util.h"
 
@@ -8,7 +10,12 @@ static void add_live(struct head *head, struct json_object *node)
 {
 	uint32_t id = (uint32_t)json_object_get_int64(json_object_object_get(node, "id"));
 	const struct report *report = manager_last_report(head->manager, id);
+	span_us ago = nodes_heard_ago(head->nodes, id);
 
+	json_object_object_add(node, "connected", json_object_new_boolean(ago >= 0));
+	if (ago >= 0) {
+		jsonx_add_time(node, "seen", clock_wall() - ago);
+	}
 	json_object_object_add(node, "delivered", json_object_new_boolean(nodes_delivered(head->nodes, id)));
 	json_object_object_add(node, "degraded", json_object_new_boolean(report && report->degraded));
 	json_object_object_add(node, "text", json_object_new_string(report ? report->text : ""));
@@ -45,6 +52,24 @@ static struct json_object *staging(const struct report *report)
 	return list;
 }
 
+/* How each VM is, by the agent's last word. */
+static void add_seen(struct json_object *vms, const struct report *report)
+{
+	for (size_t i = 0; i < json_object_array_length(vms); i++) {
+		struct json_object *row = json_object_array_get_idx(vms, i);
+		uint64_t lease = json_object_get_uint64(json_object_object_get(row, "lease"));
+		int64_t vm = json_object_get_int64(json_object_object_get(row, "vm"));
+
+		for (size_t k = 0; report && k < report->vm_count; k++) {
+			if (report->vms[k].lease == lease && report->vms[k].vm == vm) {
+				const char *seen = vm_seen_name(report->vms[k].seen);
+
+				json_object_object_add(row, "seen", json_object_new_string(seen));
+			}
+		}
+	}
+}
+
 void api_node_show(struct session *session, struct rpc_request *request, struct json_object *params)
 {
 	struct head *head = session->head;
@@ -53,9 +78,11 @@ void api_node_show(struct session *session, struct rpc_request *request, struct 
 
 	if (node) {
 		uint32_t id = (uint32_t)json_object_get_int64(json_object_object_get(node, "id"));
+		const struct report *report = manager_last_report(head->manager, id);
 
 		add_live(head, node);
-		json_object_object_add(node, "staging", staging(manager_last_report(head->manager, id)));
+		add_seen(json_object_object_get(node, "vm"), report);
+		json_object_object_add(node, "staging", staging(report));
 	}
 	api_answer(request, node, &err);
 }

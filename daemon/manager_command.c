@@ -5,25 +5,22 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "jsonx.h"
 #include "manager_state.h"
 #include "query.h"
 #include "reason.h"
 #include "util.h"
-#include "when.h"
 #include "wire.h"
 
 static struct json_object *offer_json(const struct offer *offer)
 {
 	struct json_object *value;
-	char start[WHEN_TEXT];
 
 	if (!offer->valid) {
 		return NULL;
 	}
 	value = json_object_new_object();
-	when_iso(offer->start_us, start);
-	json_object_object_add(value, "start_us", json_object_new_int64(offer->start_us));
-	json_object_object_add(value, "start", json_object_new_string(start));
+	jsonx_add_time(value, "start", offer->start_us);
 	json_object_object_add(value, "vms", json_object_new_int64(offer->vms));
 	json_object_object_add(value, "duration_us", json_object_new_int64(offer->duration_us));
 	return value;
@@ -300,7 +297,6 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 	struct lease_spec asked = *spec;
 	struct plan_answer answer;
 	struct json_object *value, *nodes;
-	char start[WHEN_TEXT];
 
 	if (!manager->plan) {
 		err_set(err, ERR_STORE, "%s cannot be read just now", store_path(manager->store));
@@ -315,9 +311,7 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 	value = answer.accepted ? json_object_new_object() : refusal_json(0, &answer.reason, &answer.offer);
 	json_object_object_add(value, "accepted", json_object_new_boolean(answer.accepted));
 	if (answer.accepted) {
-		when_iso(answer.start_us, start);
-		json_object_object_add(value, "start_us", json_object_new_int64(answer.start_us));
-		json_object_object_add(value, "start", json_object_new_string(start));
+		jsonx_add_time(value, "start", answer.start_us);
 		nodes = json_object_new_array();
 		for (uint32_t i = 0; i < answer.nodes && i < ARRAY_SIZE(answer.node); i++) {
 			struct head_node *node = manager_node(manager, answer.node[i]);

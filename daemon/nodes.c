@@ -168,6 +168,13 @@ bool nodes_delivered(const struct nodes *nodes, uint32_t node)
 	return agent && agent->rpc && agent->acknowledged == manager_version(nodes->manager, node);
 }
 
+span_us nodes_heard_ago(const struct nodes *nodes, uint32_t node)
+{
+	const struct agent *agent = find(nodes, node);
+
+	return agent && agent->rpc ? clock_mono() - agent->heard_us : -1;
+}
+
 /* ---- heartbeat -----------------------------------------------------------------------------------------------------
  */
 

@@ -22,5 +22,7 @@ void nodes_closed(struct nodes *nodes, struct rpc *rpc);
 void nodes_deliver(struct nodes *nodes, uint32_t node);
 /* True if the node's agent has acknowledged the newest part. */
 bool nodes_delivered(const struct nodes *nodes, uint32_t node);
+/* How long ago the node's agent was heard; -1 if it has no connection. */
+span_us nodes_heard_ago(const struct nodes *nodes, uint32_t node);
 
 #endif

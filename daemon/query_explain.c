@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jsonx.h"
 #include "query.h"
 #include "query_row.h"
 #include "reason.h"
@@ -217,7 +218,7 @@ struct json_object *query_explain(struct store *store, uint64_t id, struct err *
 		return NULL;
 	}
 	json_object_object_add(result, "waits_for", json_object_new_string(wait.text));
-	query_add_time(result, "waits_until", wait.until);
+	jsonx_add_time(result, "waits_until", wait.until);
 	free(wait.text);
 	return result;
 }

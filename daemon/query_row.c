@@ -1,20 +1,9 @@
 /* Turns rows into JSON by a table of columns. Knows no table of the database. */
 #include "query_row.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "when.h"
-
-void query_add_time(struct json_object *object, const char *name, wall_us t)
-{
-	char key[64], text[WHEN_TEXT];
-
-	snprintf(key, sizeof(key), "%s_us", name);
-	when_iso(t, text);
-	json_object_object_add(object, key, json_object_new_int64(t));
-	json_object_object_add(object, name, json_object_new_string(text));
-}
+#include "jsonx.h"
 
 static struct json_object *split(const char *text)
 {
@@ -53,7 +42,7 @@ struct json_object *query_row(sqlite3_stmt *stmt, const struct query_column *col
 
 	for (size_t i = 0; i < n; i++) {
 		if (columns[i].type == COLUMN_TIME) {
-			query_add_time(object, columns[i].name, sqlite3_column_int64(stmt, (int)i));
+			jsonx_add_time(object, columns[i].name, sqlite3_column_int64(stmt, (int)i));
 		} else {
 			json_object_object_add(object, columns[i].name, column_value(stmt, (int)i, columns[i].type));
 		}

@@ -22,8 +22,6 @@ struct query_column {
 	enum query_type type;
 };
 
-/* Adds NAME_us and NAME to an object. */
-void query_add_time(struct json_object *object, const char *name, wall_us t);
 /* The present row; columns stand in the order of the SELECT. */
 struct json_object *query_row(sqlite3_stmt *stmt, const struct query_column *columns, size_t n);
 /* All rows (stmt NULL: err is set already) up to max; *more if there were others. NULL on failure. */

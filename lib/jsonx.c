@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "when.h"
+
 int jsonx_refuse(const struct jsonx *at, const char *key, struct err *err, const char *format, ...)
 {
 	char what[256];
@@ -180,4 +182,14 @@ void jsonx_add_bool(struct json_object *object, const char *key, bool value)
 void jsonx_add_string(struct json_object *object, const char *key, const char *value)
 {
 	json_object_object_add(object, key, json_object_new_string(value));
+}
+
+void jsonx_add_time(struct json_object *object, const char *name, wall_us t)
+{
+	char key[64], text[WHEN_TEXT];
+
+	snprintf(key, sizeof(key), "%s_us", name);
+	when_iso(t, text);
+	jsonx_add_int(object, key, t);
+	jsonx_add_string(object, name, text);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "usec.h"
 
 #define JSONX_PATH 96
 
@@ -45,6 +46,8 @@ int jsonx_refuse(const struct jsonx *at, const char *key, struct err *err, const
 void jsonx_add_int(struct json_object *object, const char *key, int64_t value);
 void jsonx_add_bool(struct json_object *object, const char *key, bool value);
 void jsonx_add_string(struct json_object *object, const char *key, const char *value);
+/* A time as the API writes it: NAME_us, microseconds, and beside it NAME, ISO 8601. name: at most 60 bytes. */
+void jsonx_add_time(struct json_object *object, const char *name, wall_us t);
 
 /* For _cleanup_(jsonx_cleanup). */
 static inline void jsonx_cleanup(struct json_object **value)

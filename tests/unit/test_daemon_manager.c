@@ -403,7 +403,7 @@ START_TEST(rejected_says_why_and_offers)
 	accepted(ar(4, 120 * SECOND));
 	reply = answer(named(ar(4, 120 * SECOND), "again", "d1"));
 	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
-	ck_assert_str_eq(text_in(reply.data, "code"), "no_room");
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "no_room");
 	ck_assert_str_eq(text_in(reply.data, "reason"), reply.err.text);
 	offer = json_object_object_get(reply.data, "offer");
 	ck_assert_ptr_nonnull(offer);
@@ -419,7 +419,7 @@ START_TEST(rejected_says_why_and_offers)
 	reply = answer(named(ar(4, 120 * SECOND), "again", "d1"));
 	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
 	ck_assert_uint_eq(id_of(&reply), id);
-	ck_assert_str_eq(text_in(reply.data, "code"), "no_room");
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "no_room");
 	clear(&reply);
 	ck_assert_int_eq(violations(dir), 0);
 }
@@ -536,7 +536,7 @@ START_TEST(asking_changes_nothing)
 	command.spec.vms = 40;
 	answered = manager_ask(manager, "ticker", &command.spec, &bad);
 	ck_assert(!json_object_get_boolean(json_object_object_get(answered, "accepted")));
-	ck_assert_str_eq(text_in(answered, "code"), "never_fits");
+	ck_assert_str_eq(text_in(answered, "reason_code"), "never_fits");
 	json_object_put(answered);
 	ck_assert_ptr_null(manager_ask(manager, "nothing", &command.spec, &bad));
 	ck_assert_int_eq(bad.code, ERR_NOT_FOUND);
