@@ -66,7 +66,7 @@ static int check_level(const char *text, struct err *err)
 const struct setting settings_table[] = {
 	AGENT_CHECKED(node, SETTING_STRING, "", 0, 63, false,
 		      "name of this node; empty: the host name up to its first dot", check_node),
-	AGENT_CHECKED(head, SETTING_STRING, "127.0.0.1:7440", 1, 255, false,
+	AGENT_CHECKED(head, SETTING_STRING, "unix:/run/tenure/tenured.sock", 1, 255, false,
 		      "address of the head: HOST:PORT, [IPv6]:PORT or unix:/path", check_head),
 	AGENT_CHECKED(plaintext, SETTING_LIST, "", 0, 4096, false,
 		      "networks where TCP without TLS is allowed, as 10.0.0.0/8; loopback always is",
