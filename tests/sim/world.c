@@ -340,7 +340,8 @@ static void step(struct world *world, const struct event *event)
 		world->plan = world->twin;
 		world->twin = NULL;
 	}
-	if (!world->twin && world_chance(world, 5)) {
+	bool built = world->figures.steps > WORLD_IMAGES + world->settings.nodes;
+	if (built && !world->twin && world_chance(world, 5)) {
 		world->twin = rebuild(world);
 		world->twin_steps = TWIN_STEPS;
 		world->figures.restarts++;
