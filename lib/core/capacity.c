@@ -11,46 +11,12 @@ const char *resource_name(enum resource res)
 	return names[res];
 }
 
-struct capacity capacity_add(struct capacity a, struct capacity b)
-{
-	for (int r = 0; r < RES_COUNT; r++) {
-		a.amount[r] += b.amount[r];
-	}
-	return a;
-}
-
-struct capacity capacity_sub(struct capacity a, struct capacity b)
-{
-	for (int r = 0; r < RES_COUNT; r++) {
-		a.amount[r] -= b.amount[r];
-	}
-	return a;
-}
-
-struct capacity capacity_max(struct capacity a, struct capacity b)
-{
-	for (int r = 0; r < RES_COUNT; r++) {
-		a.amount[r] = a.amount[r] > b.amount[r] ? a.amount[r] : b.amount[r];
-	}
-	return a;
-}
-
 struct capacity capacity_scale(struct capacity a, int64_t n)
 {
 	for (int r = 0; r < RES_COUNT; r++) {
 		a.amount[r] *= n;
 	}
 	return a;
-}
-
-bool capacity_fits(struct capacity need, struct capacity have)
-{
-	for (int r = 0; r < RES_COUNT; r++) {
-		if (need.amount[r] > have.amount[r]) {
-			return false;
-		}
-	}
-	return true;
 }
 
 uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit)

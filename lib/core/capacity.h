@@ -21,13 +21,46 @@ struct capacity {
 /* The name used in settings, JSON and messages: "cpu", "memory", "disk", "net_in", "net_out". */
 const char *resource_name(enum resource res);
 
-struct capacity capacity_add(struct capacity a, struct capacity b);
-struct capacity capacity_sub(struct capacity a, struct capacity b);
-struct capacity capacity_max(struct capacity a, struct capacity b); /* elementwise */
+/* In the header because the slot table does little else. */
+static inline struct capacity capacity_add(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] += b.amount[r];
+	}
+	return a;
+}
+
+static inline struct capacity capacity_sub(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] -= b.amount[r];
+	}
+	return a;
+}
+
+/* Elementwise. */
+static inline struct capacity capacity_max(struct capacity a, struct capacity b)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		a.amount[r] = a.amount[r] > b.amount[r] ? a.amount[r] : b.amount[r];
+	}
+	return a;
+}
+
 /* Every element times n, n >= 0; the caller has checked that it does not overflow. */
 struct capacity capacity_scale(struct capacity a, int64_t n);
+
 /* True if no element of need exceeds that of have. */
-bool capacity_fits(struct capacity need, struct capacity have);
+static inline bool capacity_fits(struct capacity need, struct capacity have)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		if (need.amount[r] > have.amount[r]) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* How many times need fits into have: 0..limit. A need of all zeros fits limit times. */
 uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit);
 

@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-#define LONGEST_US (100 * 365 * USEC_PER_DAY) /* 4096 VMs one after another still add up to less than WALL_NEVER */
+/* So long that it never fits; yet as many as a lease has VMs, one after another, end before WALL_NEVER. */
+#define LONGEST_US (WALL_NEVER / (2 * LEASE_VMS_MAX))
 
 span_us estimate_bytes(int64_t bytes, int64_t rate)
 {

@@ -249,7 +249,7 @@ void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, str
 	}
 	plan_rollback(plan, orphans);
 	RB_REMOVE(contracts, &plan->contracts, contract);
-	if (spec->kind == LEASE_BEST_EFFORT) {
+	if (spec->kind == LEASE_BEST_EFFORT && answer->accepted) {
 		RB_REMOVE(turns, &plan->turns, contract);
 	}
 	contract_free(contract);

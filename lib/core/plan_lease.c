@@ -47,6 +47,9 @@ static void reject(struct plan *plan, struct contract *contract, const struct re
 {
 	/* No rows for the VMs of a lease that never was; plan_emit() frees them. */
 	contract_touch(plan, contract);
+	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
+		RB_REMOVE(turns, &plan->turns, contract);
+	}
 	contract->lease.state = LEASE_REJECTED;
 	contract->why = *reason;
 }
@@ -66,22 +69,16 @@ void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 		plan->queue_due = true;
 		return;
 	}
-	if (possible || reason.code == REASON_NEVER_FITS) {
+	if (spec->kind == LEASE_BEST_EFFORT) {
+		if (reason.code == REASON_NEVER_FITS && reason.arg0 > 0) {
+			plan->offer = (struct offer){true, 0, (uint32_t)reason.arg0, spec->duration_us};
+		}
+	} else if (possible || (reason.code == REASON_NEVER_FITS && reason.arg0 > 0)) {
 		queue_drop(plan);
 		plan->queue_due = true;
-	}
-	if (possible && admit(plan, contract, &reason)) {
-		return;
-	}
-	if (spec->kind == LEASE_BEST_EFFORT || !possible) {
-		int64_t fit = reason.code == REASON_NEVER_FITS ? reason.arg0 : 0;
-		if (fit > 0 && spec->kind == LEASE_BEST_EFFORT) {
-			plan->offer =
-				(struct offer){.valid = true, .vms = (uint32_t)fit, .duration_us = spec->duration_us};
-		} else if (fit > 0) {
-			plan->offer = admit_offer(plan, contract, &reason);
+		if (possible && admit(plan, contract, &reason)) {
+			return;
 		}
-	} else {
 		plan->offer = admit_offer(plan, contract, &reason);
 	}
 	if ((reason.code == REASON_IMAGE_LATE || reason.code == REASON_SUSPEND_LATE) && plan->offer.valid &&
