@@ -79,8 +79,12 @@ static void reach_end(struct plan *plan, struct guest *guest)
 		guest_move(plan, guest, LEASE_STOPPING);
 		return;
 	}
-	say_why(plan, guest, REASON_PREEMPTED);
-	guest->contract->why.lease = makes_room_for(guest);
+	/* The rest of a gang stops too, on nodes that nobody wants. */
+	uint64_t lease = makes_room_for(guest);
+	if (lease || guest->contract->why.code != REASON_PREEMPTED) {
+		say_why(plan, guest, REASON_PREEMPTED);
+		guest->contract->why.lease = lease;
+	}
 	guest_move(plan, guest, LEASE_SUSPENDING);
 }
 

@@ -1,0 +1,440 @@
+/* Best-effort leases: order, backfilling, suspension around reservations, resuming, failures, nodes that come and go.
+ */
+#include "core_fixture.h"
+
+static const struct lease *lease_of(uint64_t id)
+{
+	return plan_lease(plan, id);
+}
+
+static span_us save_of(uint32_t guests)
+{
+	/* 1 GiB at 100 MiB/s, and the fixed part, one guest after another. */
+	return (span_us)guests * (settings.suspend_us + 10240 * USEC_PER_MSEC);
+}
+
+/* A running gang of four that fills both nodes, then a reservation of n VMs in 300 s. */
+static const struct lease *running_gang(span_us duration)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 4, duration));
+
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	run_all(lease);
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+	return lease;
+}
+
+START_TEST(starts_at_once)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+
+	ck_assert_int_eq(lease->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+	ck_assert_int_eq(lease->vms[0].run.end_us, lease->vms[0].run.start_us + 60 * SEC);
+	/* The next waits for it, in a plan that is no promise. */
+	const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+	ck_assert_int_eq(next->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(next->vms[0].run.prepare_us, lease->vms[0].run.release_us);
+}
+END_TEST
+
+START_TEST(stable)
+{
+	request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+	request(spec_of(LEASE_BEST_EFFORT, 3, 60 * SEC));
+	request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+	/* A pass in which nothing is different writes nothing. */
+	now += 100 * USEC_PER_MSEC;
+	set_node(2, NODE_UP);
+	ck_assert_uint_eq(actions.count, count_actions(ACTION_WAKE));
+}
+END_TEST
+
+START_TEST(one_reservation)
+{
+	/* One node busy for 100 s; the head wants all four; only what delays it not may pass. */
+	const struct lease *first = request(spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC));
+	run_all(first);
+	const struct lease *head = request(spec_of(LEASE_BEST_EFFORT, 4, 100 * SEC));
+	wall_us head_start = head->vms[0].run.start_us;
+	ck_assert_int_eq(head->vms[0].run.prepare_us, first->vms[0].run.release_us);
+	const struct lease *second = request(spec_of(LEASE_BEST_EFFORT, 3, 50 * SEC));
+	ck_assert_int_eq(second->state, LEASE_QUEUED);
+	const struct lease *filler = request(spec_of(LEASE_BEST_EFFORT, 1, 50 * SEC));
+	ck_assert_int_eq(filler->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+	ck_assert_int_eq(filler->vms[0].run.then, RUN_STOP);
+	ck_assert_int_eq(lease_of(2)->vms[0].run.start_us, head_start);
+}
+END_TEST
+
+START_TEST(no_delay_without_suspension)
+{
+	plan_free(plan);
+	settings.suspend = false;
+	plan = plan_new(&settings);
+	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {1, IMAGE_SIZE}});
+	set_node(1, NODE_UP);
+	set_node(2, NODE_UP);
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+	request(ar_of(4, now + 60 * SEC, 30 * SEC));
+	/* Too long to end before the reservation: after it. Short enough: before. */
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 100 * SEC));
+	ck_assert_int_ge(lease->vms[0].run.prepare_us, now + 90 * SEC);
+	lease = request(spec_of(LEASE_BEST_EFFORT, 1, 40 * SEC));
+	ck_assert_int_lt(lease->vms[0].run.end_us, now + 60 * SEC);
+	/* Nobody makes room for a reservation. */
+	run_all(lease);
+	ck_assert_int_eq(request(ar_of(4, now + 20 * SEC, SEC))->state, LEASE_REJECTED);
+}
+END_TEST
+
+START_TEST(early_end_moves_up)
+{
+	const struct lease *first = running_gang(600 * SEC);
+	const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 2, 60 * SEC));
+
+	ck_assert_int_gt(next->vms[0].run.start_us, now + 500 * SEC);
+	now += 10 * SEC;
+	see(first, 0, SEEN_ENDED, now);
+	see(first, 1, SEEN_ENDED, now);
+	ck_assert_int_eq(first->state, LEASE_ACTIVE);
+	ck_assert_int_eq(next->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+	see(first, 2, SEEN_ENDED, now);
+	see(first, 3, SEEN_ENDED, now);
+	ck_assert_int_eq(first->state, LEASE_DONE);
+	ck_assert_int_eq(first->reason.code, REASON_GUEST_ENDED);
+}
+END_TEST
+
+START_TEST(suspended_in_time)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+	wall_us start = now + 300 * SEC, clear = start - settings.prepare_us;
+	const struct lease *ar = request(ar_of(2, start, 60 * SEC));
+
+	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+	/* All stop at one instant; on each node two are saved one after another, the last just in time. */
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(gang->vms[i].run.then, RUN_SUSPEND);
+		ck_assert_int_eq(gang->vms[i].run.end_us, clear - save_of(2));
+	}
+	ck_assert_int_eq(gang->vms[0].run.release_us, clear - save_of(1));
+	ck_assert_int_eq(gang->vms[1].run.release_us, clear);
+	tick_at(clear - save_of(2));
+	ck_assert_int_eq(gang->state, LEASE_SUSPENDING);
+	ck_assert_int_eq(gang->reason.code, REASON_PREEMPTED);
+	ck_assert_uint_eq(gang->reason.lease, ar->id);
+	for (uint32_t i = 0; i < 4; i++) {
+		see(gang, i, SEEN_SUSPENDING, now);
+	}
+	now = clear - SEC;
+	for (uint32_t i = 0; i < 4; i++) {
+		see(gang, i, SEEN_SUSPENDED, now);
+	}
+	/* The remainder goes on, on the same nodes, after the reservation. */
+	ck_assert_int_eq(gang->state, LEASE_SUSPENDED);
+	ck_assert_int_eq(gang->vms[0].served_us, 300 * SEC - settings.prepare_us - save_of(2));
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct run *run = &gang->vms[i].run;
+		ck_assert(gang->vms[i].planned);
+		ck_assert_int_eq(run->from, RUN_RESUME);
+		ck_assert_int_ge(run->prepare_us, ar->vms[0].run.release_us);
+		ck_assert_int_eq(run->start_us, gang->vms[0].run.start_us);
+		ck_assert_int_eq(run->end_us - run->start_us, 600 * SEC - gang->vms[0].served_us);
+		ck_assert_uint_eq(gang->vms[i].generation, 1);
+	}
+	/* What is said again changes nothing; the same of an earlier run neither. */
+	see(gang, 0, SEEN_SUSPENDED, now);
+	ck_assert_uint_eq(actions.count, count_actions(ACTION_WAKE));
+	see(gang, 0, SEEN_RUNNING, now - 200 * SEC);
+	ck_assert_uint_eq(actions.count, count_actions(ACTION_WAKE));
+	/* The reservation is cancelled: back at once. */
+	cancel(ar->id);
+	tick_at(gang->vms[1].run.prepare_us);
+	ck_assert_int_eq(gang->state, LEASE_RESUMING);
+	run_all(gang);
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+}
+END_TEST
+
+START_TEST(cut_is_withdrawn)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+	wall_us end = gang->vms[0].run.end_us;
+	const struct lease *ar = request(ar_of(2, now + 300 * SEC, 60 * SEC));
+
+	ck_assert_int_eq(gang->vms[0].run.then, RUN_SUSPEND);
+	cancel(ar->id);
+	ck_assert_int_eq(gang->vms[0].run.then, RUN_STOP);
+	ck_assert_int_eq(gang->vms[0].run.end_us, end);
+}
+END_TEST
+
+START_TEST(too_late_to_suspend)
+{
+	running_gang(600 * SEC);
+	wall_us earliest = now + settings.lead_us + save_of(2) + settings.prepare_us;
+	const struct lease *ar = request(ar_of(2, earliest - 1, 60 * SEC));
+	ck_assert_int_eq(ar->state, LEASE_REJECTED);
+	ck_assert_int_eq(ar->reason.code, REASON_SUSPEND_LATE);
+	ck_assert_int_eq(ar->reason.arg0, earliest);
+	ck_assert_int_eq(plan_offer(plan).start_us, earliest);
+	ck_assert_int_eq(request(ar_of(2, earliest, 60 * SEC))->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(youngest_is_preempted)
+{
+	const struct lease *old = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	run_all(old);
+	const struct lease *young = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	run_all(young);
+	request(ar_of(2, now + 300 * SEC, 60 * SEC));
+	ck_assert_int_eq(old->vms[0].run.then, RUN_STOP);
+	ck_assert_int_eq(young->vms[0].run.then, RUN_SUSPEND);
+	/* A reservation is never preempted, nor an immediate lease. */
+	request(ar_of(2, now + 300 * SEC, 60 * SEC));
+	ck_assert_int_eq(old->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(request(ar_of(1, now + 310 * SEC, 60 * SEC))->reason.code, REASON_NO_ROOM);
+}
+END_TEST
+
+START_TEST(starts_before_a_reservation)
+{
+	request(ar_of(4, now + 200 * SEC, 60 * SEC));
+	/* It does not end before, but runs long enough to be worth it. */
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	ck_assert_int_eq(lease->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+	ck_assert_int_eq(lease->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_le(lease->vms[1].run.release_us, now + 200 * SEC - settings.prepare_us);
+	ck_assert_int_ge(lease->vms[0].run.end_us - lease->vms[0].run.start_us, settings.min_run_us);
+}
+END_TEST
+
+START_TEST(not_worth_starting)
+{
+	request(ar_of(4, now + 40 * SEC, 60 * SEC));
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+
+	ck_assert_int_gt(lease->vms[0].run.prepare_us, now + 100 * SEC);
+}
+END_TEST
+
+START_TEST(late_start_extends)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 60 * SEC));
+	wall_us start = lease->vms[0].run.start_us;
+
+	now = start + 20 * SEC;
+	see(lease, 0, SEEN_RUNNING, now);
+	ck_assert_int_eq(lease->vms[0].run.start_us, start);
+	ck_assert_int_eq(lease->vms[0].run.end_us, now + 60 * SEC);
+	/* Milliseconds are not worth a word. */
+	const struct lease *other = request(spec_of(LEASE_BEST_EFFORT, 1, 60 * SEC));
+	start = other->vms[0].run.start_us;
+	now = start + 5 * USEC_PER_MSEC;
+	see(other, 0, SEEN_RUNNING, now);
+	ck_assert_int_eq(other->vms[0].run.end_us, start + 60 * SEC);
+	ck_assert_uint_eq(count_actions(ACTION_NODE_PLAN), 0);
+}
+END_TEST
+
+START_TEST(serial)
+{
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 6, 60 * SEC);
+
+	spec.serial = true;
+	const struct lease *lease = request(spec);
+	/* Four at once, one with the reservation, one without. */
+	ck_assert(lease->vms[3].planned);
+	ck_assert_int_eq(lease->vms[3].run.start_us, lease->vms[0].run.start_us);
+	ck_assert(lease->vms[4].planned);
+	ck_assert_int_gt(lease->vms[4].run.start_us, lease->vms[0].run.end_us);
+	ck_assert_int_eq(lease->vms[5].state, LEASE_QUEUED);
+	now = lease->vms[0].run.start_us;
+	for (uint32_t i = 0; i < 4; i++) {
+		see(lease, i, SEEN_RUNNING, now);
+	}
+	/* One fails by itself; the others do not care. */
+	see(lease, 0, SEEN_FAILED, now);
+	ck_assert_int_eq(lease->vms[0].state, LEASE_FAILED);
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+	ck_assert_int_eq(lease->vms[1].state, LEASE_ACTIVE);
+	ck_assert_int_lt(lease->vms[4].run.start_us, now + 20 * SEC);
+	for (uint32_t i = 1; i < 4; i++) {
+		see(lease, i, SEEN_ENDED, now);
+	}
+	run_all(lease);
+	see(lease, 4, SEEN_ENDED, now);
+	see(lease, 5, SEEN_ENDED, now);
+	ck_assert_int_eq(lease->state, LEASE_FAILED);
+}
+END_TEST
+
+START_TEST(gang_fails_together)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+
+	now += SEC;
+	see(gang, 2, SEEN_FAILED, now);
+	ck_assert_int_eq(gang->state, LEASE_FAILED);
+	ck_assert_int_eq(gang->reason.code, REASON_GUEST_FAILED);
+	ck_assert_int_eq(gang->vms[2].state, LEASE_FAILED);
+	ck_assert_int_eq(gang->vms[0].state, LEASE_CANCELLED);
+	ck_assert_uint_eq(count_actions(ACTION_NODE_PLAN), 2);
+	/* Its room is free when the nodes have heard of it and cleared up. */
+	const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+	ck_assert_int_ge(next->vms[0].run.prepare_us, now + settings.lead_us + settings.stop_us);
+	ck_assert_int_lt(next->vms[0].run.prepare_us, now + 10 * SEC);
+}
+END_TEST
+
+START_TEST(gone_guest_begins_anew)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+
+	now += 100 * SEC;
+	see(gang, 1, SEEN_ABSENT, now - 200 * SEC); /* of before it ran */
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+	see(gang, 1, SEEN_ABSENT, now);
+	ck_assert_int_eq(gang->state, LEASE_SCHEDULED);
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_uint_eq(gang->vms[i].generation, 2);
+		ck_assert_int_eq(gang->vms[i].served_us, 0);
+		ck_assert_int_eq(gang->vms[i].run.end_us - gang->vms[i].run.start_us, 600 * SEC);
+	}
+	/* What is said of the old boot is nothing to the new one. */
+	struct event old = {.kind = EVENT_VM_SEEN, .vm = {gang->id, 0, 1, gang->vms[0].node, SEEN_FAILED, now}};
+	tell(&old);
+	ck_assert_int_eq(gang->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(cancelled_in_every_state)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 4, 600 * SEC));
+	const struct lease *queued = request(spec_of(LEASE_BEST_EFFORT, 4, 600 * SEC));
+	const struct lease *last = request(spec_of(LEASE_BEST_EFFORT, 4, 600 * SEC));
+
+	ck_assert_int_eq(last->state, LEASE_QUEUED);
+	cancel(last->id);
+	ck_assert_int_eq(last->state, LEASE_CANCELLED);
+	cancel(queued->id);
+	ck_assert_int_eq(queued->state, LEASE_CANCELLED);
+	ck_assert_uint_eq(count_actions(ACTION_SLOT_DROP), 12);
+	run_all(lease);
+	request(ar_of(4, now + 300 * SEC, 60 * SEC));
+	now = lease->vms[0].run.end_us + SEC;
+	see(lease, 0, SEEN_SUSPENDED, now);
+	see(lease, 1, SEEN_SUSPENDING, now);
+	ck_assert_int_eq(lease->state, LEASE_SUSPENDING);
+	cancel(lease->id);
+	ck_assert_int_eq(lease->state, LEASE_CANCELLED);
+	ck_assert_int_eq(lease->reason.code, REASON_BY_USER);
+	/* Late words of it change nothing. */
+	tick_at(now + SEC);
+	ck_assert_ptr_null(plan_lease(plan, 1));
+}
+END_TEST
+
+START_TEST(silent_node)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+	wall_us release = gang->vms[0].run.release_us;
+
+	set_node(1, NODE_SILENT);
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+	/* Nothing new there, and nothing of what is there is touched. */
+	ck_assert_int_eq(request(ar_of(1, now + 100 * SEC, 10 * SEC))->state, LEASE_REJECTED);
+	tick_at(release);
+	for (uint32_t i = 0; i < 4; i++) {
+		if (gang->vms[i].node == 2) {
+			see(gang, i, SEEN_ENDED, now);
+		}
+	}
+	ck_assert_int_eq(gang->state, LEASE_STOPPING);
+	tick_at(release + settings.grace_us - 1);
+	ck_assert_int_eq(gang->state, LEASE_STOPPING);
+	tick_at(release + settings.grace_us);
+	ck_assert_int_eq(gang->state, LEASE_DONE);
+	ck_assert_int_eq(gang->reason.code, REASON_UNCONFIRMED);
+	/* It returns and is used again. */
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(request(spec_of(LEASE_IMMEDIATE, 4, 10 * SEC))->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(drained_node)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+	const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 2, 60 * SEC));
+
+	set_node(1, NODE_DRAINING);
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+	ck_assert_uint_eq(next->vms[0].node, 2);
+	ck_assert_uint_eq(next->vms[1].node, 2);
+	/* A reservation it has stays there. */
+	set_node(1, NODE_UP);
+	const struct lease *ar = request(ar_of(4, now + 700 * SEC, 10 * SEC));
+	set_node(1, NODE_DRAINING);
+	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
+	ck_assert(ar->vms[0].node == 1 || ar->vms[3].node == 1);
+}
+END_TEST
+
+START_TEST(node_shrinks)
+{
+	const struct lease *gang = running_gang(600 * SEC);
+	struct event event = {.kind = EVENT_NODE, .node = node_info(1)};
+
+	event.node.capacity.amount[RES_CPU] = 1000;
+	tell(&event);
+	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
+	/* What is there stays; afterwards there is room for three. */
+	const struct lease *lease = request(ar_of(4, now + 700 * SEC, 10 * SEC));
+	ck_assert_int_eq(lease->reason.code, REASON_NEVER_FITS);
+	ck_assert_int_eq(lease->reason.arg0, 3);
+	ck_assert_int_eq(request(ar_of(3, now + 700 * SEC, 10 * SEC))->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(too_big)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 5, 60 * SEC));
+
+	ck_assert_int_eq(lease->state, LEASE_REJECTED);
+	ck_assert_int_eq(lease->reason.code, REASON_NEVER_FITS);
+	ck_assert_uint_eq(plan_offer(plan).vms, 4);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("core_queue");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, staged_setup, plan_teardown);
+	tcase_add_test(all, starts_at_once);
+	tcase_add_test(all, stable);
+	tcase_add_test(all, one_reservation);
+	tcase_add_test(all, no_delay_without_suspension);
+	tcase_add_test(all, early_end_moves_up);
+	tcase_add_test(all, suspended_in_time);
+	tcase_add_test(all, cut_is_withdrawn);
+	tcase_add_test(all, too_late_to_suspend);
+	tcase_add_test(all, youngest_is_preempted);
+	tcase_add_test(all, starts_before_a_reservation);
+	tcase_add_test(all, not_worth_starting);
+	tcase_add_test(all, late_start_extends);
+	tcase_add_test(all, serial);
+	tcase_add_test(all, gang_fails_together);
+	tcase_add_test(all, gone_guest_begins_anew);
+	tcase_add_test(all, cancelled_in_every_state);
+	tcase_add_test(all, silent_node);
+	tcase_add_test(all, drained_node);
+	tcase_add_test(all, node_shrinks);
+	tcase_add_test(all, too_big);
+	suite_add_tcase(suite, all);
+	return run_suite(suite);
+}
