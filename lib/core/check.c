@@ -103,13 +103,13 @@ static enum check_rule check_node(const struct plan *plan, const struct node *no
 		if (i + 1 < changes->count && changes->item[i + 1].at_us == at_us) {
 			continue;
 		}
-		struct capacity table = slots_peak(node->slots, at_us, at_us + 1);
+		wall_us until_us = i + 1 < changes->count ? changes->item[i + 1].at_us : at_us + 1;
+		struct capacity table = slots_peak(node->slots, at_us, until_us);
 		*fault = (struct check_fault){.node = node->info.id, .at_us = at_us};
 		if (memcmp(&table, &use, sizeof(use)) != 0) {
 			return fault->rule = CHECK_TABLE;
 		}
-		bool past = i + 1 < changes->count ? changes->item[i + 1].at_us <= plan->now_us : true;
-		if (!past && !capacity_fits(use, node->owed)) {
+		if (until_us > plan->now_us && !capacity_fits(use, node->owed)) {
 			return fault->rule = CHECK_CAPACITY;
 		}
 	}

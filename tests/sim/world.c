@@ -148,6 +148,9 @@ static void write_slot(struct world *world, const struct slot *slot, bool drop)
 		HASH_ADD(hh, world->slots, id, sizeof(row->id), row);
 		world->last_slot = slot->id > world->last_slot ? slot->id : world->last_slot;
 	}
+	if (row->slot.id && row->slot.start_us < world->now_us && row->slot.start_us != slot->start_us) {
+		wrong(world, "a slot of the past rewritten", slot->lease, slot->node);
+	}
 	row->slot = *slot;
 	if (slot->start_us >= slot->end_us) {
 		wrong(world, "a slot of no length", slot->lease, slot->node);
