@@ -58,8 +58,11 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 	struct http *http = arg;
 	struct client *client = xcalloc(1, sizeof(*client));
 
-	/* evhttp closes the descriptor itself; our reference must not keep it open. */
-	client->bev = bufferevent_socket_new(base, -1, 0);
+	/*
+	 * The descriptor goes with the last reference, ours; evhttp only shuts it down. Were it closed before, the next
+	 * connection would get its number, and this bufferevent, still waiting, would read what is meant for that one.
+	 */
+	client->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	if (!client->bev) {
 		free(client);
 		return NULL;

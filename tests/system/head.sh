@@ -52,8 +52,12 @@ bad() {
 	printf 'not so: %s\n' "$*" >&2
 }
 
-# finish FIGURES: the test's last line.
+# finish FIGURES: the test's last line. A head that still runs must end well: sanitizers speak up then.
 finish() {
+	if [ -n "$HEAD_PID" ]; then
+		head_stop
+		check "the head ends with status 0, not $head_status" test "$head_status" = 0
+	fi
 	printf '%s: checks=%d failures=%d%s\n' "${TEST#*-}" "$checks" "$failures" "${1:+ $1}"
 	[ "$failures" = 0 ]
 	exit
