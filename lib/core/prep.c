@@ -214,75 +214,38 @@ static void layout_promised(struct plan *plan, struct stage **item, size_t n, wa
 	}
 }
 
-/* Those of the link not begun yet, by deadline, into rest; begun ones stay on the link. Returns how many. */
-static size_t take_waiting(struct plan *plan, struct stage **rest, wall_us *from_us)
+void prep_layout(struct plan *plan)
 {
-	size_t begun = 0, n = 0;
+	size_t n = plan->link_count, begun = 0, promised = 0;
+	wall_us from_us = plan->now_us + plan->settings.lead_us;
 
-	for (size_t i = 0; i < plan->link_count; i++) {
+	if (n == 0) {
+		return;
+	}
+	struct stage **rest = calloc(n, sizeof(struct stage *));
+	assert(rest);
+	size_t rest_count = 0;
+	for (size_t i = 0; i < n; i++) {
 		struct stage *stage = plan->link[i];
 		if (prep_begun(plan, stage)) {
 			plan->link[begun++] = stage;
-			*from_us = stage->transfer.end_us > *from_us ? stage->transfer.end_us : *from_us;
+			from_us = stage->transfer.end_us > from_us ? stage->transfer.end_us : from_us;
 		} else {
-			rest[n++] = stage;
+			rest[rest_count++] = stage;
 		}
 	}
-	plan->link_count = begun;
-	qsort(rest, n, sizeof(struct stage *), by_deadline);
-	return n;
-}
-
-void prep_layout(struct plan *plan)
-{
-	wall_us from_us = plan->now_us + plan->settings.lead_us;
-	size_t promised = 0;
-
-	if (plan->link_count == 0) {
-		return;
-	}
-	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
-	assert(rest);
-	size_t rest_count = take_waiting(plan, rest, &from_us);
+	qsort(rest, rest_count, sizeof(struct stage *), by_deadline);
 	while (promised < rest_count && rest[promised]->transfer.deadline_us < WALL_NEVER) {
 		promised++;
 	}
 	layout_promised(plan, rest, promised, from_us);
+	plan->link_count = begun;
 	for (size_t i = 0; i < promised; i++) {
 		link_insert(plan, rest[i]);
 	}
 	for (size_t i = promised; i < rest_count; i++) {
 		put(plan, rest[i], gap(plan->link, plan->link_count, from_us, duration(plan, rest[i])));
 		from_us = rest[i]->transfer.end_us;
-		link_insert(plan, rest[i]);
-	}
-	free(rest);
-}
-
-void prep_ahead(struct plan *plan)
-{
-	wall_us from_us = plan->now_us + plan->settings.lead_us;
-
-	if (plan->link_count == 0 || plan->settings.stage_ahead_us == 0) {
-		return;
-	}
-	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
-	assert(rest);
-	size_t n = take_waiting(plan, rest, &from_us);
-	for (size_t i = 0; i < n; i++) {
-		link_insert(plan, rest[i]);
-	}
-	for (size_t i = 0; i < n && rest[i]->transfer.deadline_us < WALL_NEVER; i++) {
-		wall_us ahead_us = rest[i]->transfer.deadline_us - plan->settings.stage_ahead_us;
-		wall_us start_us = ahead_us > from_us ? ahead_us : from_us;
-		if (start_us >= rest[i]->transfer.start_us) {
-			continue;
-		}
-		link_remove(plan, rest[i]);
-		start_us = gap(plan->link, plan->link_count, start_us, duration(plan, rest[i]));
-		if (start_us < rest[i]->transfer.start_us) {
-			put(plan, rest[i], start_us);
-		}
 		link_insert(plan, rest[i]);
 	}
 	free(rest);
