@@ -321,6 +321,23 @@ static int save_domain(struct op *op, virDomainPtr dom, struct err *err)
 	return rc;
 }
 
+/*
+ * What a failed save has written is worthless, and others need the room. And if it failed only when QEMU had come to
+ * its end, as on a full disk, QEMU does not save the guest again before it has run: so it runs for an instant.
+ */
+static void make_savable(struct op *op, virDomainPtr dom)
+{
+	_cleanup_free_ char *part = op_path(op, GUEST_PART);
+	span_us limit = op->env->call_deadline_us;
+
+	if (truncate(part, 0) < 0) {
+		mark_part(op, NULL);
+	}
+	if (simple_call(op, dom, virDomainResume, "letting go of a failed save", limit, NULL) == 0) {
+		simple_call(op, dom, virDomainSuspend, "pausing it again", limit, NULL);
+	}
+}
+
 static int save(struct op *op, virConnectPtr conn, struct err *err)
 {
 	_cleanup_domain_ virDomainPtr dom = NULL;
@@ -336,7 +353,10 @@ static int save(struct op *op, virConnectPtr conn, struct err *err)
 		dom = NULL;
 		rc = find(op, conn, &dom, &state, err);
 		if (rc == 1) {
-			mark_part(op, NULL); /* libvirt deletes the file of a save that failed */
+			/* ERR_TIMEOUT: that other save is still under way */
+			if (why.code != ERR_TIMEOUT) {
+				make_savable(op, dom);
+			}
 			*err = why;
 		}
 		if (rc != 0) {
