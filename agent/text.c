@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#define GAP " ... "
+
 void text_put(char out[PART_TEXT_MAX], const char *format, ...)
 {
-	char text[PART_TEXT_MAX] = "";
+	char text[4 * PART_TEXT_MAX] = "";
+	const size_t tail = PART_TEXT_MAX / 2, head = PART_TEXT_MAX - tail - strlen(GAP);
+	size_t len;
 	va_list args;
 
 	va_start(args, format);
@@ -18,6 +22,11 @@ void text_put(char out[PART_TEXT_MAX], const char *format, ...)
 			*p = '?';
 		}
 	}
+	len = strlen(text);
+	if (len >= PART_TEXT_MAX) {
+		memcpy(text + head, GAP, strlen(GAP));
+		memmove(text + PART_TEXT_MAX - tail, text + len + 1 - tail, tail);
+	}
 	/* The format's arguments may point into out. */
-	memcpy(out, text, sizeof(text));
+	memcpy(out, text, PART_TEXT_MAX);
 }

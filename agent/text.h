@@ -4,7 +4,10 @@
 
 #include "part.h"
 
-/* Formats into out, cut to fit; bytes that are not printable ASCII become '?', as a cut UTF-8 letter is no JSON. */
+/*
+ * Formats into out. A text that is too long loses its middle: libvirt says first what failed, and last why. Bytes that
+ * are not printable ASCII become '?', as a cut UTF-8 letter is no JSON.
+ */
 void text_put(char out[PART_TEXT_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
