@@ -36,7 +36,8 @@ struct link {
 	mono_us reported_us; /* when the last report was sent */
 	struct event *reconnect;
 	struct event *report;
-	char why[256]; /* last reason logged: an outage is one line, not one per attempt */
+	char why[256];     /* last reason logged: an outage is one line, not one per attempt */
+	char refused[512]; /* likewise, why a part was not taken: the head sends it again and again */
 };
 
 static void add_timer(struct event *event, span_us delay)
@@ -318,6 +319,14 @@ static int take_part(struct link *link, struct json_object *params, struct json_
 	return 0;
 }
 
+static void log_refusal(struct link *link, const char *why)
+{
+	if (strcmp(link->refused, why) != 0) {
+		log_error("head %s: part refused: %s", link->settings.head, why);
+		snprintf(link->refused, sizeof(link->refused), "%s", why);
+	}
+}
+
 static void on_request(struct rpc *rpc, struct rpc_request *request, const char *method, struct json_object *params,
 		       void *arg)
 {
@@ -332,10 +341,11 @@ static void on_request(struct rpc *rpc, struct rpc_request *request, const char 
 		return;
 	}
 	if (take_part(link, params, &result, &err) < 0) {
-		log_error("head %s: part refused: %s", link->settings.head, err.text);
+		log_refusal(link, err.text);
 		rpc_reply_error(request, &err, NULL);
 		return;
 	}
+	link->refused[0] = '\0';
 	rpc_reply(request, result);
 }
 
