@@ -206,6 +206,10 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		unit->seat[i].node->restore_us = 0;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		node->save_us += estimate_suspend(&plan->settings, &node->info, memory);
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
 		struct seat *seat = &unit->seat[i];
 		struct node *node = seat->node;
 		struct run mine = *run;
@@ -219,7 +223,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 			mine.prepare_us = run->start_us - node->restore_us;
 		}
 		if (run->then == RUN_SUSPEND) {
-			node->save_us += estimate_suspend(&plan->settings, &node->info, memory);
+			/* In what order a node saves them is its own affair: none counts as saved before all are. */
 			mine.release_us = run->end_us + node->save_us;
 		}
 		guest_plan(plan, seat->guest, node, &mine);

@@ -114,13 +114,14 @@ START_TEST(suspended_in_time)
 
 	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
 	ck_assert_int_eq(gang->state, LEASE_ACTIVE);
-	/* All stop at one instant; on each node two are saved one after another, the last just in time. */
+	/* All stop at one instant; on each node two are saved one after another, in whatever order, just in time. */
 	for (uint32_t i = 0; i < 4; i++) {
 		ck_assert_int_eq(gang->vms[i].run.then, RUN_SUSPEND);
 		ck_assert_int_eq(gang->vms[i].run.end_us, clear - save_of(2));
 	}
-	ck_assert_int_eq(gang->vms[0].run.release_us, clear - save_of(1));
-	ck_assert_int_eq(gang->vms[1].run.release_us, clear);
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(gang->vms[i].run.release_us, clear);
+	}
 	tick_at(clear - save_of(2));
 	ck_assert_int_eq(gang->state, LEASE_SUSPENDING);
 	ck_assert_int_eq(gang->reason.code, REASON_PREEMPTED);
