@@ -2,14 +2,11 @@
 #include "head.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "api.h"
 #include "clock.h"
 #include "session.h"
 #include "util.h"
-
-#define DIR_MODE 0750
 
 static int open_parts(struct head *head, struct err *err)
 {
@@ -17,7 +14,7 @@ static int open_parts(struct head *head, struct err *err)
 	_cleanup_free_ char *images = xasprintf("%s/images", settings->state_dir);
 
 	head->auth = auth_new(settings, err);
-	if (!head->auth || dir_make(settings->state_dir, DIR_MODE, err) < 0) {
+	if (!head->auth) {
 		return -1;
 	}
 	head->store = store_open(settings->state_dir, err);
@@ -52,15 +49,9 @@ static int listen_local(struct head *head, struct err *err)
 			return -1;
 		}
 	}
-	head->local =
-		listener_new(head->base, address, "", (unsigned)settings->max_connections, session_accept, head, err);
-	if (!head->local) {
-		return -1;
-	}
-	if (chmod(settings->socket, settings_socket_mode(settings)) < 0) {
-		return err_set(err, ERR_INTERNAL, "cannot set the mode of %s", settings->socket);
-	}
-	return 0;
+	head->local = listener_new(head->base, address, "", settings_socket_mode(settings),
+				   (unsigned)settings->max_connections, session_accept, head, err);
+	return head->local ? 0 : -1;
 }
 
 static int listen_all(struct head *head, struct err *err)
@@ -75,7 +66,7 @@ static int listen_all(struct head *head, struct err *err)
 		}
 	}
 	if (*settings->listen) {
-		head->tcp = listener_new(head->base, settings->listen, settings->plaintext,
+		head->tcp = listener_new(head->base, settings->listen, settings->plaintext, 0,
 					 (unsigned)settings->max_connections, session_accept, head, err);
 		if (!head->tcp) {
 			return err_prefix(err, "listen");

@@ -51,10 +51,12 @@ struct conn_ops {
  * operator says that nobody else can listen there. Accepting applies the same rule to the peer.
  * To listen on every interface, name the wildcard too: "0.0.0.0/32 10.0.0.0/8".
  * HOST is numeric or "localhost", see address.h. Above max_conns a connection is closed as soon as it is accepted.
- * A unix socket is open to all users (rights go by conn_peer()); one left behind by a dead process is replaced.
+ * A unix socket is open to those whom mode lets write to it (TCP has none); one left behind by a dead process is
+ * replaced.
  */
-struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, unsigned max_conns,
-			      void (*accepted)(struct conn *conn, void *arg), void *arg, struct err *err);
+struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, mode_t mode,
+			      unsigned max_conns, void (*accepted)(struct conn *conn, void *arg), void *arg,
+			      struct err *err);
 /* Its connections stay. Removes its unix socket. NULL is allowed. */
 void listener_free(struct listener *listener);
 /* The TCP port, chosen by the kernel if the address said 0; 0 for a unix socket. */

@@ -103,8 +103,25 @@ static int clear_socket(const struct address *address, struct err *err)
 	return 0;
 }
 
+/* Before listen(), when nobody can connect yet: at no moment is the socket open to more than mode says. */
+static int start_listening(int fd, const struct sockaddr *sa, mode_t mode)
+{
+	const char *path = sa->sa_family == AF_UNIX ? ((const struct sockaddr_un *)sa)->sun_path : NULL;
+
+	if ((path && chmod(path, mode)) || listen(fd, BACKLOG)) {
+		int saved = errno;
+
+		if (path) {
+			unlink(path);
+		}
+		errno = saved;
+		return -1;
+	}
+	return 0;
+}
+
 /* A listening socket, or -1. */
-static int open_socket(const struct address *address, const char *text, struct err *err)
+static int open_socket(const struct address *address, const char *text, mode_t mode, struct err *err)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&address->sa;
 	_cleanup_close_ int fd = -1;
@@ -124,13 +141,9 @@ static int open_socket(const struct address *address, const char *text, struct e
 	if (sa->sa_family == AF_INET6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
-	if (bind(fd, sa, address->len) || listen(fd, BACKLOG)) {
+	if (bind(fd, sa, address->len) || start_listening(fd, sa, mode)) {
 		return err_set(err, errno == EADDRINUSE ? ERR_CONFLICT : ERR_INTERNAL, "cannot listen on %s: %s", text,
 			       strerror(errno));
-	}
-	/* Everybody may connect: rights go by who the kernel says is calling. */
-	if (sa->sa_family == AF_UNIX && chmod(((const struct sockaddr_un *)sa)->sun_path, 0666)) {
-		return err_set(err, ERR_INTERNAL, "%s: %s", text, strerror(errno));
 	}
 	/* steal() would leave 0, which is a descriptor. */
 	out = fd;
@@ -138,8 +151,9 @@ static int open_socket(const struct address *address, const char *text, struct e
 	return out;
 }
 
-struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, unsigned max_conns,
-			      void (*accepted)(struct conn *conn, void *arg), void *arg, struct err *err)
+struct listener *listener_new(struct event_base *base, const char *address, const char *plaintext, mode_t mode,
+			      unsigned max_conns, void (*accepted)(struct conn *conn, void *arg), void *arg,
+			      struct err *err)
 {
 	struct listener *listener;
 	struct address at;
@@ -148,7 +162,7 @@ struct listener *listener_new(struct event_base *base, const char *address, cons
 	if (address_parse(address, &at, err) || address_plaintext_check(&at, plaintext, err)) {
 		return NULL;
 	}
-	fd = open_socket(&at, address, err);
+	fd = open_socket(&at, address, mode, err);
 	if (fd < 0) {
 		return NULL;
 	}

@@ -72,7 +72,7 @@ void fakehead_start(struct fakehead *head)
 {
 	struct err err;
 
-	head->listener = listener_new(head->base, head->address, "", 16, on_accepted, head, &err);
+	head->listener = listener_new(head->base, head->address, "", 0666, 16, on_accepted, head, &err);
 	if (!head->listener) {
 		fprintf(stderr, "%s\n", err.text);
 		abort();

@@ -133,7 +133,7 @@ static const struct link_ops ops = {
 
 static void listen_again(void)
 {
-	listener = listener_new(base, address, "", 16, on_accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 16, on_accepted, NULL, &err);
 	ck_assert_msg(listener, "%s", err.text);
 }
 

@@ -149,7 +149,7 @@ static void setup(void)
 	evtimer_add(guard, &limit);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 3, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 }
 
@@ -612,7 +612,7 @@ static void over_tcp(const char *listen_on, const char *host)
 	struct err err;
 	char to[64];
 
-	tcp = listener_new(base, listen_on, "", 3, accepted, NULL, &err);
+	tcp = listener_new(base, listen_on, "", 0666, 3, accepted, NULL, &err);
 	ck_assert_msg(tcp != NULL, "%s", err.text);
 	ck_assert_uint_gt(listener_port(tcp), 0);
 	snprintf(to, sizeof(to), "%s:%u", host, listener_port(tcp));

@@ -300,7 +300,7 @@ static void setup(void)
 	nodes = nodes_new(base, manager, &settings);
 	events = events_new(base, store);
 	manager_attach(manager, nodes, events);
-	listener = listener_new(base, address, "", 16, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 16, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 	image.file[0] = (struct part_file){.role = "disk", .url = "", .digest = DIGEST, .size = 10 * MIB};
 	add.add = &image;

@@ -145,7 +145,7 @@ static void setup(void)
 	evtimer_add(guard, &limit);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 3, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 }
 
@@ -394,7 +394,7 @@ END_TEST
 /* Over TCP a half-close and a peer's death look the same until something is sent. */
 START_TEST(over_tcp)
 {
-	struct listener *tcp = listener_new(base, "127.0.0.1:0", "", 3, accepted, NULL, NULL);
+	struct listener *tcp = listener_new(base, "127.0.0.1:0", "", 0666, 3, accepted, NULL, NULL);
 	struct linger reset = {.l_onoff = 1};
 	char text[16];
 	int fd;

@@ -51,7 +51,7 @@ static void setup(void)
 	base = event_base_new();
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0640, 3, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 }
 
@@ -89,12 +89,12 @@ END_TEST
 
 START_TEST(port_taken)
 {
-	struct listener *tcp = listener_new(base, "127.0.0.1:0", "", 3, accepted, NULL, NULL);
+	struct listener *tcp = listener_new(base, "127.0.0.1:0", "", 0666, 3, accepted, NULL, NULL);
 	struct err err;
 	char to[64];
 
 	snprintf(to, sizeof(to), "127.0.0.1:%u", listener_port(tcp));
-	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_ptr_null(listener_new(base, to, "", 0666, 3, accepted, NULL, &err));
 	ck_assert_int_eq(err.code, ERR_CONFLICT);
 	listener_free(tcp);
 }
@@ -109,9 +109,9 @@ START_TEST(socket_taken)
 	int fd;
 
 	ck_assert_int_eq(stat(path, &st), 0);
-	ck_assert_uint_eq(st.st_mode & 0777, 0666);
+	ck_assert_uint_eq(st.st_mode & 0777, 0640);
 	/* A living one is left alone. */
-	ck_assert_ptr_null(listener_new(base, address, "", 3, accepted, NULL, &err));
+	ck_assert_ptr_null(listener_new(base, address, "", 0666, 3, accepted, NULL, &err));
 	ck_assert_int_eq(err.code, ERR_CONFLICT);
 	ck_assert_int_eq(stat(path, &st), 0);
 	listener_free(listener);
@@ -120,7 +120,7 @@ START_TEST(socket_taken)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&to.sa, to.len), 0);
 	close(fd);
-	listener = listener_new(base, address, "", 3, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 3, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 	ck_assert_int_eq(knock(address), 0);
 	ck_assert_uint_eq(accepts, 1);
@@ -145,7 +145,7 @@ START_TEST(socket_of_a_busy_server)
 		(void)connect(fd[i], (struct sockaddr *)&at.sa, at.len);
 	}
 	ck_assert_int_eq(errno, EAGAIN);
-	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_ptr_null(listener_new(base, to, "", 0666, 3, accepted, NULL, &err));
 	ck_assert_int_eq(err.code, ERR_CONFLICT);
 	close(fd[0]);
 	close(fd[1]);
@@ -161,7 +161,7 @@ START_TEST(file_in_the_way)
 	struct err err;
 
 	close(open(path, O_CREAT | O_WRONLY, 0600));
-	ck_assert_ptr_null(listener_new(base, to, "", 3, accepted, NULL, &err));
+	ck_assert_ptr_null(listener_new(base, to, "", 0666, 3, accepted, NULL, &err));
 	ck_assert_int_eq(err.code, ERR_CONFLICT);
 	ck_assert_int_eq(unlink(path), 0);
 }
@@ -176,7 +176,7 @@ START_TEST(plaintext_stays_home)
 	for (size_t i = 0; i < ARRAY_SIZE(out); i++) {
 		ck_assert_ptr_null(conn_open(base, out[i], "10.0.0.0/8", &ops, NULL, &err));
 		ck_assert_int_eq(err.code, ERR_DENIED);
-		ck_assert_ptr_null(listener_new(base, out[i], "10.0.0.0/8", 1, accepted, NULL, &err));
+		ck_assert_ptr_null(listener_new(base, out[i], "10.0.0.0/8", 0666, 1, accepted, NULL, &err));
 		ck_assert_int_eq(err.code, ERR_DENIED);
 	}
 	ck_assert_ptr_null(conn_open(base, "127.0.0.1:1", "10.0.0.0", &ops, NULL, &err));
@@ -211,7 +211,7 @@ START_TEST(plaintext_peers)
 	if (!own_address(own)) {
 		return;
 	}
-	tcp = listener_new(base, "0.0.0.0:0", "0.0.0.0/32", 3, accepted, NULL, NULL);
+	tcp = listener_new(base, "0.0.0.0:0", "0.0.0.0/32", 0666, 3, accepted, NULL, NULL);
 	ck_assert_ptr_nonnull(tcp);
 	snprintf(to, sizeof(to), "%s:%u", own, listener_port(tcp));
 	ck_assert_int_eq(knock(to), 0);

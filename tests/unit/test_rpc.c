@@ -186,7 +186,7 @@ static void setup(void)
 	evtimer_add(guard, &limit);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 8, accepted, NULL, &err);
+	listener = listener_new(base, address, "", 0666, 8, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
 }
 
