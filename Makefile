@@ -11,7 +11,7 @@ PKGS_lib = json-c libevent libevent_pthreads libcrypto libsystemd uuid inih
 PKGS_daemon = sqlite3
 PKGS_agent = libvirt libcurl libxml-2.0
 PKGS_client = smartcols
-PKGS_test = check
+PKGS_test = check libssl libevent_openssl
 
 CSTD = -std=gnu11 -D_GNU_SOURCE -DTENURE_VERSION='"$(VERSION)"' -DTENURE_SYSCONFDIR='"/etc/tenure"'
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror=implicit-function-declaration

@@ -24,6 +24,7 @@
 
 struct fetcher {
 	struct event_base *base;
+	char *ca_file; /* "" = the system's */
 	struct curl_loop *loop;
 	struct fetch *fetches;
 };
@@ -335,6 +336,7 @@ static void on_transferred(CURL *easy, CURLcode result, void *arg)
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT:
 	case CURLE_TOO_MANY_REDIRECTS:
+	case CURLE_PEER_FAILED_VERIFICATION:
 		stop(fetch, FETCH_REFUSED, "%s", *fetch->curl_text ? fetch->curl_text : curl_easy_strerror(result));
 		break;
 	default:
@@ -359,6 +361,10 @@ static void set_options(struct fetch *fetch, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (*fetch->fetcher->ca_file) {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->fetcher->ca_file);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
 	curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	/* A proxy from the environment would see and resolve what the checks on addresses are for. */
@@ -489,7 +495,7 @@ int64_t fetch_bytes(const struct fetch *fetch)
 	return fetch->bytes;
 }
 
-struct fetcher *fetcher_new(struct event_base *base, struct err *err)
+struct fetcher *fetcher_new(struct event_base *base, const char *ca_file, struct err *err)
 {
 	struct fetcher *fetcher = xcalloc(1, sizeof(*fetcher));
 
@@ -499,6 +505,7 @@ struct fetcher *fetcher_new(struct event_base *base, struct err *err)
 		free(fetcher);
 		return NULL;
 	}
+	fetcher->ca_file = xstrdup(ca_file);
 	return fetcher;
 }
 
@@ -513,5 +520,6 @@ void fetcher_free(struct fetcher *fetcher)
 		fetch_free(fetch);
 	}
 	curl_loop_free(fetcher->loop);
+	free(fetcher->ca_file);
 	free(fetcher);
 }

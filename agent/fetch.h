@@ -17,7 +17,7 @@ struct fetch;   /* one transfer */
 enum fetch_verdict {
 	FETCH_DONE,    /* checked, on disk, renamed */
 	FETCH_RETRY,   /* network, server or disk trouble that may pass; what came is kept */
-	FETCH_REFUSED, /* the server says no (4xx), redirects to where we do not go, or sends too little */
+	FETCH_REFUSED, /* the server says no (4xx), is not whom it should be, redirects to where we do not go, ... */
 	FETCH_AGAIN,   /* what an earlier attempt left was no good and is deleted: start from nothing */
 	FETCH_WRONG,   /* digest or size is not what was stated; deleted */
 };
@@ -39,7 +39,8 @@ struct fetch_ops {
 	void (*ended)(struct fetch *fetch, enum fetch_verdict verdict, const char *text, void *arg);
 };
 
-struct fetcher *fetcher_new(struct event_base *base, struct err *err);
+/* ca_file: the certificates that image servers are trusted by, copied; "" = the system's. */
+struct fetcher *fetcher_new(struct event_base *base, const char *ca_file, struct err *err);
 /* Breaks off what is under way; ended() is not called. */
 void fetcher_free(struct fetcher *fetcher);
 

@@ -316,7 +316,7 @@ static int agent_start(struct agent *agent, struct err *err)
 	if (!agent->alarm || open_stores(agent, err) < 0) {
 		return -1;
 	}
-	agent->stage = stage_new(agent->base, agent->pool, &stage, &stage_ops, agent, err);
+	agent->stage = stage_new(agent->base, agent->pool, agent->settings.ca_file, &stage, &stage_ops, agent, err);
 	if (!agent->stage || open_guests(agent, err) < 0 || open_link(agent, err) < 0) {
 		return -1;
 	}

@@ -101,6 +101,8 @@ const struct setting settings_table[] = {
 		 "disk space kept back when disk or pool is measured"),
 	CAPACITY(suspend_rate, SETTING_SIZE, "50M", 1, RATE_MAX, "bytes of guest memory saved per second"),
 	CAPACITY(resume_rate, SETTING_SIZE, "100M", 1, RATE_MAX, "bytes of guest memory restored per second"),
+	ROW("stage", ca_file, SETTING_PATH, "", 0, 0, false,
+	    "file of the certificates that image servers are trusted by; empty: the system's", NULL),
 	STAGE(max_size, SETTING_SIZE, "1T", 1, SIZE_MAX_BYTES, "greatest file fetched into the pool"),
 	STAGE(parallel, SETTING_INT, "2", 1, 64, "files fetched at the same time"),
 	STAGE(connect_timeout, SETTING_SPAN, "10s", 100 * USEC_PER_MSEC, USEC_PER_HOUR,

@@ -9,7 +9,7 @@
 
 #define SETTINGS_PATH TENURE_SYSCONFDIR "/agent.conf"
 
-/* Members are named after their keys; stage_* stand in section [stage]. */
+/* Members are named after their keys. */
 struct agent_settings {
 	char *node;
 	char *head;
@@ -26,6 +26,7 @@ struct agent_settings {
 	int64_t reserve_cpu, reserve_memory, reserve_disk;
 	int64_t suspend_rate, resume_rate;
 	/* [stage] */
+	char *ca_file;
 	int64_t max_size;
 	int64_t parallel;
 	span_us connect_timeout;

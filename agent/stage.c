@@ -373,13 +373,13 @@ void stage_image(struct stage *stage, const struct part_image *image, struct rep
 	}
 }
 
-struct stage *stage_new(struct event_base *base, struct pool *pool, const struct stage_settings *settings,
-			const struct stage_ops *ops, void *arg, struct err *err)
+struct stage *stage_new(struct event_base *base, struct pool *pool, const char *ca_file,
+			const struct stage_settings *settings, const struct stage_ops *ops, void *arg, struct err *err)
 {
 	struct stage *stage = xcalloc(1, sizeof(*stage));
 
 	*stage = (struct stage){.base = base, .pool = pool, .settings = *settings, .ops = *ops, .arg = arg};
-	stage->fetcher = fetcher_new(base, err);
+	stage->fetcher = fetcher_new(base, ca_file, err);
 	if (!stage->fetcher) {
 		free(stage);
 		return NULL;

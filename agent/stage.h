@@ -26,9 +26,12 @@ struct stage_ops {
 	void (*changed)(bool finished, void *arg);
 };
 
-/* pool must outlive it. The caller frees with stage_free(); what is unfinished is resumed by the next stage. */
-struct stage *stage_new(struct event_base *base, struct pool *pool, const struct stage_settings *settings,
-			const struct stage_ops *ops, void *arg, struct err *err);
+/*
+ * pool must outlive it. ca_file: as for fetcher_new(). The caller frees with stage_free(); what is unfinished is
+ * resumed by the next stage.
+ */
+struct stage *stage_new(struct event_base *base, struct pool *pool, const char *ca_file,
+			const struct stage_settings *settings, const struct stage_ops *ops, void *arg, struct err *err);
 void stage_free(struct stage *stage);
 /* Transfers begun from now on follow these. */
 void stage_set(struct stage *stage, const struct stage_settings *settings);

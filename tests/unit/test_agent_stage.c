@@ -267,7 +267,7 @@ static void start(int64_t limit)
 
 	pool = pool_open(pool_dir, limit, &err);
 	ck_assert_msg(pool, "%s", err.text);
-	stage = stage_new(base, pool, &settings, &ops, NULL, &err);
+	stage = stage_new(base, pool, "", &settings, &ops, NULL, &err);
 	ck_assert_msg(stage, "%s", err.text);
 }
 
