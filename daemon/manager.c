@@ -19,7 +19,8 @@
 #define WAKE_MAX_US USEC_PER_SEC   /* the wall clock is looked at this often: it may have been set */
 #define CLOCK_BACK_US USEC_PER_SEC /* a greater step back is believed */
 #define PRUNE_EVERY_US USEC_PER_MINUTE
-#define PRUNE_ROWS 500 /* of each kind: about 20 ms */
+#define PRUNE_AGAIN_US (200 * USEC_PER_MSEC) /* while there is more: requests come first */
+#define PRUNE_ROWS 500                       /* about 10 ms */
 
 static void arm(struct event *timer, span_us delay)
 {
@@ -235,11 +236,14 @@ static void number_parts(struct manager *manager)
 
 static int prune(struct manager *manager, struct err *err)
 {
+	int rc;
+
 	if (manager->now < manager->prune_us) {
 		return 0;
 	}
-	manager->prune_us = manager->now + PRUNE_EVERY_US;
-	return store_prune(manager->store, manager->now - manager->settings->keep, PRUNE_ROWS, err);
+	rc = store_prune(manager->store, manager->now - manager->settings->keep, PRUNE_ROWS, err);
+	manager->prune_us = manager->now + (rc > 0 ? PRUNE_AGAIN_US : PRUNE_EVERY_US);
+	return rc < 0 ? -1 : 0;
 }
 
 static int transact(struct manager *manager, struct work *batch, int64_t *rev, struct err *err)
@@ -250,7 +254,7 @@ static int transact(struct manager *manager, struct work *batch, int64_t *rev, s
 	if (store_begin(manager->store, err) < 0) {
 		return -1;
 	}
-	/* Without work this is a tick; the planner moves its own clock with every other event. */
+	/* With other events the planner moves its clock itself. */
 	if (catch_up(manager, err) < 0 || (manager->now >= manager->wake_us && manager_step(manager, &tick, err) < 0)) {
 		return -1;
 	}
@@ -357,9 +361,15 @@ static void failed(struct manager *manager, struct work *batch, const struct err
 	arm(manager->wake, RETRY_US);
 }
 
+/* When a pass is due without work. */
+static wall_us due(const struct manager *manager)
+{
+	return manager->wake_us < manager->prune_us ? manager->wake_us : manager->prune_us;
+}
+
 static void arm_wake(struct manager *manager)
 {
-	span_us delay = manager->wake_us - clock_wall();
+	span_us delay = due(manager) - clock_wall();
 
 	arm(manager->wake, delay < 0 ? 0 : delay > WAKE_MAX_US ? WAKE_MAX_US : delay);
 }
@@ -372,6 +382,7 @@ static int set_now(struct manager *manager, struct err *err)
 
 	if (back) {
 		log_warning("clock: set back by %" PRId64 " s", (manager->now - now) / USEC_PER_SEC);
+		manager->prune_us = 0;
 	}
 	if (back || now > manager->now) {
 		manager->now = now;
@@ -404,7 +415,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (manager->failed || now >= manager->wake_us || now < manager->now - CLOCK_BACK_US) {
+	if (manager->failed || now >= due(manager) || now < manager->now - CLOCK_BACK_US) {
 		want_pass(manager);
 	} else {
 		arm_wake(manager);

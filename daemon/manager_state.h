@@ -100,10 +100,10 @@ struct manager {
 
 	struct last_report *report;
 	struct work *queue;
-	wall_us now;     /* of this pass */
-	wall_us wake_us; /* when to tick */
-	wall_us prune_us;
-	bool failed; /* the last pass was not committed */
+	wall_us now;      /* of this pass */
+	wall_us wake_us;  /* when to tick */
+	wall_us prune_us; /* when to look for rows to prune */
+	bool failed;      /* the last pass was not committed */
 
 	/* Of the pass under way. */
 	struct actions actions;

@@ -110,8 +110,8 @@ int store_find_request(struct store *store, const char *owner, const char *reque
 		       struct err *err);
 
 /*
- * Deletes what ended before a time: requests, events, finished transfers, final leases with their VMs and slots; at
- * most limit rows of each, so that one transaction stays short.
+ * Deletes of what ended before a time one portion: at most limit requests, or else events, finished transfers, final
+ * leases with their VMs (limit counts these) and slots. 1: there may be more; 0: there is nothing more; -1: failed.
  */
 int store_prune(struct store *store, wall_us before, int64_t limit, struct err *err);
 

@@ -178,9 +178,25 @@ int store_add_request(struct store *store, const struct store_request *request, 
 			 request->at_us, request->answer);
 }
 
+/* Rows of the last statement itself, without those that went with them. */
+static int changes(struct store *store, int64_t *n, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT changes()", "");
+
+	if (!stmt || store_step(store, stmt, err) < 0) {
+		return -1;
+	}
+	*n = sqlite3_column_int64(stmt, 0);
+	sqlite3_reset(stmt);
+	return 0;
+}
+
 int store_prune(struct store *store, wall_us before, int64_t limit, struct err *err)
 {
-	/* Events lie in order of time, so that the oldest few tell whether there is anything to do. */
+	/*
+	 * Requests before the leases that they name. Events lie in order of time, so that the oldest few tell whether
+	 * there is anything to do. A lease counts by its VMs: their rows and slots go with it.
+	 */
 	static const char *const texts[] = {
 		"DELETE FROM requests WHERE (owner, request_id) IN"
 		" (SELECT owner, request_id FROM requests WHERE at_us < ?1 ORDER BY at_us LIMIT ?2)",
@@ -188,13 +204,21 @@ int store_prune(struct store *store, wall_us before, int64_t limit, struct err *
 		" (SELECT rev FROM (SELECT rev, at_us FROM events ORDER BY rev LIMIT ?2) WHERE at_us < ?1)",
 		"DELETE FROM transfers WHERE id IN"
 		" (SELECT id FROM transfers WHERE state <> 'planned' AND end_us < ?1 ORDER BY end_us LIMIT ?2)",
-		"DELETE FROM leases WHERE id IN (SELECT id FROM leases WHERE state IN"
-		" ('rejected', 'done', 'cancelled', 'failed') AND max(submitted_us, ended_us) < ?1 LIMIT ?2)",
+		"DELETE FROM leases WHERE id IN (SELECT id FROM"
+		" (SELECT id, vms, sum(vms) OVER (ORDER BY final_us, id) AS upto FROM"
+		" (SELECT id, vms, max(submitted_us, ended_us) AS final_us FROM leases"
+		" WHERE state IN ('rejected', 'done', 'cancelled', 'failed') AND final_us < ?1"
+		" ORDER BY final_us, id LIMIT ?2)) WHERE upto - vms < ?2)",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		if (store_run(store, err, texts[i], "ii", before, limit) < 0) {
+		int64_t gone;
+
+		if (store_run(store, err, texts[i], "ii", before, limit) < 0 || changes(store, &gone, err) < 0) {
 			return -1;
+		}
+		if (gone > 0) {
+			return 1;
 		}
 	}
 	return 0;

@@ -70,6 +70,8 @@ CREATE TABLE leases (
 	detail TEXT NOT NULL DEFAULT ''       -- an agent's own words on a failure
 ) STRICT;
 CREATE INDEX leases_open ON leases (state) WHERE state NOT IN ('rejected', 'done', 'cancelled', 'failed');
+CREATE INDEX leases_final ON leases (max(submitted_us, ended_us), id)
+	WHERE state IN ('rejected', 'done', 'cancelled', 'failed');
 CREATE INDEX leases_owner ON leases (owner, id);
 
 CREATE TABLE vms (

@@ -357,11 +357,13 @@ START_TEST(pruned)
 		event.at_us = 100 * i;
 		OK(store_add_event(store, &event, &bad));
 	}
-	OK(store_prune(store, 2000, 100, &bad));
+	ck_assert_int_eq(store_prune(store, 2000, 100, &bad), 1);
+	ck_assert_int_eq(store_prune(store, 2000, 100, &bad), 0);
 	OK(store_last_rev(store, &rev, &bad));
 	ck_assert_int_eq(rev, 10); /* also when none is left */
 	OK(store_add_event(store, &event, &bad));
-	OK(store_prune(store, 2001, 1, &bad));
+	ck_assert_int_eq(store_prune(store, 2001, 1, &bad), 1); /* the event */
+	ck_assert_int_eq(store_prune(store, 2001, 1, &bad), 1);
 	OK(store_last_rev(store, &rev, &bad));
 	ck_assert_int_eq(rev, 11);
 	OK(store_commit(store, &bad));
@@ -369,6 +371,44 @@ START_TEST(pruned)
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM vms"), 2);
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM slots"), 0);
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases WHERE id = 2"), 1);
+}
+END_TEST
+
+/* The oldest leases until their VMs reach the limit: one lease may have more than that. */
+START_TEST(pruned_by_vms)
+{
+	OK(store_begin(store, &bad));
+	add_lease(1, 3, LEASE_DONE);
+	add_lease(2, 5, LEASE_DONE);
+	add_lease(3, 1, LEASE_DONE);
+	ck_assert_int_eq(store_prune(store, 2001, 4, &bad), 1);
+	OK(store_commit(store, &bad));
+	ck_assert_int_eq(raw_number(dir, "SELECT sum(vms) FROM leases"), 1);
+	OK(store_begin(store, &bad));
+	ck_assert_int_eq(store_prune(store, 2001, 100, &bad), 1);
+	ck_assert_int_eq(store_prune(store, 2001, 100, &bad), 0);
+	OK(store_commit(store, &bad));
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), 0);
+}
+END_TEST
+
+/* Nothing is deleted while something that refers to it is there. */
+START_TEST(pruned_in_order)
+{
+	struct store_request request = {.owner = "ann", .method = "lease.request", .digest = "d", .answer = "{}"};
+	char id[8];
+
+	OK(store_begin(store, &bad));
+	add_lease(1, 1, LEASE_DONE);
+	request.request_id = id;
+	for (int i = 0; i < 3; i++) {
+		snprintf(id, sizeof(id), "r%d", i);
+		OK(store_add_request(store, &request, &bad));
+	}
+	ck_assert_int_eq(store_prune(store, 2001, 2, &bad), 1);
+	OK(store_commit(store, &bad));
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM requests"), 1);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), 1);
 }
 END_TEST
 
@@ -613,6 +653,8 @@ int main(void)
 	tcase_add_test(cases, requests);
 	tcase_add_test(cases, rolled_back_is_gone);
 	tcase_add_test(cases, pruned);
+	tcase_add_test(cases, pruned_by_vms);
+	tcase_add_test(cases, pruned_in_order);
 	tcase_add_loop_test(cases, edited_by_hand, 0, 9);
 	tcase_add_loop_test(cases, failing_disk, 0, 4);
 	tcase_add_test(cases, full_database);
