@@ -40,12 +40,11 @@ struct events {
 	struct events_watch *watches;
 };
 
-struct events *events_new(struct event_base *base, struct store *store)
+struct events *events_new(struct store *store)
 {
 	struct events *events = xcalloc(1, sizeof(*events));
 	struct err err = {0};
 
-	(void)base;
 	events->store = store;
 	if (store_last_rev(store, &events->rev, &err) < 0) {
 		log_warning("events: %s", err.text);

@@ -7,9 +7,10 @@
 
 struct events;
 
-struct events *events_new(struct event_base *base, struct store *store);
+struct events *events_new(struct store *store);
 void events_free(struct events *events);
-/* Sends what is later than after_rev, then goes on; a subscriber that falls behind is told {"lagged": rev} once. */
+/* Sends what is later than after_rev, then goes on. If that is too much, {"lagged": rev} goes instead of what is until
+ * rev. */
 void events_subscribe(struct events *events, struct rpc *rpc, int64_t after_rev);
 void events_closed(struct events *events, struct rpc *rpc);
 /* Called after each commit; last_rev: the newest rev there is. */

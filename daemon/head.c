@@ -29,7 +29,7 @@ static int open_parts(struct head *head, struct err *err)
 	if (!head->manager) {
 		return -1;
 	}
-	head->events = events_new(head->base, head->store);
+	head->events = events_new(head->store);
 	head->nodes = nodes_new(head->base, head->manager, settings);
 	manager_attach(head->manager, head->nodes, head->events);
 	api_image_sweep(head);
