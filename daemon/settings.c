@@ -96,6 +96,8 @@ const struct setting settings_table[] = {
 	     "a best-effort lease is not started for less than this before a suspension"),
 	PLAN(grace, "30s", 0, USEC_PER_DAY, "a VM on a silent node counts as ended this long after its time"),
 	PLAN(late, "1s", 0, USEC_PER_HOUR, "a start later than this breaks the promise of an advance reservation"),
+	PLAN(stage_ahead, "1d", 0, 365 * USEC_PER_DAY,
+	     "images of reservations are brought, while nothing else is, from that long ahead; 0s: just in time"),
 	ROW("plan", repository_rate, SETTING_SIZE, "100M", 1, INT64_C(1) << 50, false,
 	    "bytes per second that leave the image repository", NULL),
 	ROW("plan", suspend, SETTING_BOOL, "yes", 0, 0, false, "best-effort leases may be suspended for reservations",
@@ -207,6 +209,7 @@ struct plan_settings settings_plan(const struct head_settings *settings)
 		.min_run_us = settings->min_run,
 		.grace_us = settings->grace,
 		.late_us = settings->late,
+		.stage_ahead_us = settings->stage_ahead,
 		.repository_rate = settings->repository_rate,
 		.suspend = settings->suspend,
 	};

@@ -38,6 +38,7 @@ struct head_settings {
 	span_us min_run;
 	span_us grace;
 	span_us late;
+	span_us stage_ahead;
 	int64_t repository_rate; /* bytes per second */
 	bool suspend;
 	/* [history] */

@@ -41,6 +41,7 @@ struct plan_settings plan_defaults(void)
 		.min_run_us = 30 * USEC_PER_SEC,
 		.grace_us = 60 * USEC_PER_SEC,
 		.late_us = 1 * USEC_PER_SEC,
+		.stage_ahead_us = USEC_PER_DAY,
 		.repository_rate = INT64_C(100000000),
 		.suspend = true,
 	};
@@ -195,6 +196,7 @@ void plan_step(struct plan *plan, const struct event *event, wall_us now, struct
 	if (plan->queue_due) {
 		queue_pass(plan);
 	}
+	prep_ahead(plan);
 	plan_emit(plan, out);
 	plan->restored = false;
 }

@@ -56,6 +56,8 @@ struct stage {
 	bool present;   /* in the pool, by the agent's word */
 	bool touched;
 	bool on_link;             /* transfer is planned */
+	bool wanted;              /* in this queue pass a best-effort guest wants it as soon as possible */
+	wall_us turn_us;          /* scratch of prep_layout(): its start before */
 	struct transfer transfer; /* id 0 = there was none */
 	struct transfer old;      /* as first touched in this step; id 0 = there was none */
 	struct stage *prev, *next;

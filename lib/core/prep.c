@@ -140,6 +140,20 @@ static wall_us deadline_of(const struct stage *stage)
 	return deadline_us;
 }
 
+/* True if a best-effort guest waits for it too. */
+static bool ridden(const struct stage *stage)
+{
+	const struct guest *guest;
+
+	DL_FOREACH (stage->node->guests, guest) {
+		const struct lease_spec *spec = &guest->contract->lease.spec;
+		if (spec->image == stage->image && spec->kind == LEASE_BEST_EFFORT && guest->vm->planned) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void put(struct plan *plan, struct stage *stage, wall_us start_us)
 {
 	stage_touch(plan, stage);
@@ -163,6 +177,14 @@ static void begin_anew(struct plan *plan, struct stage *stage)
 	};
 }
 
+static int by_place(const struct stage *x, const struct stage *y)
+{
+	if (x->node->info.id != y->node->info.id) {
+		return x->node->info.id < y->node->info.id ? -1 : 1;
+	}
+	return x->image < y->image ? -1 : x->image > y->image;
+}
+
 static int by_deadline(const void *a, const void *b)
 {
 	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
@@ -170,14 +192,17 @@ static int by_deadline(const void *a, const void *b)
 	if (x->transfer.deadline_us != y->transfer.deadline_us) {
 		return x->transfer.deadline_us < y->transfer.deadline_us ? -1 : 1;
 	}
-	/* Best-effort ones have one deadline, never: they keep their order. */
-	if (x->transfer.deadline_us == WALL_NEVER && x->transfer.start_us != y->transfer.start_us) {
-		return x->transfer.start_us < y->transfer.start_us ? -1 : 1;
+	return by_place(x, y);
+}
+
+static int by_turn(const void *a, const void *b)
+{
+	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
+
+	if (x->turn_us != y->turn_us) {
+		return x->turn_us < y->turn_us ? -1 : 1;
 	}
-	if (x->node->info.id != y->node->info.id) {
-		return x->node->info.id < y->node->info.id ? -1 : 1;
-	}
-	return x->image < y->image ? -1 : x->image > y->image;
+	return by_place(x, y);
 }
 
 /* The first gap on the link of n (by start) from from_us on that takes length_us. */
@@ -214,39 +239,91 @@ static void layout_promised(struct plan *plan, struct stage **item, size_t n, wa
 	}
 }
 
-void prep_layout(struct plan *plan)
+/* Moves a transfer that waits on the link into the first gap from from_us on, if that is before its place. */
+static void advance(struct plan *plan, struct stage *stage, wall_us from_us)
 {
-	size_t n = plan->link_count, begun = 0, promised = 0;
-	wall_us from_us = plan->now_us + plan->settings.lead_us;
-
-	if (n == 0) {
+	if (from_us >= stage->transfer.start_us) {
 		return;
 	}
-	struct stage **rest = calloc(n, sizeof(struct stage *));
-	assert(rest);
-	size_t rest_count = 0;
-	for (size_t i = 0; i < n; i++) {
+	link_remove(plan, stage);
+	wall_us start_us = gap(plan->link, plan->link_count, from_us, duration(plan, stage));
+	if (start_us < stage->transfer.start_us) {
+		put(plan, stage, start_us);
+	}
+	link_insert(plan, stage);
+}
+
+/* Those of the link not begun yet, by deadline, into rest; begun ones stay on the link. Returns how many. */
+static size_t take_waiting(struct plan *plan, struct stage **rest, wall_us *from_us)
+{
+	size_t begun = 0, n = 0;
+
+	for (size_t i = 0; i < plan->link_count; i++) {
 		struct stage *stage = plan->link[i];
 		if (prep_begun(plan, stage)) {
 			plan->link[begun++] = stage;
-			from_us = stage->transfer.end_us > from_us ? stage->transfer.end_us : from_us;
+			*from_us = stage->transfer.end_us > *from_us ? stage->transfer.end_us : *from_us;
 		} else {
-			rest[rest_count++] = stage;
+			rest[n++] = stage;
 		}
 	}
-	qsort(rest, rest_count, sizeof(struct stage *), by_deadline);
-	while (promised < rest_count && rest[promised]->transfer.deadline_us < WALL_NEVER) {
+	plan->link_count = begun;
+	qsort(rest, n, sizeof(struct stage *), by_deadline);
+	return n;
+}
+
+void prep_layout(struct plan *plan)
+{
+	wall_us from_us = plan->now_us + plan->settings.lead_us, slack_us;
+	size_t promised = 0;
+
+	if (plan->link_count == 0) {
+		return;
+	}
+	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
+	assert(rest);
+	size_t n = take_waiting(plan, rest, &from_us);
+	while (promised < n && rest[promised]->transfer.deadline_us < WALL_NEVER) {
 		promised++;
 	}
+	for (size_t i = 0; i < n; i++) {
+		rest[i]->turn_us = rest[i]->transfer.start_us;
+	}
 	layout_promised(plan, rest, promised, from_us);
-	plan->link_count = begun;
 	for (size_t i = 0; i < promised; i++) {
 		link_insert(plan, rest[i]);
 	}
-	for (size_t i = promised; i < rest_count; i++) {
-		put(plan, rest[i], gap(plan->link, plan->link_count, from_us, duration(plan, rest[i])));
-		from_us = rest[i]->transfer.end_us;
+	/* The slack, in turn: what was planned for best-effort guests must not come later than before. */
+	qsort(rest, n, sizeof(struct stage *), by_turn);
+	slack_us = from_us;
+	for (size_t i = 0; i < n; i++) {
+		if (rest[i]->transfer.deadline_us == WALL_NEVER) {
+			put(plan, rest[i], gap(plan->link, plan->link_count, slack_us, duration(plan, rest[i])));
+			slack_us = rest[i]->transfer.end_us;
+			link_insert(plan, rest[i]);
+		} else if (rest[i]->wanted || ridden(rest[i])) {
+			advance(plan, rest[i], from_us);
+		}
+	}
+	free(rest);
+}
+
+void prep_ahead(struct plan *plan)
+{
+	wall_us from_us = plan->now_us + plan->settings.lead_us;
+
+	if (plan->link_count == 0 || plan->settings.stage_ahead_us == 0) {
+		return;
+	}
+	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
+	assert(rest);
+	size_t n = take_waiting(plan, rest, &from_us);
+	for (size_t i = 0; i < n; i++) {
 		link_insert(plan, rest[i]);
+	}
+	for (size_t i = 0; i < n && rest[i]->transfer.deadline_us < WALL_NEVER; i++) {
+		wall_us ahead_us = rest[i]->transfer.deadline_us - plan->settings.stage_ahead_us;
+		advance(plan, rest[i], ahead_us > from_us ? ahead_us : from_us);
 	}
 	free(rest);
 }
@@ -332,6 +409,10 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
 	struct stage *stage = prep_stage(plan, node, image);
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
 
+	if (stage->on_link && !prep_begun(plan, stage)) {
+		stage->wanted = true;
+		advance(plan, stage, from_us);
+	}
 	if (stage->present || stage->on_link) {
 		return prep_ready(node, image);
 	}
@@ -345,6 +426,13 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
 	put(plan, stage, gap(plan->link, plan->link_count, from_us, duration(plan, stage)));
 	link_insert(plan, stage);
 	return stage->transfer.end_us;
+}
+
+void prep_forget_wishes(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->link_count; i++) {
+		plan->link[i]->wanted = false;
+	}
 }
 
 void prep_trim(struct plan *plan)

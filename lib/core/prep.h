@@ -1,7 +1,7 @@
 /*
  * Images on their way: transfers share the repository's link one after another. Those that advance reservations wait
  * for go by earliest deadline, each as late as is safe (EDF/JIT); best-effort ones first come, first served in the
- * slack.
+ * slack; what is idle after that brings the former ahead of time, so that a repository that goes down later harms none.
  */
 #ifndef TENURE_PREP_H
 #define TENURE_PREP_H
@@ -31,10 +31,15 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 void prep_refresh(struct plan *plan, struct stage *stage);
 /* Plans (or shares) a transfer in the slack, after all best-effort ones before it; its end. */
 wall_us prep_append(struct plan *plan, uint64_t image, struct node *node);
+/* Before a queue pass: what best-effort guests wanted brought forward is no longer wanted. */
+void prep_forget_wishes(struct plan *plan);
 /* Takes off the link what nobody needs and has not begun. */
 void prep_trim(struct plan *plan);
 /* Lays out the link anew, after something left it or time passed. */
 void prep_layout(struct plan *plan);
+/* Moves promised transfers into gaps before their places, at most stage_ahead_us before their deadlines. At a step's
+ * end. */
+void prep_ahead(struct plan *plan);
 
 void prep_seen_present(struct plan *plan, struct node *node, uint64_t image);
 void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image);

@@ -59,6 +59,7 @@ void queue_drop(struct plan *plan)
 			}
 		}
 	}
+	prep_forget_wishes(plan);
 	prep_trim(plan);
 }
 

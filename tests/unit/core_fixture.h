@@ -65,17 +65,24 @@ static inline void image_there(uint32_t node, uint64_t image, enum event_kind ki
 	tell(&event);
 }
 
-static inline void plan_setup(void)
+/* A new plan by the present settings: two nodes, one image. */
+static inline void plan_begin(void)
 {
 	struct event image = {.kind = EVENT_IMAGE_ADDED, .image = {1, IMAGE_SIZE}};
 
-	settings = plan_defaults();
+	plan_free(plan);
 	plan = plan_new(&settings);
 	now = 1000 * SEC;
 	last_lease = 0;
 	tell(&image);
 	set_node(1, NODE_UP);
 	set_node(2, NODE_UP);
+}
+
+static inline void plan_setup(void)
+{
+	settings = plan_defaults();
+	plan_begin();
 }
 
 /* Both nodes have the image. */
@@ -89,6 +96,7 @@ static inline void staged_setup(void)
 static inline void plan_teardown(void)
 {
 	plan_free(plan);
+	plan = NULL;
 	actions_fini(&actions);
 }
 

@@ -145,6 +145,8 @@ START_TEST(just_in_time)
 {
 	struct found one = {0}, two = {0};
 
+	settings.stage_ahead_us = 0;
+	plan_begin();
 	request(ar_of(4, now + 600 * SEC, 30 * SEC));
 	plan_each_transfer(plan, 1, collect, &one);
 	plan_each_transfer(plan, 2, collect, &two);
@@ -158,6 +160,29 @@ START_TEST(just_in_time)
 	ck_assert_int_le(two.transfer[0].end_us, deadline);
 	ck_assert(one.transfer[0].end_us <= two.transfer[0].start_us ||
 		  two.transfer[0].end_us <= one.transfer[0].start_us);
+}
+END_TEST
+
+/* While the link is idle images come early, but a best-effort lease does not wait for one that has time. */
+START_TEST(ahead_of_time)
+{
+	struct found one = {0}, two = {0}, late = {0};
+	wall_us soon = now + settings.lead_us;
+
+	settings.stage_ahead_us = 700 * SEC;
+	plan_begin();
+	request(ar_of(2, now + 2000 * SEC, 30 * SEC));
+	plan_each_transfer(plan, 1, collect, &one);
+	ck_assert_int_eq(one.transfer[0].start_us, now + 1300 * SEC - settings.prepare_us);
+	const struct lease *second = request(ar_of(2, now + 600 * SEC, 30 * SEC));
+	plan_each_transfer(plan, second->vms[0].node, collect, &two);
+	ck_assert_int_eq(two.transfer[0].start_us, soon);
+	/* Not begun yet, it makes room. */
+	plan_begin();
+	request(ar_of(4, now + 2000 * SEC, 30 * SEC));
+	const struct lease *best = request(spec_of(LEASE_BEST_EFFORT, 1, 30 * SEC));
+	plan_each_transfer(plan, best->vms[0].node, collect, &late);
+	ck_assert_int_eq(late.transfer[0].start_us, soon);
 }
 END_TEST
 
@@ -409,6 +434,7 @@ int main(void)
 	tcase_add_checked_fixture(bare, plan_setup, plan_teardown);
 	tcase_add_test(bare, image_late);
 	tcase_add_test(bare, just_in_time);
+	tcase_add_test(bare, ahead_of_time);
 	tcase_add_test(bare, transfers_shared);
 	tcase_add_test(bare, promise_before_best_effort);
 	tcase_add_test(bare, transfer_late);

@@ -68,12 +68,8 @@ END_TEST
 
 START_TEST(no_delay_without_suspension)
 {
-	plan_free(plan);
 	settings.suspend = false;
-	plan = plan_new(&settings);
-	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {1, IMAGE_SIZE}});
-	set_node(1, NODE_UP);
-	set_node(2, NODE_UP);
+	plan_begin();
 	image_there(1, 1, EVENT_IMAGE_PRESENT);
 	image_there(2, 1, EVENT_IMAGE_PRESENT);
 	request(ar_of(4, now + 60 * SEC, 30 * SEC));
