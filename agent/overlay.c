@@ -142,6 +142,12 @@ int overlay_make(const char *path, const char *base, enum image_format format, i
 	if (base_size(base, format, &inside, err) < 0) {
 		return -1;
 	}
+	if (size < inside) {
+		return err_set(err, ERR_IMAGE,
+			       "its image holds a disk of %" PRId64 " bytes, booked are %" PRId64
+			       ": submit it with --disk %" PRId64 "B or more",
+			       inside, size, inside);
+	}
 	if (size > inside) {
 		snprintf(bytes, sizeof(bytes), "%" PRId64, size - size % 512);
 		argv[ARRAY_SIZE(argv) - 2] = bytes;

@@ -10,8 +10,9 @@
 
 /*
  * Makes path, an overlay on base (absolute path, IMAGE_RAW or IMAGE_QCOW2), whole or not at all; harmless if path is
- * there. The disk inside is as large as the image's, or size bytes if that is more. A qcow2 base is checked before
- * qemu-img opens it (ERR_IMAGE). qemu-img is killed after the deadline (ERR_TIMEOUT). For worker threads.
+ * there. The disk inside has size bytes; ERR_IMAGE if the image's has more, as its guest may write all of it. A qcow2
+ * base is checked before qemu-img opens it (ERR_IMAGE). qemu-img is killed after the deadline (ERR_TIMEOUT). For worker
+ * threads.
  */
 int overlay_make(const char *path, const char *base, enum image_format format, int64_t size, span_us deadline,
 		 struct err *err);

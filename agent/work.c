@@ -26,6 +26,7 @@ struct work_guest {
 	char text[PART_TEXT_MAX]; /* what libvirt said of its end */
 	enum work_op busy;        /* under way; decides nothing until it is over */
 	bool failed;              /* the last one failed: count it in the next pass, which knows the time */
+	bool hopeless;            /* it need not be tried again */
 	unsigned tries;
 	wall_us retry_us;
 	char error[PART_TEXT_MAX];
@@ -272,6 +273,7 @@ static void succeeded(struct work_guest *guest, enum work_op op, wall_us at_us)
 		break;
 	}
 	guest->at_us = at_us;
+	guest->hopeless = false;
 	guest->tries = 0;
 	guest->retry_us = 0;
 	guest->error[0] = '\0';
@@ -289,6 +291,7 @@ static void on_done(const struct err *err, wall_us at_us, void *arg)
 		log_guest(guest, LOG_LEVEL_WARNING, "cannot %s: %s", work_op_name(op), err->text);
 		text_put(guest->error, "%s", err->text);
 		guest->failed = true;
+		guest->hopeless = err->code == ERR_IMAGE;
 		/* libvirt not answering is no fault of the guest's. */
 		guest->tries += err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT;
 		work->relist = true;
@@ -374,6 +377,7 @@ static struct work_step decide(const struct work_guest *guest)
 		.ran = has_run(guest),
 		.seen = guest->seen,
 		.image = has_image(guest),
+		.hopeless = guest->hopeless,
 		.tries = guest->tries,
 		.retry_us = guest->retry_us,
 		.now_us = guest->work->now_us,

@@ -211,7 +211,13 @@ static bool given_up(const struct work_view *view, enum work_op op)
 {
 	const struct run *run;
 
-	if (!view->vm || !view->vm->planned || view->tries < WORK_TRIES) {
+	if (!view->vm || !view->vm->planned) {
+		return false;
+	}
+	if (view->hopeless && op == WORK_PREPARE) {
+		return true;
+	}
+	if (view->tries < WORK_TRIES) {
 		return false;
 	}
 	run = &view->vm->run;
@@ -239,7 +245,7 @@ struct work_step work_next(const struct work_view *view)
 	struct work_step step = decide(view);
 
 	if (given_up(view, step.op)) {
-		return fail(view, "given up after several tries");
+		return fail(view, view->hopeless ? "it cannot be started" : "given up after several tries");
 	}
 	/* Waiting to retry must not miss the moment at which something else is to be done. */
 	if (step.op != WORK_NONE && step.op != WORK_END && step.op != WORK_FAIL && view->retry_us > view->now_us) {

@@ -70,17 +70,20 @@ START_TEST(on_raw)
 	/* A raw image whose guest has written a qcow2 header into it stays raw. */
 	put("base", "QFI\xfb, or so it says", 20);
 	ck_assert_int_eq(truncate(base, 4096), 0);
-	ck_assert_msg(overlay_make(disk, base, IMAGE_RAW, 0, DEADLINE_US, &err) == 0, "%s", err.text);
+	ck_assert_msg(overlay_make(disk, base, IMAGE_RAW, 4096, DEADLINE_US, &err) == 0, "%s", err.text);
 	check_overlay(disk, 4096, base, "raw");
 	/* There already: harmless, and not made anew. */
 	put("disk", zeros, sizeof(zeros));
-	ck_assert_int_eq(overlay_make(disk, base, IMAGE_RAW, 0, DEADLINE_US, &err), 0);
+	ck_assert_int_eq(overlay_make(disk, base, IMAGE_RAW, 4096, DEADLINE_US, &err), 0);
 	unlink(disk);
 	ck_assert_int_eq(overlay_make(disk, base, IMAGE_RAW, (1 << 20) + 100, DEADLINE_US, &err), 0);
 	check_overlay(disk, 1 << 20, base, "raw");
 	unlink(disk);
-	ck_assert_int_eq(overlay_make(disk, base, IMAGE_RAW, 512, DEADLINE_US, &err), 0);
-	check_overlay(disk, 4096, base, "raw");
+	/* Its guest could write more than was booked. */
+	ck_assert_int_lt(overlay_make(disk, base, IMAGE_RAW, 4095, DEADLINE_US, &err), 0);
+	ck_assert_int_eq(err.code, ERR_IMAGE);
+	ck_assert_msg(strstr(err.text, "--disk 4096B") != NULL, "%s", err.text);
+	ck_assert_int_lt(access(disk, F_OK), 0);
 }
 END_TEST
 
@@ -95,7 +98,7 @@ START_TEST(odd_names)
 		struct err err = {0};
 
 		put(names[i], sector, sizeof(sector));
-		ck_assert_msg(overlay_make(disk, base, IMAGE_RAW, 0, DEADLINE_US, &err) == 0, "%s", err.text);
+		ck_assert_msg(overlay_make(disk, base, IMAGE_RAW, 512, DEADLINE_US, &err) == 0, "%s", err.text);
 		check_overlay(disk, 512, base, "raw");
 		unlink(disk);
 	}
@@ -111,13 +114,17 @@ START_TEST(on_qcow2)
 	struct err err = {0};
 
 	ck_assert_msg(overlay_run(make, DEADLINE_US, &err) == 0, "%s", err.text);
-	ck_assert_msg(overlay_make(disk, base, IMAGE_QCOW2, 0, DEADLINE_US, &err) == 0, "%s", err.text);
+	ck_assert_msg(overlay_make(disk, base, IMAGE_QCOW2, 3 << 20, DEADLINE_US, &err) == 0, "%s", err.text);
 	check_overlay(disk, 3 << 20, base, "qcow2");
 	unlink(disk);
+	/* What counts is the disk inside, not the file. */
+	ck_assert_int_lt(overlay_make(disk, base, IMAGE_QCOW2, 2 << 20, DEADLINE_US, &err), 0);
+	ck_assert_msg(strstr(err.text, "--disk 3145728B") != NULL, "%s", err.text);
 	/* An image that names a file of the host. */
 	ck_assert_msg(overlay_run(backed, DEADLINE_US, &err) == 0, "%s", err.text);
-	ck_assert_int_lt(overlay_make(disk, base, IMAGE_QCOW2, 0, DEADLINE_US, &err), 0);
+	ck_assert_int_lt(overlay_make(disk, base, IMAGE_QCOW2, 3 << 20, DEADLINE_US, &err), 0);
 	ck_assert_int_eq(err.code, ERR_IMAGE);
+	ck_assert_msg(strstr(err.text, "backing file") != NULL, "%s", err.text);
 	ck_assert_int_lt(access(disk, F_OK), 0);
 }
 END_TEST
@@ -140,7 +147,7 @@ START_TEST(failures)
 	ck_assert_int_lt(overlay_make(nowhere, base, IMAGE_RAW, 0, DEADLINE_US, &err), 0);
 	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
 	put("base", "x", 1);
-	ck_assert_int_lt(overlay_make(nowhere, base, IMAGE_RAW, 0, DEADLINE_US, &err), 0);
+	ck_assert_int_lt(overlay_make(nowhere, base, IMAGE_RAW, 512, DEADLINE_US, &err), 0);
 	ck_assert_int_eq(err.code, ERR_INTERNAL);
 }
 END_TEST

@@ -295,6 +295,21 @@ START_TEST(retry_does_not_miss_the_end)
 }
 END_TEST
 
+/* Before its time even: what is wrong is in the image, and the head can tell its owner the sooner. */
+START_TEST(hopeless_is_not_retried)
+{
+	struct part_vm vm = vm_of(RUN_BOOT, RUN_STOP, true);
+	struct work_view v = {.vm = &vm, .stage = WORK_NEW, .image = true, .hopeless = true, .tries = 1};
+
+	v.now_us = PREPARE;
+	v.retry_us = PREPARE + SEC;
+	ck_assert_int_eq(work_next(&v).op, WORK_FAIL);
+	ck_assert_str_eq(work_next(&v).why, "it cannot be started");
+	v.now_us = PREPARE - SEC;
+	ck_assert_int_eq(work_next(&v).op, WORK_NONE);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent_work_next");
@@ -307,6 +322,7 @@ int main(void)
 	tcase_add_test(tcase, ended_by_itself);
 	tcase_add_test(tcase, settling);
 	tcase_add_test(tcase, retry_does_not_miss_the_end);
+	tcase_add_test(tcase, hopeless_is_not_retried);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
