@@ -1,4 +1,5 @@
 /* tenured: options, signals, the loop. What the head is made of is head.c's. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -166,5 +167,9 @@ int main(int argc, char **argv)
 		status = run(&daemon);
 	}
 	settings_free(&daemon.settings);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "tenured: cannot write: %s\n", strerror(errno));
+		return 1;
+	}
 	return status < 0 ? 0 : status;
 }
