@@ -9,7 +9,7 @@ struct events;
 
 struct events *events_new(struct store *store);
 void events_free(struct events *events);
-/* Sends what is later than after_rev, then goes on. If that is too much, {"lagged": rev} goes instead of what is until
+/* Sends what is later than after_rev, then goes on. Where that is too much, {"lagged": rev} takes the place of all to
  * rev. */
 void events_subscribe(struct events *events, struct rpc *rpc, int64_t after_rev);
 void events_closed(struct events *events, struct rpc *rpc);

@@ -66,8 +66,9 @@ static int listen_all(struct head *head, struct err *err)
 		}
 	}
 	if (*settings->listen) {
-		head->tcp = listener_new(head->base, settings->listen, settings->plaintext, 0,
-					 (unsigned)settings->max_connections, session_accept, head, err);
+		head->tcp =
+			listener_new(head->base, settings->listen, settings->plaintext, settings_socket_mode(settings),
+				     (unsigned)settings->max_connections, session_accept, head, err);
 		if (!head->tcp) {
 			return err_prefix(err, "listen");
 		}
