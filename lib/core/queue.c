@@ -59,7 +59,6 @@ void queue_drop(struct plan *plan)
 			}
 		}
 	}
-	prep_forget_wishes(plan);
 	prep_trim(plan);
 }
 
@@ -455,6 +454,7 @@ void queue_pass(struct plan *plan)
 			}
 		}
 	}
+	prep_forget_wishes(plan);
 	free(pass.choices.item);
 }
 
