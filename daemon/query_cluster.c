@@ -260,7 +260,7 @@ struct json_object *query_status(struct store *store, struct err *err)
 		{"events", "SELECT count(*) FROM events"},
 		{"requests", "SELECT count(*) FROM requests"},
 		{"promises_broken", "SELECT count(*) FROM events WHERE kind = 'lease.promise_broken'"},
-		{"rev", "SELECT coalesce(max(rev), 0) FROM events"},
+		{"rev", "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"},
 	};
 	struct json_object *result = json_object_new_object();
 
