@@ -20,7 +20,8 @@ struct work_guest {
 	struct work *work;
 	struct book_guest *record;
 	const struct part_vm *vm; /* the book's; NULL = not in the part */
-	struct part_vm last;      /* as it was when operations began to be counted */
+	bool planned;             /* by the part when tries began to be counted */
+	struct run run;           /* likewise */
 	enum vm_seen seen;
 	wall_us at_us;
 	char text[PART_TEXT_MAX]; /* what libvirt said of its end */
@@ -504,12 +505,13 @@ void work_part_changed(struct work *work)
 
 		guest = find_or_add(work, vm->lease, vm->vm, vm->generation);
 		guest->vm = vm;
-		if (guest->last.planned != vm->planned || guest->last.run.start_us != vm->run.start_us ||
-		    guest->last.run.end_us != vm->run.end_us) {
+		if (guest->planned != vm->planned || guest->run.start_us != vm->run.start_us ||
+		    guest->run.end_us != vm->run.end_us) {
 			guest->tries = 0;
 			guest->retry_us = 0;
 		}
-		guest->last = *vm;
+		guest->planned = vm->planned;
+		guest->run = vm->run;
 	}
 	work->ops.changed(work->arg);
 	work->ops.wake(work->arg);
