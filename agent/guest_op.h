@@ -15,12 +15,12 @@
 
 /* Files of a guest's folder. */
 #define GUEST_DISK "disk.qcow2"
-#define GUEST_SAVE "memory.save" /* whole: the guest is suspended */
-#define GUEST_PART                                                                                         \
-	"memory.save.part" /* being saved, or left by a save that was cut; made before the guest is paused \
-			    */
-#define GUEST_SPENT \
-	"memory.resumed" /* a memory.save that the guest has been set running from: never to be used again */
+/* Whole: the guest is suspended. */
+#define GUEST_SAVE "memory.save"
+/* Being saved, or left by a save that was cut; made before the guest is paused. */
+#define GUEST_PART "memory.save.part"
+/* A memory.save that the guest has been set running from: never to be used again. */
+#define GUEST_SPENT "memory.resumed"
 
 enum op_kind {
 	OP_PREPARE,
