@@ -12,7 +12,7 @@
 #include "sha256.h"
 #include "util.h"
 
-#define FILE_SIZE_MAX (INT64_C(1) << 50)
+#define FILE_SIZE_MAX (INT64_C(1) << 47) /* 4096 VMs with working space for two of them can still be counted */
 #define PATH_TEXT_MAX 4095
 
 /* An image.add under way; outlives its session. */
@@ -97,7 +97,7 @@ static int read_url_file(struct json_object *file, const char *url, const char *
 	}
 	if (!json_object_is_type(size, json_type_int) || json_object_get_int64(size) < 1 ||
 	    json_object_get_int64(size) > FILE_SIZE_MAX) {
-		return err_set(err, ERR_PARAMS, "files: a file at an URL needs its size in bytes, 1 to 2^50");
+		return err_set(err, ERR_PARAMS, "files: a file at an URL needs its size in bytes, 1 to 2^47");
 	}
 	out->url = xstrdup(url);
 	out->size = json_object_get_int64(size);

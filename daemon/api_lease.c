@@ -35,10 +35,9 @@ static int check_spec(const struct lease_spec *spec, struct err *err)
 	return 0;
 }
 
-static int read_spec(struct session *session, struct json_object *params, struct lease_spec *spec, struct err *err)
+static int read_spec(struct json_object *params, struct lease_spec *spec, struct err *err)
 {
 	const char *kind = api_string(params, "kind");
-	int64_t disk = api_int(params, "disk", -1);
 
 	*spec = (struct lease_spec){
 		.serial = api_bool(params, "serial"),
@@ -49,12 +48,9 @@ static int read_spec(struct session *session, struct json_object *params, struct
 	if (lease_kind_parse(kind, &spec->kind) < 0) {
 		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate", kind);
 	}
-	if (disk < 0 && query_image_size(session->head->store, api_string(params, "image"), &disk, err) < 0) {
-		return -1;
-	}
 	spec->per_vm.amount[RES_CPU] = api_int(params, "cpu", 0);
 	spec->per_vm.amount[RES_MEMORY] = api_int(params, "memory", 0);
-	spec->per_vm.amount[RES_DISK] = disk;
+	spec->per_vm.amount[RES_DISK] = api_int(params, "disk", COMMAND_DISK_OF_IMAGE);
 	return check_spec(spec, err);
 }
 
@@ -68,7 +64,7 @@ void api_lease_request(struct session *session, struct rpc_request *request, str
 	};
 	struct err err = {0};
 
-	if (read_spec(session, params, &command.spec, &err) < 0) {
+	if (read_spec(params, &command.spec, &err) < 0) {
 		rpc_reply_error(request, &err, NULL);
 	} else if (api_bool(params, "dry_run")) {
 		api_answer(request, manager_ask(session->head->manager, command.image, &command.spec, &err), &err);

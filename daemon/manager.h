@@ -28,6 +28,9 @@ enum command_kind {
 	COMMAND_IMAGE_REMOVE,
 };
 
+/* Working space of the image's size. Looked up when the request is decided: one that is repeated needs no image. */
+#define COMMAND_DISK_OF_IMAGE (-1)
+
 /* One mutating API call, checked by method_check() and by its handler. Copied by manager_submit(). */
 struct command {
 	enum command_kind kind;
@@ -38,7 +41,7 @@ struct command {
 	const char *params_digest; /* sha256 hex of the parameters without request_id; NULL with request_id NULL */
 	const char *name;          /* lease (may be ""), node or image */
 	uint64_t lease;            /* LEASE_CANCEL */
-	struct lease_spec spec;    /* LEASE_REQUEST; spec.image is filled in from image */
+	struct lease_spec spec;    /* LEASE_REQUEST; its image is filled in from image */
 	const char *image;         /* LEASE_REQUEST: image name */
 	const struct image *add;   /* IMAGE_ADD: files are in the repository already; id is chosen here */
 };

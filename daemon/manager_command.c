@@ -39,6 +39,14 @@ static struct json_object *refusal_json(uint64_t id, const struct reason *reason
 	return data;
 }
 
+static void fill_spec(struct lease_spec *spec, const struct image *image)
+{
+	spec->image = image->id;
+	if (spec->per_vm.amount[RES_DISK] == COMMAND_DISK_OF_IMAGE) {
+		spec->per_vm.amount[RES_DISK] = image->size;
+	}
+}
+
 static int lease_request(struct manager *manager, struct work *work, struct err *err)
 {
 	struct command *command = &work->command;
@@ -50,7 +58,7 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", command->image);
 		return 0;
 	}
-	command->spec.image = image->image.id;
+	fill_spec(&command->spec, &image->image);
 	event.requested.id = ++manager->last_lease;
 	event.requested.spec = command->spec;
 	manager->request = command;
@@ -306,7 +314,7 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 		err_set(err, ERR_NOT_FOUND, "there is no image %s", name);
 		return NULL;
 	}
-	asked.image = image->image.id;
+	fill_spec(&asked, &image->image);
 	plan_ask(manager->plan, &asked, manager_clock(manager), &answer);
 	value = answer.accepted ? json_object_new_object() : refusal_json(0, &answer.reason, &answer.offer);
 	json_object_object_add(value, "accepted", json_object_new_boolean(answer.accepted));

@@ -64,8 +64,6 @@ struct json_object *query_status(struct store *store, struct err *err);
 
 /* Ids of the nodes where a lease has VMs that are not final; *n of them in a new array, the caller's. */
 int query_lease_nodes(struct store *store, uint64_t lease, uint32_t **nodes, size_t *n, struct err *err);
-/* Bytes of an image by its name; ERR_NOT_FOUND if there is none. */
-int query_image_size(struct store *store, const char *name, int64_t *size, struct err *err);
 /* The digests that the built-in repository must keep; the caller frees each and the array. */
 int query_digests(struct store *store, char ***digests, size_t *n, struct err *err);
 

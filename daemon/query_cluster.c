@@ -272,20 +272,6 @@ struct json_object *query_status(struct store *store, struct err *err)
 	return result;
 }
 
-int query_image_size(struct store *store, const char *name, int64_t *size, struct err *err)
-{
-	static const struct query_column column = {"size", COLUMN_INT};
-	sqlite3_stmt *stmt = store_query(store, err, "SELECT size FROM images WHERE name = ?", "s", name);
-	struct json_object *row = one_row(store, stmt, &column, 1, "image", name, err);
-
-	if (!row) {
-		return -1;
-	}
-	*size = json_object_get_int64(json_object_object_get(row, "size"));
-	json_object_put(row);
-	return 0;
-}
-
 int query_digests(struct store *store, char ***digests, size_t *n, struct err *err)
 {
 	sqlite3_stmt *stmt = store_query(store, err, "SELECT DISTINCT digest FROM image_files WHERE url = ''", "");
