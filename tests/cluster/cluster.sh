@@ -6,7 +6,7 @@
 #
 # The sandbox is a process, mount and network namespace of its own: whatever happens to the script, also kill -9, every
 # process, mount, address and rule of the cluster ends with it. What it wrote is in $CLUSTER_DIR, which the outer
-# process deletes (KEEP=1 keeps it and says where it is).
+# process deletes (KEEP=1 keeps it and says where it is), or after a kill -9 the next run.
 #
 # The head runs at 10.77.0.1 on a bridge; node nK is a mount and network namespace with address 10.77.0.(10+K), its own
 # libvirtd and its own agent. Functions wait for what they start, by its own signs, and fail after a minute.
@@ -23,15 +23,19 @@ cluster_sandbox() {
 		echo "$1: namespaces and libvirtd need root; run it with sudo" >&2
 		exit 1
 	fi
+	cluster_sweep
 	CLUSTER_DIR=$(mktemp -d /var/tmp/tenure-cluster.XXXXXX) || exit 1
+	echo $$ > "$CLUSTER_DIR/owner"
 	chmod 755 "$CLUSTER_DIR"
 	export CLUSTER_DIR CLUSTER_INSIDE=1
-	trap : INT TERM
-	unshare --pid --fork --kill-child --mount-proc --mount --propagation private --net --uts -- "$@" &
+	# The sandbox dies with this shell, also when that is killed with -9. unshare itself heeds no lesser signal.
+	setpriv --pdeathsig KILL -- \
+		unshare --pid --fork --kill-child --mount-proc --mount --propagation private --net --uts -- "$@" &
 	local inside=$! status
-	trap 'kill -TERM $inside 2>/dev/null' INT TERM
+	trap 'kill -KILL $inside 2>/dev/null' INT TERM HUP
 	wait $inside
 	status=$?
+	# A trap ends wait before its time.
 	while kill -0 $inside 2>/dev/null; do wait $inside; status=$?; done
 	if [ -n "${KEEP:-}" ]; then
 		echo "kept: $CLUSTER_DIR"
@@ -41,8 +45,16 @@ cluster_sandbox() {
 	exit $status
 }
 
+# What a run that was killed with -9 left on disk.
+cluster_sweep() {
+	local owner
+	for owner in /var/tmp/tenure-cluster.*/owner; do
+		[ -e "$owner" ] && ! kill -0 "$(cat "$owner")" 2>/dev/null && rm -rf "$(dirname "$owner")"
+	done
+}
+
 cluster_inside() {
-	trap 'exit 130' INT TERM
+	trap 'exit 130' INT TERM HUP
 	mount -t tmpfs tmpfs /run
 	mkdir -p "$CLUSTER_DIR/head" "$CLUSTER_DIR/logs"
 	ip link set lo up
