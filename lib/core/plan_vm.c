@@ -296,6 +296,26 @@ static void extend_tail(struct plan *plan, struct guest *guest)
 	}
 }
 
+static wall_us given_up_at(const struct plan *plan, const struct guest *guest)
+{
+	return guest->vm->run.release_us + plan->settings.grace_us;
+}
+
+/* How long until an overdue guest is looked at again: at times that do not depend on when it was last done. */
+static span_us overdue_rest(const struct plan *plan, const struct guest *guest)
+{
+	return overdue_step(plan) - (plan->now_us - tail_end(guest)) % overdue_step(plan);
+}
+
+/* Right after a restart the timer is only a guess: true if a planner that went on would look after the guest now. */
+static bool has_turn(const struct plan *plan, const struct guest *guest)
+{
+	wall_us now_us = plan->now_us, given_up_us = given_up_at(plan, guest);
+
+	return !plan->restored || now_us == tail_end(guest) || now_us == given_up_us ||
+	       (now_us > tail_end(guest) && now_us > given_up_us && overdue_rest(plan, guest) == overdue_step(plan));
+}
+
 static void due(struct plan *plan, struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
@@ -309,12 +329,10 @@ static void due(struct plan *plan, struct guest *guest)
 	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
 		reach_end(plan, guest);
 	}
-	/* Right after a restart the timer is only a guess: what is long overdue has its next turn in next_due(). */
-	wall_us given_up_us = vm->run.release_us + plan->settings.grace_us;
-	if (plan->restored && now_us != tail_end(guest) && now_us != given_up_us) {
+	if (!has_turn(plan, guest)) {
 		return;
 	}
-	if (now_us >= given_up_us) {
+	if (now_us >= given_up_at(plan, guest)) {
 		unconfirmed(plan, guest);
 	}
 	if (vm->planned && now_us >= tail_end(guest) && guest->node->info.state != NODE_SILENT) {
@@ -326,7 +344,7 @@ static void due(struct plan *plan, struct guest *guest)
 static wall_us next_due(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
-	wall_us wish[] = {NO_TIMER, NO_TIMER, tail_end(guest), vm->run.release_us + plan->settings.grace_us};
+	wall_us wish[] = {NO_TIMER, NO_TIMER, tail_end(guest), given_up_at(plan, guest)};
 	wall_us next_us = NO_TIMER;
 
 	if (lease_state_final(vm->state) || !vm->planned) {
@@ -344,9 +362,8 @@ static wall_us next_due(const struct plan *plan, const struct guest *guest)
 		}
 	}
 	if (next_us == NO_TIMER && guest->node->info.state != NODE_SILENT) {
-		/* Overdue without room to say so: look again, at times that do not depend on when it was last done. */
-		span_us over_us = plan->now_us - tail_end(guest);
-		next_us = plan->now_us + overdue_step(plan) - over_us % overdue_step(plan);
+		/* Overdue without room to say so. */
+		next_us = plan->now_us + overdue_rest(plan, guest);
 	}
 	return next_us;
 }
