@@ -19,6 +19,8 @@ HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 OPT = -O2 -g
 CFLAGS = $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined,$(HARDEN))
 LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now)
+# One name for one folder, however it was given: what a file depends on is kept by name.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 pkg = $(foreach p,$(1),$(shell pkg-config --silence-errors $(2) $(p)))
 
 # What each folder may include: a forbidden quoted include does not compile.

@@ -225,6 +225,9 @@ static void submit_add(struct image_add *add)
 	};
 
 	add->image.size = 0;
+	if (add->image.format == IMAGE_RAW) {
+		add->image.disk = add->image.file[0].size; /* also at an URL */
+	}
 	for (size_t i = 0; i < add->image.files; i++) {
 		add->image.size += add->image.file[i].size;
 	}
@@ -233,7 +236,7 @@ static void submit_add(struct image_add *add)
 
 static void import_next(struct image_add *add);
 
-static void on_imported(const struct part_file *file, const struct err *err, void *arg)
+static void on_imported(const struct part_file *file, int64_t disk, const struct err *err, void *arg)
 {
 	struct image_add *add = arg;
 	struct head *head = add->head;
@@ -250,6 +253,7 @@ static void on_imported(const struct part_file *file, const struct err *err, voi
 	}
 	free(steal(&add->path[i]));
 	add->image.file[i].size = file->size;
+	add->image.disk += disk;
 	memcpy(add->image.file[i].digest, file->digest, sizeof(file->digest));
 	import_next(add);
 }

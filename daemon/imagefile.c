@@ -74,11 +74,9 @@ static int check_raw(const char *head, size_t len, int64_t size, struct err *err
 	return 0;
 }
 
-static int check_qcow2(const char *head, size_t len, int64_t size, struct err *err)
+static int check_qcow2(const char *head, size_t len, int64_t size, int64_t *disk, struct err *err)
 {
-	int64_t virtual_size;
-
-	if (qcow2_check(head, len < QCOW2_HEAD ? len : QCOW2_HEAD, &virtual_size, err) < 0) {
+	if (qcow2_check(head, len < QCOW2_HEAD ? len : QCOW2_HEAD, disk, err) < 0) {
 		return -1;
 	}
 	if (size < qcow2_least(head)) {
@@ -101,23 +99,23 @@ static int check_kernel(const char *head, size_t len, const char *role, struct e
 }
 
 int imagefile_check(const void *head, size_t len, int64_t size, const char *role, enum image_format format,
-		    struct err *err)
+		    int64_t *disk, struct err *err)
 {
-	bool disk = strcmp(role, "disk") == 0;
-
 	if (size == 0) {
 		return err_set(err, ERR_IMAGE, "the file is empty");
 	}
-	if (disk != (format != IMAGE_KERNEL)) {
+	if ((strcmp(role, "disk") == 0) != (format != IMAGE_KERNEL)) {
 		return err_set(err, ERR_PARAMS, "an image of format %s has no file of role %s",
 			       image_format_name(format), role);
 	}
 	switch (format) {
 	case IMAGE_RAW:
+		*disk = size;
 		return check_raw(head, len, size, err);
 	case IMAGE_QCOW2:
-		return check_qcow2(head, len, size, err);
+		return check_qcow2(head, len, size, disk, err);
 	case IMAGE_KERNEL:
+		*disk = 0;
 		return check_kernel(head, len, role, err);
 	case IMAGE_FORMAT_COUNT:
 		break;

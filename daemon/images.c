@@ -33,6 +33,7 @@ struct job {
 	void *arg;
 	char digest[SHA256_HEX]; /* result; set before the file gets its name, see images_sweep() */
 	int64_t size;
+	int64_t disk;
 	struct err err;
 	struct job *prev, *next;
 };
@@ -151,7 +152,7 @@ static int copy_file(struct images *images, struct job *job, int in, int out, st
 			return io_error(&job->err, "reading", job->path);
 		}
 		if (copied == 0 &&
-		    imagefile_check(chunk, (size_t)n, job->size, job->role, job->format, &job->err) < 0) {
+		    imagefile_check(chunk, (size_t)n, job->size, job->role, job->format, &job->disk, &job->err) < 0) {
 			return err_prefix(&job->err, "%s", job->path);
 		}
 		copied += n;
@@ -257,7 +258,7 @@ static void answer(struct job *job)
 	struct part_file file = {.role = job->role, .url = (char[]){""}, .size = job->size};
 
 	memcpy(file.digest, job->digest, sizeof(file.digest));
-	job->done(job->err.code ? NULL : &file, job->err.code ? &job->err : NULL, job->arg);
+	job->done(job->err.code ? NULL : &file, job->disk, job->err.code ? &job->err : NULL, job->arg);
 	job_free(job);
 }
 

@@ -28,7 +28,8 @@ enum command_kind {
 	COMMAND_IMAGE_REMOVE,
 };
 
-/* Working space of the image's size. Looked up when the request is decided: one that is repeated needs no image. */
+/* Working space as large as the disk inside the image. Looked up when the request is decided: one that is repeated
+ * needs no image. */
 #define COMMAND_DISK_OF_IMAGE (-1)
 
 /* One mutating API call, checked by method_check() and by its handler. Copied by manager_submit(). */

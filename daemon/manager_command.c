@@ -39,12 +39,26 @@ static struct json_object *refusal_json(uint64_t id, const struct reason *reason
 	return data;
 }
 
-static void fill_spec(struct lease_spec *spec, const struct image *image)
+/* A guest may write its whole disk: it must have the space. */
+static int fill_spec(struct lease_spec *spec, const struct image *image, struct err *err)
 {
+	int64_t *disk = &spec->per_vm.amount[RES_DISK];
+
 	spec->image = image->id;
-	if (spec->per_vm.amount[RES_DISK] == COMMAND_DISK_OF_IMAGE) {
-		spec->per_vm.amount[RES_DISK] = image->size;
+	if (*disk == COMMAND_DISK_OF_IMAGE) {
+		if (image->format == IMAGE_QCOW2 && image->disk == 0) {
+			return err_set(err, ERR_PARAMS,
+				       "disk is missing: image %s lies at an URL and does not say how large the disk "
+				       "inside is",
+				       image->name);
+		}
+		*disk = image->disk;
+	} else if (*disk < image->disk) {
+		return err_set(err, ERR_PARAMS,
+			       "disk must be at least %" PRId64 ", the size of the disk inside image %s", image->disk,
+			       image->name);
 	}
+	return 0;
 }
 
 static int lease_request(struct manager *manager, struct work *work, struct err *err)
@@ -58,7 +72,9 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", command->image);
 		return 0;
 	}
-	fill_spec(&command->spec, &image->image);
+	if (fill_spec(&command->spec, &image->image, &work->err) < 0) {
+		return 0;
+	}
 	event.requested.id = ++manager->last_lease;
 	event.requested.spec = command->spec;
 	manager->request = command;
@@ -314,7 +330,9 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 		err_set(err, ERR_NOT_FOUND, "there is no image %s", name);
 		return NULL;
 	}
-	fill_spec(&asked, &image->image);
+	if (fill_spec(&asked, &image->image, err) < 0) {
+		return NULL;
+	}
 	plan_ask(manager->plan, &asked, manager_clock(manager), &answer);
 	value = answer.accepted ? json_object_new_object() : refusal_json(0, &answer.reason, &answer.offer);
 	json_object_object_add(value, "accepted", json_object_new_boolean(answer.accepted));

@@ -50,9 +50,9 @@ static const struct query_column node_vm_columns[] = {
 };
 
 static const struct query_column image_columns[] = {
-	{"id", COLUMN_INT},       {"name", COLUMN_TEXT},  {"format", COLUMN_TEXT},
-	{"cmdline", COLUMN_TEXT}, {"size", COLUMN_INT},   {"owner", COLUMN_TEXT},
-	{"added", COLUMN_TIME},   {"nodes", COLUMN_LIST}, {"files", COLUMN_JSON},
+	{"id", COLUMN_INT},     {"name", COLUMN_TEXT},  {"format", COLUMN_TEXT}, {"cmdline", COLUMN_TEXT},
+	{"size", COLUMN_INT},   {"disk", COLUMN_INT},   {"owner", COLUMN_TEXT},  {"added", COLUMN_TIME},
+	{"nodes", COLUMN_LIST}, {"files", COLUMN_JSON},
 };
 
 static const struct query_column event_columns[] = {
@@ -181,7 +181,7 @@ struct json_object *query_slots(struct store *store, wall_us from, wall_us to, c
 }
 
 #define IMAGE_SELECT                                                                                               \
-	"SELECT i.id, i.name, i.format, i.cmdline, i.size, i.owner, i.added_us, "                                  \
+	"SELECT i.id, i.name, i.format, i.cmdline, i.size, i.disk, i.owner, i.added_us, "                          \
 	"(SELECT group_concat(name) FROM (SELECT n.name FROM pool p JOIN nodes n ON n.id = p.node "                \
 	"WHERE p.image = i.id ORDER BY n.name)), "                                                                 \
 	"(SELECT json_group_array(json_object('role', f.role, 'digest', f.digest, 'size', f.size, 'url', f.url)) " \

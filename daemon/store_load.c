@@ -191,13 +191,14 @@ static int read_files(struct store *store, struct image *image, struct err *err)
 int store_load_images(struct store *store, void (*fn)(const struct image *image, void *arg), void *arg, struct err *err)
 {
 	sqlite3_stmt *stmt =
-		store_query(store, err, "SELECT id, name, format, cmdline, size FROM images ORDER BY id", "");
+		store_query(store, err, "SELECT id, name, format, cmdline, size, disk FROM images ORDER BY id", "");
 	int rc = -1;
 
 	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
 		struct image image = {
 			.id = (uint64_t)sqlite3_column_int64(stmt, 0),
 			.size = sqlite3_column_int64(stmt, 4),
+			.disk = sqlite3_column_int64(stmt, 5),
 		};
 		bool good = image.id > 0 && image_format_parse(store_text(stmt, 2), &image.format) == 0;
 

@@ -129,9 +129,9 @@ int store_put_node(struct store *store, const struct store_node *node, struct er
 
 int store_add_image(struct store *store, const struct image *image, const char *owner, wall_us now, struct err *err)
 {
-	if (store_run(store, err, "INSERT INTO images VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", "Isssisi", image->id,
+	if (store_run(store, err, "INSERT INTO images VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", "Isssiisi", image->id,
 		      image->name, image_format_name(image->format), image->cmdline ? image->cmdline : "", image->size,
-		      owner, now) < 0) {
+		      image->disk, owner, now) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < image->files; i++) {

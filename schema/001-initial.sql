@@ -32,6 +32,7 @@ CREATE TABLE images (
 	format TEXT NOT NULL CHECK (format IN ('raw', 'qcow2', 'kernel')),
 	cmdline TEXT NOT NULL DEFAULT '',
 	size INTEGER NOT NULL CHECK (size > 0),
+	disk INTEGER NOT NULL CHECK (disk >= 0), -- of the disk inside; 0 = none, or not known (qcow2 at an URL)
 	owner TEXT NOT NULL,
 	added_us INTEGER NOT NULL
 ) STRICT;

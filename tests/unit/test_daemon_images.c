@@ -27,6 +27,7 @@ struct answer {
 	bool ok;
 	struct err err;
 	struct part_file file;
+	int64_t disk;
 };
 
 static void setup(void)
@@ -66,7 +67,7 @@ static char *write_file(const char *name, const void *data, size_t len)
 	return path;
 }
 
-static void on_imported(const struct part_file *file, const struct err *failed, void *arg)
+static void on_imported(const struct part_file *file, int64_t disk, const struct err *failed, void *arg)
 {
 	struct answer *answer = arg;
 
@@ -75,6 +76,7 @@ static void on_imported(const struct part_file *file, const struct err *failed, 
 	answer->ok = file != NULL;
 	if (file) {
 		answer->file = *file;
+		answer->disk = disk;
 	} else {
 		answer->err = *failed;
 	}
@@ -259,7 +261,10 @@ START_TEST(checks_qcow2)
 	refused(raw, "disk", IMAGE_QCOW2, ERR_IMAGE, "not a qcow2");
 	refused(good, "disk", IMAGE_RAW, ERR_IMAGE, "use format qcow2");
 	refused(good, "kernel", IMAGE_QCOW2, ERR_PARAMS, "role kernel");
-	ck_assert(import(good, "disk", IMAGE_QCOW2, NULL).ok);
+	struct answer answer = import(good, "disk", IMAGE_QCOW2, NULL);
+	ck_assert(answer.ok);
+	ck_assert_int_eq(answer.disk, 1 << 30);
+	ck_assert_int_eq(import(raw, "disk", IMAGE_RAW, NULL).disk, 512);
 }
 END_TEST
 

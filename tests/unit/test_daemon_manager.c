@@ -90,6 +90,37 @@ START_TEST(refused_without_effect)
 }
 END_TEST
 
+/* A guest may write all of its disk: less is refused, and the default is what the image holds. */
+START_TEST(disk_is_that_of_the_image)
+{
+	struct image image = {
+		.name = "grown", .format = IMAGE_QCOW2, .cmdline = "", .files = 1, .size = MIB, .disk = GIB};
+	struct command add = on_name(COMMAND_IMAGE_ADD, "grown");
+	struct command command = ar(1, 120 * SECOND);
+
+	image.file[0] = (struct part_file){.role = "disk", .url = "", .digest = DIGEST, .size = MIB};
+	add.add = &image;
+	hello("n1");
+	accepted(add);
+	image.name = "far";
+	image.disk = 0;
+	image.file[0].url = "http://127.0.0.1/far.qcow2";
+	add.name = "far";
+	accepted(add);
+
+	command.image = "grown";
+	command.spec.per_vm.amount[RES_DISK] = GIB - 1;
+	refused(command, ERR_PARAMS);
+	command.spec.per_vm.amount[RES_DISK] = COMMAND_DISK_OF_IMAGE;
+	accepted(command);
+	ck_assert_int_eq(raw_number(dir, "SELECT disk FROM leases"), GIB);
+	command.image = "far";
+	refused(command, ERR_PARAMS);
+	command.spec.per_vm.amount[RES_DISK] = GIB;
+	accepted(command);
+}
+END_TEST
+
 START_TEST(same_request_same_lease)
 {
 	struct reply replies[3] = {{0}};
@@ -332,6 +363,7 @@ int main(void)
 	tcase_add_test(cases, request_is_written_and_answered);
 	tcase_add_test(cases, rejected_says_why_and_offers);
 	tcase_add_test(cases, refused_without_effect);
+	tcase_add_test(cases, disk_is_that_of_the_image);
 	tcase_add_test(cases, same_request_same_lease);
 	tcase_add_test(cases, cancelling);
 	tcase_add_test(cases, one_pass_one_commit);

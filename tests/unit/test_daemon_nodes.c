@@ -298,7 +298,7 @@ static void setup(void)
 	manager = manager_new(base, store, &settings, &err);
 	ck_assert_msg(manager != NULL, "%s", err.text);
 	nodes = nodes_new(base, manager, &settings);
-	events = events_new(base, store);
+	events = events_new(store);
 	manager_attach(manager, nodes, events);
 	listener = listener_new(base, address, "", 0666, 16, accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
