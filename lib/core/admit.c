@@ -85,15 +85,16 @@ bool admit_possible(const struct plan *plan, const struct lease_spec *spec, stru
 		reason->code = REASON_IMAGE_BAD;
 		return false;
 	}
+	if (plan->node_count == 0) {
+		/* Whoever can wait waits for the first nodes to say what they have. */
+		reason->code = REASON_NO_NODES;
+		return spec->kind == LEASE_BEST_EFFORT;
+	}
 	for (size_t i = 0; i < plan->node_count; i++) {
 		const struct node *node = plan->nodes[i];
 		pool = pool || image->size <= node->info.pool_bytes;
 		most += place_most(plan, node, spec, spec->vms);
 		best = capacity_max(best, node->info.capacity);
-	}
-	if (plan->node_count == 0) {
-		reason->code = REASON_NO_NODES;
-		return false;
 	}
 	if (!pool) {
 		*reason = (struct reason){.code = REASON_POOL_FULL, .arg0 = image->size};

@@ -11,7 +11,10 @@ bool admit(struct plan *plan, struct contract *contract, struct reason *reason);
 struct offer admit_offer(struct plan *plan, struct contract *contract, const struct reason *reason);
 /* The earliest start a reservation can ask for now. */
 wall_us admit_earliest(const struct plan *plan);
-/* False with the reason if no empty cluster could hold the lease, or the spec makes no sense. */
+/*
+ * False with the reason if the spec makes no sense, or all nodes known, silent and draining ones too, could not hold
+ * the lease if they were empty. While no node is known only best-effort leases are possible.
+ */
 bool admit_possible(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
 
 #endif

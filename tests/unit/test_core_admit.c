@@ -414,6 +414,85 @@ START_TEST(no_nodes_no_pool)
 }
 END_TEST
 
+/* Before any node is known only who can wait is taken; a best-effort lease of any size, as nobody knows better. */
+START_TEST(before_the_first_node)
+{
+	struct event image = {.kind = EVENT_IMAGE_ADDED, .image = {1, IMAGE_SIZE}};
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 4, 30 * SEC);
+	struct plan_answer answer;
+
+	plan_free(plan);
+	plan = plan_new(&settings);
+	tell(&image);
+	refused(ar_of(1, now + 60 * SEC, SEC), REASON_NO_NODES);
+	ck_assert(!plan_offer(plan).valid);
+	refused(spec_of(LEASE_IMMEDIATE, 1, SEC), REASON_NO_NODES);
+	plan_ask(plan, &spec, now, &answer);
+	ck_assert(answer.accepted);
+	ck_assert_int_eq(answer.start_us, 0);
+	const struct lease *lease = request(spec);
+	ck_assert_int_eq(lease->state, LEASE_QUEUED);
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(lease->state, LEASE_QUEUED);
+	refused(spec_of(LEASE_BEST_EFFORT, 4, SEC), REASON_NEVER_FITS);
+	set_node(2, NODE_UP);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+/* Nodes that take nothing now count for what may wait. */
+START_TEST(no_node_listens)
+{
+	set_node(1, NODE_SILENT);
+	set_node(2, NODE_DRAINING);
+	refused(ar_of(1, now + 60 * SEC, SEC), REASON_NO_NODES);
+	refused(spec_of(LEASE_IMMEDIATE, 1, SEC), REASON_NO_NODES);
+	refused(spec_of(LEASE_BEST_EFFORT, 5, SEC), REASON_NEVER_FITS);
+	ck_assert_int_eq(request(spec_of(LEASE_BEST_EFFORT, 4, SEC))->state, LEASE_QUEUED);
+}
+END_TEST
+
+/* That a guest is not there yet says nothing: a reservation is preparing from its image's transfer on. */
+START_TEST(absent_long_before)
+{
+	struct found found = {0};
+
+	settings.stage_ahead_us = 0;
+	plan_begin();
+	const struct lease *lease = request(ar_of(2, now + 600 * SEC, 30 * SEC));
+	plan_each_transfer(plan, lease->vms[0].node, collect, &found);
+	ck_assert_uint_eq(found.n, 1);
+	wall_us transfer = found.transfer[0].start_us;
+	for (now += SEC; now < transfer; now += 50 * SEC) {
+		see(lease, 0, SEEN_ABSENT, now);
+		see(lease, 1, SEEN_ABSENT, now);
+		ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	}
+	tick_at(transfer - 1);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	tick_at(transfer);
+	ck_assert_int_eq(lease->state, LEASE_PREPARING);
+}
+END_TEST
+
+/* The same when the image is there: from the preparation on. */
+START_TEST(absent_before_prepare)
+{
+	const struct lease *lease = request(ar_of(1, now + 600 * SEC, 30 * SEC));
+	wall_us prepare = lease->vms[0].run.prepare_us;
+
+	for (now += SEC; now < prepare; now += 50 * SEC) {
+		see(lease, 0, SEEN_ABSENT, now);
+		ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	}
+	now = prepare - 1;
+	see(lease, 0, SEEN_ABSENT, now);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	tick_at(prepare);
+	ck_assert_int_eq(lease->state, LEASE_PREPARING);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_admit");
@@ -431,10 +510,14 @@ int main(void)
 	tcase_add_test(staged, bad_specs);
 	tcase_add_test(staged, unknown_things);
 	tcase_add_test(staged, no_nodes_no_pool);
+	tcase_add_test(staged, before_the_first_node);
+	tcase_add_test(staged, no_node_listens);
+	tcase_add_test(staged, absent_before_prepare);
 	tcase_add_checked_fixture(bare, plan_setup, plan_teardown);
 	tcase_add_test(bare, image_late);
 	tcase_add_test(bare, just_in_time);
 	tcase_add_test(bare, ahead_of_time);
+	tcase_add_test(bare, absent_long_before);
 	tcase_add_test(bare, transfers_shared);
 	tcase_add_test(bare, promise_before_best_effort);
 	tcase_add_test(bare, transfer_late);
