@@ -122,6 +122,11 @@ static void write_vm(struct world *world, const struct vm *vm)
 	    vm->run.prepare_us < world->now_us + world->plan_settings.lead_us && !old->planned) {
 		wrong(world, "a plan that begins too soon", vm->lease, vm->node);
 	}
+	if (row->lease.spec.kind == LEASE_AR && old->planned && vm->planned &&
+	    (vm->node != old->node || vm->generation != old->generation ||
+	     memcmp(&old->run, &vm->run, sizeof(vm->run)) != 0)) {
+		wrong(world, "an advance reservation moved", vm->lease, vm->node);
+	}
 	if (vm->generation < old->generation) {
 		wrong(world, "a generation that went back", vm->lease, vm->node);
 	}

@@ -209,6 +209,41 @@ START_TEST(starts_before_a_reservation)
 }
 END_TEST
 
+/* One VM for five minutes, everything reserved in two: what is answered, and what is done, is a start before that. */
+static void starts_and_is_cut(wall_us image_us)
+{
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 1, 300 * SEC);
+	wall_us start = image_us + settings.prepare_us, clear = now + 120 * SEC - settings.prepare_us;
+	struct plan_answer answer;
+
+	ck_assert_int_eq(request(ar_of(4, now + 120 * SEC, 600 * SEC))->state, LEASE_SCHEDULED);
+	plan_ask(plan, &spec, now, &answer);
+	ck_assert(answer.accepted);
+	ck_assert_int_eq(answer.start_us, start);
+	const struct lease *lease = request(spec);
+	ck_assert_int_eq(lease->vms[0].run.start_us, start);
+	ck_assert_int_eq(lease->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(lease->vms[0].run.end_us, clear - save_of(1));
+}
+
+START_TEST(starts_and_is_cut_staged)
+{
+	settings.min_run_us = 60 * SEC;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+	starts_and_is_cut(now + settings.lead_us);
+}
+END_TEST
+
+START_TEST(starts_and_is_cut_unstaged)
+{
+	settings.min_run_us = 60 * SEC;
+	plan_begin();
+	starts_and_is_cut(now + settings.lead_us + 10 * SEC);
+}
+END_TEST
+
 START_TEST(not_worth_starting)
 {
 	request(ar_of(4, now + 40 * SEC, 60 * SEC));
@@ -422,6 +457,8 @@ int main(void)
 	tcase_add_test(all, too_late_to_suspend);
 	tcase_add_test(all, youngest_is_preempted);
 	tcase_add_test(all, starts_before_a_reservation);
+	tcase_add_test(all, starts_and_is_cut_staged);
+	tcase_add_test(all, starts_and_is_cut_unstaged);
 	tcase_add_test(all, not_worth_starting);
 	tcase_add_test(all, late_start_extends);
 	tcase_add_test(all, serial);
