@@ -142,11 +142,15 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 	    (vm->run.start_us != spec->start_us || vm->run.end_us != spec->start_us + spec->duration_us)) {
 		return broken(fault, CHECK_PROMISE, guest);
 	}
-	/* A transfer that proved late makes its guest late; nothing is planned so. */
+	/*
+	 * A transfer that proved late makes its guest late, and so may a promise made after a gang has begun in part;
+	 * nothing is planned so.
+	 */
 	if (waits && vm->run.from == RUN_BOOT && vm->run.prepare_us > plan->now_us + plan->settings.lead_us) {
 		const struct stage *stage = prep_find(guest->node, spec->image);
 		bool late = stage && stage->on_link && stage->transfer.end_us > stage->transfer.deadline_us;
-		if (guest_soft(plan, guest) && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
+		bool soft = spec->serial ? guest_soft(plan, guest) : gang_soft(plan, guest->contract);
+		if (soft && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
 			return broken(fault, CHECK_IMAGE, guest);
 		}
 		if (guest->node->info.state != NODE_SILENT && prep_ready(guest->node, spec->image) == WALL_NEVER) {

@@ -287,3 +287,14 @@ bool guest_soft(const struct plan *plan, const struct guest *guest)
 	return vm->run.prepare_us > plan->now_us + plan->settings.lead_us ||
 	       !prep_present(guest->node, guest->contract->lease.spec.image);
 }
+
+bool gang_soft(const struct plan *plan, const struct contract *contract)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct guest *guest = &contract->guest[i];
+		if (!lease_state_final(guest->vm->state) && !guest_soft(plan, guest)) {
+			return false;
+		}
+	}
+	return true;
+}

@@ -81,7 +81,8 @@ static const unsigned moves[LEASE_STATE_COUNT] = {
 	[LEASE_SUSPENDING] = TO(QUEUED) | TO(ACTIVE) | TO(SUSPENDED) | TO_END,
 	[LEASE_SUSPENDED] = TO(QUEUED) | TO(RESUMING) | TO(ACTIVE) | TO_END,
 	[LEASE_RESUMING] = TO(QUEUED) | TO(SUSPENDED) | TO(ACTIVE) | TO(SUSPENDING) | TO(STOPPING) | TO_END,
-	[LEASE_STOPPING] = TO(QUEUED) | TO(ACTIVE) | TO_END,
+	/* One that heard too late that it need not make room is saved where it should have stopped. */
+	[LEASE_STOPPING] = TO(QUEUED) | TO(ACTIVE) | TO(SUSPENDING) | TO(SUSPENDED) | TO_END,
 };
 
 bool lease_move_allowed(enum lease_state from, enum lease_state to)

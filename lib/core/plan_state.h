@@ -165,7 +165,9 @@ void guest_finish(struct plan *plan, struct guest *guest, enum lease_state to, w
 span_us guest_left(const struct guest *guest);
 /* True while its run is not begun and no promise: the queue may choose again. */
 bool guest_soft(const struct plan *plan, const struct guest *guest);
-/* True if its node is told nothing new. */
+/* The same of all open guests of a gang: one that has begun in part is begun. */
+bool gang_soft(const struct plan *plan, const struct contract *contract);
+/* True if the node may be told of something new. */
 bool node_takes_new(const struct node *node);
 void orphans_add(struct plan *plan, const struct slot *slot);
 /* Releases those that are over; true if that may let the queue move. */

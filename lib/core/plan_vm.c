@@ -186,7 +186,7 @@ static bool of_this_run(const struct guest *guest, wall_us at_us)
 
 static void seen_suspending(struct plan *plan, struct guest *guest, wall_us at_us)
 {
-	if (!of_this_run(guest, at_us)) {
+	if (!is_best_effort(guest) || !of_this_run(guest, at_us)) {
 		return;
 	}
 	if (!guest->vm->started_us) {
@@ -214,9 +214,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 		}
 		break;
 	case SEEN_SUSPENDING:
-		if (vm->state != LEASE_STOPPING) {
-			seen_suspending(plan, guest, at_us);
-		}
+		seen_suspending(plan, guest, at_us);
 		break;
 	case SEEN_SUSPENDED:
 		if (is_best_effort(guest) && of_this_run(guest, at_us)) {

@@ -28,17 +28,6 @@ struct pass {
 	struct choices choices;
 };
 
-static bool contract_soft(const struct plan *plan, const struct contract *contract)
-{
-	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
-		const struct guest *guest = &contract->guest[i];
-		if (!lease_state_final(guest->vm->state) && !guest_soft(plan, guest)) {
-			return false;
-		}
-	}
-	return true;
-}
-
 void queue_drop(struct plan *plan)
 {
 	struct contract *contract;
@@ -47,9 +36,8 @@ void queue_drop(struct plan *plan)
 		if (contract->booked == 0) {
 			continue;
 		}
-		/* A gang that has begun in part is begun. */
 		bool serial = contract->lease.spec.serial;
-		if (!serial && !contract_soft(plan, contract)) {
+		if (!serial && !gang_soft(plan, contract)) {
 			continue;
 		}
 		for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {

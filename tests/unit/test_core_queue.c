@@ -168,6 +168,24 @@ START_TEST(cut_is_withdrawn)
 }
 END_TEST
 
+/* The node heard of it too late, and what it said then was late too. */
+START_TEST(cut_is_withdrawn_too_late)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+	run_all(lease);
+	wall_us start = now;
+	const struct lease *ar = request(ar_of(4, now + 300 * SEC, 60 * SEC));
+	now = lease->vms[0].run.end_us - 2 * settings.lead_us;
+	cancel(ar->id);
+	tick_at(lease->vms[0].run.end_us);
+	ck_assert_int_eq(lease->state, LEASE_STOPPING);
+	see(lease, 0, SEEN_SUSPENDED, start + 300 * SEC);
+	ck_assert_int_eq(lease->state, LEASE_SUSPENDED);
+	ck_assert_int_eq(lease->vms[0].run.from, RUN_RESUME);
+	ck_assert_int_eq(lease->vms[0].served_us, 300 * SEC);
+}
+END_TEST
+
 START_TEST(too_late_to_suspend)
 {
 	running_gang(600 * SEC);
@@ -454,6 +472,7 @@ int main(void)
 	tcase_add_test(all, early_end_moves_up);
 	tcase_add_test(all, suspended_in_time);
 	tcase_add_test(all, cut_is_withdrawn);
+	tcase_add_test(all, cut_is_withdrawn_too_late);
 	tcase_add_test(all, too_late_to_suspend);
 	tcase_add_test(all, youngest_is_preempted);
 	tcase_add_test(all, starts_before_a_reservation);
