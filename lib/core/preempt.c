@@ -8,6 +8,11 @@
 #include "estimate.h"
 #include "prep.h"
 
+/* Half-open. */
+struct span_at {
+	wall_us from_us, to_us;
+};
+
 static wall_us last_us(const struct guest *guest)
 {
 	wall_us release_us = guest->vm->run.release_us;
@@ -15,24 +20,59 @@ static wall_us last_us(const struct guest *guest)
 	return guest->tail_us > release_us ? guest->tail_us : release_us;
 }
 
-/* Moves end_us earlier until saving on this node, which takes node->save_us, meets no other saving there. */
-static wall_us clear_of_saves(const struct node *node, wall_us end_us)
+/* True if the guest is to be saved or restored at some time in [from_us, to_us); then all of that time is in out. */
+static bool meets(const struct guest *guest, wall_us from_us, wall_us to_us, struct span_at *out)
+{
+	const struct run *run = &guest->vm->run;
+	struct span_at restore = {run->prepare_us, run->start_us}, save = {run->end_us, last_us(guest)};
+
+	if (!guest->vm->planned) {
+		return false;
+	}
+	if (run->from == RUN_RESUME && restore.from_us < to_us && restore.to_us > from_us) {
+		*out = restore;
+		return true;
+	}
+	*out = save;
+	return run->then == RUN_SUSPEND && save.from_us < to_us && save.to_us > from_us;
+}
+
+/* Moves end_us earlier until saving on this node, which takes node->save_us, meets nothing of the kind there. */
+static wall_us clear_before(const struct node *node, wall_us end_us)
 {
 	const struct guest *guest;
+	struct span_at other;
 	bool moved;
 
 	do {
 		moved = false;
 		DL_FOREACH (node->guests, guest) {
-			const struct vm *vm = guest->vm;
-			if (vm->planned && vm->run.then == RUN_SUSPEND && vm->run.end_us < end_us + node->save_us &&
-			    last_us(guest) > end_us) {
-				end_us = vm->run.end_us - node->save_us;
+			if (meets(guest, end_us, end_us + node->save_us, &other)) {
+				end_us = other.from_us - node->save_us;
 				moved = true;
 			}
 		}
 	} while (moved);
 	return end_us;
+}
+
+/* Moves start_us later until restoring on this node, which takes node->restore_us, meets nothing of the kind there. */
+static wall_us clear_after(const struct node *node, wall_us start_us)
+{
+	const struct guest *guest;
+	struct span_at other;
+	bool moved;
+
+	do {
+		moved = false;
+		DL_FOREACH (node->guests, guest) {
+			if (meets(guest, start_us - node->restore_us, start_us, &other)) {
+				start_us = other.to_us + node->restore_us;
+				moved = true;
+			}
+		}
+	} while (moved);
+	return start_us;
 }
 
 wall_us preempt_end(struct plan *plan, const struct unit *unit)
@@ -54,10 +94,23 @@ wall_us preempt_end(struct plan *plan, const struct unit *unit)
 	do {
 		before_us = end_us;
 		for (uint32_t i = 0; i < unit->n; i++) {
-			end_us = clear_of_saves(unit->seat[i].node, end_us);
+			end_us = clear_before(unit->seat[i].node, end_us);
 		}
 	} while (end_us < before_us);
 	return end_us;
+}
+
+wall_us preempt_restored(const struct unit *unit, wall_us start_us)
+{
+	wall_us before_us;
+
+	do {
+		before_us = start_us;
+		for (uint32_t i = 0; i < unit->n; i++) {
+			start_us = clear_after(unit->seat[i].node, start_us);
+		}
+	} while (start_us > before_us);
+	return start_us;
 }
 
 /* True if a guest may be made to stop: running or about to, on a node that listens. */

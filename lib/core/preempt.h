@@ -1,4 +1,4 @@
-/* Suspending best-effort guests: when to begin so that they are saved in time, and whom to choose. */
+/* Suspending best-effort guests: when, as a node saves and restores one guest at a time, and whom. */
 #ifndef TENURE_PREEMPT_H
 #define TENURE_PREEMPT_H
 
@@ -6,10 +6,16 @@
 
 /*
  * The latest instant at which all guests of the unit can stop, so that on each of their nodes all are saved, one after
- * another and not while others are saved there, by node->limit_us (set by the caller on every seat's node). The unit
- * must be lifted. May be in the past.
+ * another and not while others are saved or restored there, by node->limit_us (set by the caller on every seat's node).
+ * The unit must be lifted. May be in the past.
  */
 wall_us preempt_end(struct plan *plan, const struct unit *unit);
+/*
+ * The earliest instant, not before start_us, at which all guests of the unit can go on, so that on each of their nodes
+ * restoring takes the node->restore_us before it (set by the caller) and nobody else is saved or restored then. The
+ * unit must be lifted.
+ */
+wall_us preempt_restored(const struct unit *unit, wall_us start_us);
 
 /* Room an advance reservation wants made. */
 struct preempt_want {

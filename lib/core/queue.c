@@ -189,7 +189,10 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	return false;
 }
 
-/* How long restoring takes on the node where it takes longest; the seats' nodes are their guests' own. */
+/*
+ * Sets restore_us on each seat's node to how long restoring takes there; the longest. The seats' nodes are their
+ * guests' own.
+ */
 static span_us restore_span(const struct plan *plan, const struct unit *unit)
 {
 	span_us longest_us = 0;
@@ -228,13 +231,13 @@ static void limit_seats(const struct unit *unit, wall_us from_us)
 	}
 }
 
-/* Books a suspended unit to go on at start_us on its own nodes. */
+/* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
 static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 {
-	struct run run = boot_run(plan, unit, start_us);
-
-	run.from = RUN_RESUME;
 	place_lift(plan, unit);
+	start_us = preempt_restored(unit, start_us);
+	struct run run = boot_run(plan, unit, start_us);
+	run.from = RUN_RESUME;
 	if (place_book(plan, unit, &run)) {
 		return true;
 	}

@@ -145,9 +145,8 @@ static span_us some_of(struct world *world, span_us most)
 	return most / 2 + (span_us)world_random(world, (uint64_t)most / 2 + 1);
 }
 
-static span_us moving(const struct world *world, const struct body_of *body, int64_t rate, span_us fixed)
+static span_us moving(const struct body_of *body, int64_t rate, span_us fixed)
 {
-	(void)world;
 	return fixed + (span_us)((double)body->use.amount[RES_MEMORY] / (double)rate * 1e6);
 }
 
@@ -175,6 +174,14 @@ static void run_body(struct world *world, struct body_of *body)
 	see(world, body, SEEN_RUNNING);
 }
 
+/* A node saves and restores one guest at a time: when one that takes this long is through. */
+static wall_us after_others(const struct world *world, struct world_node *node, span_us span)
+{
+	wall_us from_us = node->busy_us > world->now_us ? node->busy_us : world->now_us;
+
+	return node->busy_us = from_us + span;
+}
+
 static void end_body(struct world *world, struct body_of *body)
 {
 	struct world_node *node = &world->node[body->node];
@@ -187,14 +194,12 @@ static void end_body(struct world *world, struct body_of *body)
 		body->body = BODY_STOPPING;
 		body->until_us = world->now_us + some_of(world, world->plan_settings.stop_us);
 	} else {
-		wall_us from_us = node->save_us > world->now_us ? node->save_us : world->now_us;
-		span_us span = moving(world, body, node->info.suspend_rate, world->plan_settings.suspend_us);
+		span_us span = moving(body, node->info.suspend_rate, world->plan_settings.suspend_us);
 		if (world->settings.faults && world_chance(world, 50)) {
 			span *= 3;
 		}
 		body->body = BODY_SAVING;
-		node->save_us = from_us + some_of(world, span);
-		body->until_us = node->save_us;
+		body->until_us = after_others(world, node, some_of(world, span));
 		see(world, body, SEEN_SUSPENDING);
 		world->figures.suspensions++;
 	}
@@ -203,7 +208,7 @@ static void end_body(struct world *world, struct body_of *body)
 /* The move that is due. False if the guest is nothing any more. */
 static bool move_body(struct world *world, struct body_of *body)
 {
-	const struct world_node *node = &world->node[body->node];
+	struct world_node *node = &world->node[body->node];
 
 	switch (body->body) {
 	case BODY_NONE:
@@ -235,8 +240,9 @@ static bool move_body(struct world *world, struct body_of *body)
 		break;
 	case BODY_SAVED:
 		body->body = BODY_RESTORING;
-		body->until_us = world->now_us + some_of(world, moving(world, body, node->info.resume_rate,
-								       world->plan_settings.resume_us));
+		body->until_us = after_others(
+			world, node,
+			some_of(world, moving(body, node->info.resume_rate, world->plan_settings.resume_us)));
 		break;
 	case BODY_STOPPING:
 		body->body = BODY_GONE;
@@ -307,7 +313,11 @@ const char *agents_check(const struct world *world)
 	struct capacity use[WORLD_NODES_MAX + 1] = {0};
 
 	for (size_t i = 0; i < world->body_count; i++) {
-		use[world->body[i].node] = capacity_add(use[world->body[i].node], taken(&world->body[i]));
+		const struct body_of *body = &world->body[i];
+		use[body->node] = capacity_add(use[body->node], taken(body));
+		if (body->body == BODY_RESTORING && body->planned && world->now_us > body->run.start_us) {
+			return "a guest is restored too late";
+		}
 	}
 	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
 		if (!capacity_fits(use[n], world->node[n].info.capacity)) {

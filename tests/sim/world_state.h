@@ -42,7 +42,7 @@ struct world_node {
 	struct node_info info;
 	wall_us deliver_us; /* a new part arrives then; WALL_NEVER = none on its way */
 	wall_us silent_us;  /* silent until then, 0 = not */
-	wall_us save_us;    /* saving guests until then */
+	wall_us busy_us;    /* saving or restoring guests until then */
 	bool pool[WORLD_IMAGES + 1];
 };
 
@@ -120,7 +120,7 @@ void agents_act(struct world *world);
 void agents_deliver(struct world *world, uint32_t id);
 /* The node says again all it sees. */
 void agents_repeat(struct world *world, uint32_t id);
-/* NULL, or which node uses more than it has. */
+/* NULL, or what the agents cannot do as they were told. */
 const char *agents_check(const struct world *world);
 /* When a report sent now arrives. */
 void world_send(struct world *world, uint32_t node, const struct event *event);

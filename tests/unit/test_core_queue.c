@@ -155,6 +155,28 @@ START_TEST(suspended_in_time)
 }
 END_TEST
 
+/* A node saves and restores one guest at a time, whosesoever: so it is planned. */
+START_TEST(restored_one_after_another)
+{
+	const struct lease *one = request(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+	const struct lease *two = request(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+	run_all(one);
+	run_all(two);
+	ck_assert_uint_eq(one->vms[0].node, two->vms[0].node);
+	const struct lease *ar = request(ar_of(4, now + 300 * SEC, 60 * SEC));
+	const struct run *first = &one->vms[0].run, *second = &two->vms[0].run;
+	ck_assert(first->release_us <= second->end_us || second->release_us <= first->end_us);
+	now = ar->vms[0].run.prepare_us;
+	see(one, 0, SEEN_SUSPENDED, now);
+	see(two, 0, SEEN_SUSPENDED, now);
+	cancel(ar->id);
+	ck_assert_int_eq(first->from, RUN_RESUME);
+	ck_assert_int_eq(first->prepare_us, now + settings.lead_us + settings.stop_us);
+	ck_assert_int_eq(second->from, RUN_RESUME);
+	ck_assert_int_eq(second->prepare_us, first->start_us);
+}
+END_TEST
+
 START_TEST(cut_is_withdrawn)
 {
 	const struct lease *gang = running_gang(600 * SEC);
@@ -471,6 +493,7 @@ int main(void)
 	tcase_add_test(all, no_delay_without_suspension);
 	tcase_add_test(all, early_end_moves_up);
 	tcase_add_test(all, suspended_in_time);
+	tcase_add_test(all, restored_one_after_another);
 	tcase_add_test(all, cut_is_withdrawn);
 	tcase_add_test(all, cut_is_withdrawn_too_late);
 	tcase_add_test(all, too_late_to_suspend);
