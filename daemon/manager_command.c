@@ -69,7 +69,8 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 	char text[REASON_TEXT];
 
 	if (!image) {
-		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", command->image);
+		err_set(&work->err, ERR_NOT_FOUND, "there is no image \"%s\"; image.list shows those there are",
+			command->image);
 		return 0;
 	}
 	if (fill_spec(&command->spec, &image->image, &work->err) < 0) {
@@ -132,7 +133,8 @@ static int node_drain(struct manager *manager, struct work *work, bool drain, st
 	enum node_state state;
 
 	if (!node) {
-		err_set(&work->err, ERR_NOT_FOUND, "there is no node %s", work->command.name);
+		err_set(&work->err, ERR_NOT_FOUND, "there is no node \"%s\"; node.list shows those there are",
+			work->command.name);
 		return 0;
 	}
 	node->drain = drain;
@@ -184,7 +186,8 @@ static int image_remove(struct manager *manager, struct work *work, struct err *
 	struct event event = {.kind = EVENT_IMAGE_REMOVED};
 
 	if (!entry) {
-		err_set(&work->err, ERR_NOT_FOUND, "there is no image %s", work->command.name);
+		err_set(&work->err, ERR_NOT_FOUND, "there is no image \"%s\"; image.list shows those there are",
+			work->command.name);
 		return 0;
 	}
 	if (plan_image_needed(manager->plan, entry->image.id)) {
@@ -327,7 +330,7 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 		return NULL;
 	}
 	if (!image) {
-		err_set(err, ERR_NOT_FOUND, "there is no image %s", name);
+		err_set(err, ERR_NOT_FOUND, "there is no image \"%s\"; image.list shows those there are", name);
 		return NULL;
 	}
 	if (fill_spec(&asked, &image->image, err) < 0) {

@@ -82,7 +82,8 @@ static struct json_object *one_row(struct store *store, sqlite3_stmt *stmt, cons
 
 	if (step <= 0) {
 		if (step == 0) {
-			err_set(err, ERR_NOT_FOUND, "there is no %s \"%s\"", what, name);
+			err_set(err, ERR_NOT_FOUND, "there is no %s \"%s\"; %s.list shows those there are", what, name,
+				what);
 		}
 		return NULL;
 	}
@@ -169,7 +170,7 @@ struct json_object *query_slots(struct store *store, wall_us from, wall_us to, c
 		return finish(result, -1);
 	}
 	if (node && json_object_array_length(json_object_object_get(result, "nodes")) == 0) {
-		err_set(err, ERR_NOT_FOUND, "there is no node \"%s\"", node);
+		err_set(err, ERR_NOT_FOUND, "there is no node \"%s\"; node.list shows those there are", node);
 		return finish(result, -1);
 	}
 	if (add_slots(store, result, from, to, node, &more_slots, err) < 0 ||
