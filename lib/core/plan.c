@@ -53,6 +53,7 @@ struct plan *plan_new(const struct plan_settings *settings)
 
 	assert(plan);
 	plan->settings = settings ? *settings : plan_defaults();
+	plan->step = 1; /* 0 is that of stages never wanted */
 	RB_INIT(&plan->contracts);
 	RB_INIT(&plan->turns);
 	RB_INIT(&plan->timers);

@@ -291,6 +291,7 @@ void plan_settle(struct plan *plan)
 	plan->memory_count = 0;
 	plan->staged_count = 0;
 	plan->queue_due = false;
+	plan->step++;
 }
 
 void plan_emit(struct plan *plan, struct actions *out)

@@ -56,7 +56,7 @@ struct stage {
 	bool present;   /* in the pool, by the agent's word */
 	bool touched;
 	bool on_link;             /* transfer is planned */
-	bool wanted;              /* in this queue pass a best-effort guest wants it as soon as possible */
+	uint64_t wanted;          /* the step in which, last, a queued guest wanted it as soon as possible */
 	wall_us turn_us;          /* scratch of prep_layout(): its start before */
 	struct transfer transfer; /* id 0 = there was none */
 	struct transfer old;      /* as first touched in this step; id 0 = there was none */
@@ -111,6 +111,7 @@ struct plan {
 	size_t link_count, link_room;
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
+	uint64_t step; /* counts those that ended, plan_ask() among them; only ever compared with stage->wanted */
 	/* Of this step. */
 	struct memory *memories;
 	size_t memory_count, memory_room;

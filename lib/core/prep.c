@@ -301,7 +301,7 @@ void prep_layout(struct plan *plan)
 			put(plan, rest[i], gap(plan->link, plan->link_count, slack_us, duration(plan, rest[i])));
 			slack_us = rest[i]->transfer.end_us;
 			link_insert(plan, rest[i]);
-		} else if (rest[i]->wanted || ridden(rest[i])) {
+		} else if (rest[i]->wanted == plan->step || ridden(rest[i])) {
 			advance(plan, rest[i], from_us);
 		}
 	}
@@ -410,7 +410,7 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
 
 	if (stage->on_link && !prep_begun(plan, stage)) {
-		stage->wanted = true;
+		stage->wanted = plan->step;
 		advance(plan, stage, from_us);
 	}
 	if (stage->present || stage->on_link) {
@@ -426,13 +426,6 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
 	put(plan, stage, gap(plan->link, plan->link_count, from_us, duration(plan, stage)));
 	link_insert(plan, stage);
 	return stage->transfer.end_us;
-}
-
-void prep_forget_wishes(struct plan *plan)
-{
-	for (size_t i = 0; i < plan->link_count; i++) {
-		plan->link[i]->wanted = false;
-	}
 }
 
 void prep_trim(struct plan *plan)

@@ -31,8 +31,6 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 void prep_refresh(struct plan *plan, struct stage *stage);
 /* Plans (or shares) a transfer in the slack, after all best-effort ones before it; its end. */
 wall_us prep_append(struct plan *plan, uint64_t image, struct node *node);
-/* After a queue pass: what best-effort guests wanted brought forward is no longer wanted. */
-void prep_forget_wishes(struct plan *plan);
 /* Takes off the link what nobody needs and has not begun. */
 void prep_trim(struct plan *plan);
 /* Lays out the link anew, after something left it or time passed. */

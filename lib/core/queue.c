@@ -445,7 +445,6 @@ void queue_pass(struct plan *plan)
 			}
 		}
 	}
-	prep_forget_wishes(plan);
 	free(pass.choices.item);
 }
 
