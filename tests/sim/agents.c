@@ -66,6 +66,22 @@ static void add_body(struct world *world, const struct lease *lease, const struc
 	body->doomed = world->settings.faults && world_chance(world, 10);
 }
 
+/* It is saved or restored no further: those behind it have their turn earlier. */
+static void give_way(struct world *world, const struct body_of *gone)
+{
+	span_us rest_us =
+		gone->until_us - world->now_us < gone->span_us ? gone->until_us - world->now_us : gone->span_us;
+
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *body = &world->body[i];
+		if (body->node == gone->node && body->until_us > gone->until_us &&
+		    (body->body == BODY_SAVING || body->body == BODY_RESTORING)) {
+			body->until_us -= rest_us;
+		}
+	}
+	world->node[gone->node].busy_us -= rest_us;
+}
+
 void agents_deliver(struct world *world, uint32_t id)
 {
 	struct world_lease *row, *next;
@@ -96,6 +112,9 @@ void agents_deliver(struct world *world, uint32_t id)
 		struct body_of *body = &world->body[i];
 		if (body->node == id && body->removed && body->body != BODY_REMOVING) {
 			bool nothing = body->body == BODY_NONE || body->body == BODY_GONE;
+			if (body->body == BODY_SAVING || body->body == BODY_RESTORING) {
+				give_way(world, body);
+			}
 			body->body = BODY_REMOVING;
 			body->until_us = world->now_us;
 			body->until_us +=
@@ -174,12 +193,13 @@ static void run_body(struct world *world, struct body_of *body)
 	see(world, body, SEEN_RUNNING);
 }
 
-/* A node saves and restores one guest at a time: when one that takes this long is through. */
-static wall_us after_others(const struct world *world, struct world_node *node, span_us span)
+/* A node saves and restores one guest at a time: this one, which takes that long, when the others are through. */
+static void after_others(const struct world *world, struct world_node *node, struct body_of *body, span_us span)
 {
 	wall_us from_us = node->busy_us > world->now_us ? node->busy_us : world->now_us;
 
-	return node->busy_us = from_us + span;
+	body->span_us = span;
+	body->until_us = node->busy_us = from_us + span;
 }
 
 static void end_body(struct world *world, struct body_of *body)
@@ -199,7 +219,7 @@ static void end_body(struct world *world, struct body_of *body)
 			span *= 3;
 		}
 		body->body = BODY_SAVING;
-		body->until_us = after_others(world, node, some_of(world, span));
+		after_others(world, node, body, some_of(world, span));
 		see(world, body, SEEN_SUSPENDING);
 		world->figures.suspensions++;
 	}
@@ -240,9 +260,8 @@ static bool move_body(struct world *world, struct body_of *body)
 		break;
 	case BODY_SAVED:
 		body->body = BODY_RESTORING;
-		body->until_us = after_others(
-			world, node,
-			some_of(world, moving(body, node->info.resume_rate, world->plan_settings.resume_us)));
+		after_others(world, node, body,
+			     some_of(world, moving(body, node->info.resume_rate, world->plan_settings.resume_us)));
 		break;
 	case BODY_STOPPING:
 		body->body = BODY_GONE;

@@ -32,6 +32,7 @@ struct body_of {
 	enum vm_seen seen;
 	wall_us since_us; /* of seen */
 	wall_us until_us; /* end of what is under way */
+	span_us span_us;  /* saving, restoring: how long, once begun */
 	wall_us dies_us;  /* it ends by itself then */
 	wall_us first_us; /* running since, in this run */
 	bool doomed;      /* it will fail instead of being prepared */
