@@ -97,45 +97,6 @@ static int open_source(const char *path, int64_t *size, struct err *err)
 	return out;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0) {
-			return -1;
-		}
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Fills the buffer unless the file ends first; a read may give less than there is. */
-static ssize_t read_chunk(int fd, char *data, size_t len)
-{
-	size_t got = 0;
-
-	while (got < len) {
-		ssize_t n = read(fd, data + got, len - got);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0) {
-			return -1;
-		}
-		if (n == 0) {
-			break;
-		}
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
-}
-
 /* Copies in to out, checking the format at the first chunk and the size at the last. */
 static int copy_file(struct images *images, struct job *job, int in, int out, struct sha256 *hash)
 {
@@ -143,7 +104,7 @@ static int copy_file(struct images *images, struct job *job, int in, int out, st
 	int64_t copied = 0;
 
 	for (;;) {
-		ssize_t n = read_chunk(in, chunk, CHUNK_BYTES);
+		ssize_t n = fd_read(in, chunk, CHUNK_BYTES);
 
 		if (atomic_load(&images->stop)) {
 			return err_set(&job->err, ERR_UNAVAILABLE, "the head is stopping; add the image again");
@@ -160,7 +121,7 @@ static int copy_file(struct images *images, struct job *job, int in, int out, st
 			break;
 		}
 		sha256_update(hash, chunk, (size_t)n);
-		if (write_all(out, chunk, (size_t)n) < 0) {
+		if (fd_write(out, chunk, (size_t)n) < 0) {
 			return io_error(&job->err, "writing to", images->dir);
 		}
 	}

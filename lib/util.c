@@ -115,13 +115,12 @@ static int set_errno(struct err *err, const char *verb, const char *path)
 	return err_set(err, code, "cannot %s %s: %s", verb, path, strerror(errno));
 }
 
-/* Reads up to size bytes, fewer only at the end of the file. -1 with errno set. */
-static ssize_t read_all(int fd, char *data, size_t size)
+ssize_t fd_read(int fd, void *data, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t n = read(fd, data + done, size - done);
+		ssize_t n = read(fd, (char *)data + done, size - done);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -150,7 +149,7 @@ char *file_read(const char *path, size_t max, struct err *err)
 	}
 	/* Room for max and not for st_size: the file may grow while we read. Pages not touched cost nothing. */
 	data = xrealloc(NULL, max + 2, 1);
-	n = read_all(fd, data, max + 1);
+	n = fd_read(fd, data, max + 1);
 	if (n < 0) {
 		set_errno(err, "read", path);
 		return NULL;
@@ -163,10 +162,12 @@ char *file_read(const char *path, size_t max, struct err *err)
 	return xrealloc(steal(&data), (size_t)n + 1, 1);
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int fd_write(int fd, const void *data, size_t len)
 {
+	const char *rest = data;
+
 	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, rest, len);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -174,7 +175,7 @@ static int write_all(int fd, const char *data, size_t len)
 		if (n < 0) {
 			return -1;
 		}
-		data += n;
+		rest += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -203,7 +204,7 @@ static int write_new(const char *path, const void *data, size_t len, unsigned mo
 		return -1;
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0) {
+	if (fd < 0 || fchmod(fd, mode) < 0 || fd_write(fd, data, len) < 0) {
 		return -1;
 	}
 	return fsync(fd);

@@ -58,6 +58,10 @@ bool digest_valid(const char *digest);
 /* Lower-case hex of n bytes into out, which holds 2 * n + 1. */
 void hex_encode(const void *data, size_t n, char *out);
 
+/* Reads until size bytes are there or the file ends: how many, or -1 with errno set. */
+ssize_t fd_read(int fd, void *data, size_t size);
+/* Writes all of it. 0, or -1 with errno set. */
+int fd_write(int fd, const void *data, size_t len);
 /* The whole file as a NUL-terminated string (caller frees). NULL: ERR_NOT_FOUND, ERR_LIMIT if over max bytes, others.
  */
 char *file_read(const char *path, size_t max, struct err *err);
