@@ -312,20 +312,6 @@ static bool feasible(struct plan *plan, struct attempt *at, wall_us start_us, ui
 	return true;
 }
 
-/* The first change point after after_us on any node that takes new guests. */
-static wall_us next_change(const struct plan *plan, wall_us after_us)
-{
-	wall_us next_us = WALL_NEVER;
-
-	for (size_t i = 0; i < plan->node_count; i++) {
-		if (node_takes_new(plan->nodes[i])) {
-			wall_us at_us = slots_next(plan->nodes[i]->slots, after_us);
-			next_us = at_us < next_us ? at_us : next_us;
-		}
-	}
-	return next_us;
-}
-
 static wall_us later_start(struct plan *plan, struct attempt *at, wall_us from_us, uint32_t vms, span_us duration_us)
 {
 	wall_us start_us = from_us > admit_earliest(plan) ? from_us : admit_earliest(plan);
@@ -335,7 +321,7 @@ static wall_us later_start(struct plan *plan, struct attempt *at, wall_us from_u
 			return start_us;
 		}
 		/* Room appears at a change point; an image or a victim's memory when the refusal says. */
-		wall_us next_us = next_change(plan, start_us - plan->settings.prepare_us) + plan->settings.prepare_us;
+		wall_us next_us = place_next(plan, start_us - plan->settings.prepare_us) + plan->settings.prepare_us;
 		bool hint = at->reason.code == REASON_IMAGE_LATE || at->reason.code == REASON_SUSPEND_LATE;
 		if (hint && at->reason.arg0 > start_us && at->reason.arg0 < next_us) {
 			next_us = at->reason.arg0;

@@ -157,6 +157,19 @@ bool place_within(const struct node *node, struct capacity use, wall_us from_us,
 	return true;
 }
 
+wall_us place_next(const struct plan *plan, wall_us after_us)
+{
+	wall_us next_us = WALL_NEVER;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		if (node_takes_new(plan->nodes[i])) {
+			wall_us at_us = slots_next(plan->nodes[i]->slots, after_us);
+			next_us = at_us < next_us ? at_us : next_us;
+		}
+	}
+	return next_us;
+}
+
 void place_lift(struct plan *plan, struct unit *unit)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {

@@ -42,6 +42,8 @@ struct capacity place_limit(const struct node *node, struct capacity use);
 uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit);
 /* True if in [from_us, to_us) the node has no more booked than it has, of the resources of which use is not 0. */
 bool place_within(const struct node *node, struct capacity use, wall_us from_us, wall_us to_us);
+/* The first change point later than after_us on any node that takes new guests, or WALL_NEVER. */
+wall_us place_next(const struct plan *plan, wall_us after_us);
 /* How many the node could hold if it were empty; 0..limit. */
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit);
 

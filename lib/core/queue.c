@@ -251,19 +251,6 @@ static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 	return false;
 }
 
-static wall_us next_change(const struct plan *plan, wall_us after_us)
-{
-	wall_us next_us = WALL_NEVER;
-
-	for (size_t i = 0; i < plan->node_count; i++) {
-		if (node_takes_new(plan->nodes[i])) {
-			wall_us at_us = slots_next(plan->nodes[i]->slots, after_us);
-			next_us = at_us < next_us ? at_us : next_us;
-		}
-	}
-	return next_us;
-}
-
 static int soonest_first(const void *a, const void *b)
 {
 	const struct choice *x = a, *y = b;
@@ -323,7 +310,7 @@ static bool reserve_boot(struct pass *pass, struct unit *unit)
 			return true;
 		}
 		/* Memory may be what is short, and is needed from the preparation on. */
-		start_us = next_change(plan, start_us - plan->settings.prepare_us) + plan->settings.prepare_us;
+		start_us = place_next(plan, start_us - plan->settings.prepare_us) + plan->settings.prepare_us;
 	}
 	return false;
 }
@@ -348,7 +335,7 @@ static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore
 			if (resume_at(plan, unit, start_us)) {
 				return true;
 			}
-			start_us = next_change(plan, start_us - restore_us) + restore_us;
+			start_us = place_next(plan, start_us - restore_us) + restore_us;
 		}
 	}
 	return false;
