@@ -141,7 +141,7 @@ $(BUILD)/tests/cluster/%.img: tests/guests/%.S
 $(BUILD)/tests/cluster/seriallog: $(BUILD)/tests/cluster/seriallog.o $(BUILD)/lib.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib)
 
-check-system: $(PROGRAMS) $(CLUSTER_TOOLS)
+check-system: $(PROGRAMS) $(CLUSTER_TOOLS) $(BUILD)/unit/agent_guest $(BUILD)/unit/agent_guest_libvirtd
 	@tests/run-system $(BUILD)
 
 # Everything, with what it needs; the last line counts.

@@ -308,6 +308,6 @@ lease_vms() {
 
 fail() {
 	echo "$(basename "$0"): $*" >&2
-	tail -n 12 "$CLUSTER_DIR"/logs/{tenured,agent-*}.log >&2
+	tail -n 12 "$CLUSTER_DIR"/logs/{tenured,agent-*}.log >&2 2> /dev/null
 	exit 1
 }
