@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "estimate.h"
 #include "place.h"
 #include "plan_state.h"
 #include "queue.h"
@@ -49,6 +50,29 @@ static void lost(struct plan *plan, struct guest *guest)
 	}
 }
 
+/*
+ * A cut that was withdrawn too late may leave a guest saved that has had all its time: its unit is done when that is
+ * true of all that is left of it. The node has yet to hear of it and to clear up.
+ */
+static void finish_spent(struct plan *plan, struct guest *guest)
+{
+	struct contract *contract = guest->contract;
+	struct unit unit;
+	bool spent = true;
+
+	place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
+	for (uint32_t i = 0; i < unit.n; i++) {
+		const struct vm *vm = unit.seat[i].guest->vm;
+		spent = spent && vm->state == LEASE_SUSPENDED && vm->served_us >= unit.spec->duration_us;
+	}
+	for (uint32_t i = 0; i < unit.n && spent; i++) {
+		say_why(plan, unit.seat[i].guest, REASON_TIME_UP);
+		guest_finish(plan, unit.seat[i].guest, LEASE_DONE,
+			     plan->now_us + plan->settings.lead_us + plan->settings.stop_us);
+	}
+	free(unit.seat);
+}
+
 static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
 {
 	const struct vm *vm = guest->vm;
@@ -56,6 +80,7 @@ static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
 
 	say_why(plan, guest, by_itself ? REASON_GUEST_ENDED : REASON_TIME_UP);
 	guest_finish(plan, guest, LEASE_DONE, 0);
+	finish_spent(plan, guest);
 }
 
 /* For whom a guest is suspended: the promise on its node that begins first after it. */
@@ -142,6 +167,7 @@ static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
 	guest_move(plan, guest, LEASE_SUSPENDED);
 	guest_book(plan, guest);
 	plan->queue_due = true;
+	finish_spent(plan, guest);
 }
 
 static void seen_absent(struct plan *plan, struct guest *guest, wall_us at_us)
@@ -184,6 +210,25 @@ static bool of_this_run(const struct guest *guest, wall_us at_us)
 	return vm->planned && (vm->run.from == RUN_BOOT || at_us >= vm->run.prepare_us);
 }
 
+/*
+ * It stopped before its end, as its node heard too late that it might go on. The run is made to say so, and with it
+ * the rows: what it was served must not grow while it is saved, nor be forgotten by a restart.
+ */
+static void stopped_early(struct plan *plan, struct guest *guest, wall_us stop_us)
+{
+	struct run *run = &guest->vm->run;
+
+	stop_us = stop_us > run->start_us ? stop_us : run->start_us + 1;
+	if (stop_us >= run->end_us) {
+		return;
+	}
+	guest_unbook(plan, guest);
+	run->then = RUN_SUSPEND;
+	run->end_us = stop_us;
+	guest_book(plan, guest);
+	plan->queue_due = true;
+}
+
 static void seen_suspending(struct plan *plan, struct guest *guest, wall_us at_us)
 {
 	if (!is_best_effort(guest) || !of_this_run(guest, at_us)) {
@@ -193,6 +238,17 @@ static void seen_suspending(struct plan *plan, struct guest *guest, wall_us at_u
 		started(plan, guest, guest->vm->run.start_us);
 	}
 	guest_move(plan, guest, LEASE_SUSPENDING);
+	stopped_early(plan, guest, at_us);
+}
+
+/* When a guest stopped of which nothing was heard until it was saved, by how long saving takes. */
+static wall_us stopped_at(const struct plan *plan, const struct guest *guest, wall_us saved_us)
+{
+	int64_t memory = guest->contract->lease.spec.per_vm.amount[RES_MEMORY];
+
+	return guest->vm->state == LEASE_SUSPENDING
+		       ? saved_us
+		       : saved_us - estimate_suspend(&plan->settings, &guest->node->info, memory);
 }
 
 static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wall_us at_us)
@@ -218,7 +274,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 		break;
 	case SEEN_SUSPENDED:
 		if (is_best_effort(guest) && of_this_run(guest, at_us)) {
-			seen_suspending(plan, guest, at_us);
+			seen_suspending(plan, guest, stopped_at(plan, guest, at_us));
 			suspended(plan, guest, at_us);
 		}
 		break;
@@ -265,6 +321,7 @@ static void unconfirmed(struct plan *plan, struct guest *guest)
 	} else if (vm->run.then == RUN_STOP) {
 		say_why(plan, guest, REASON_UNCONFIRMED);
 		guest_finish(plan, guest, LEASE_DONE, 0);
+		finish_spent(plan, guest);
 	}
 	/* Else it may lie suspended there: its node will say. */
 }

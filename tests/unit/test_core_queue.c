@@ -204,7 +204,93 @@ START_TEST(cut_is_withdrawn_too_late)
 	see(lease, 0, SEEN_SUSPENDED, start + 300 * SEC);
 	ck_assert_int_eq(lease->state, LEASE_SUSPENDED);
 	ck_assert_int_eq(lease->vms[0].run.from, RUN_RESUME);
-	ck_assert_int_eq(lease->vms[0].served_us, 300 * SEC);
+	/* Nobody said when it stopped running. */
+	ck_assert_int_eq(lease->vms[0].served_us, 300 * SEC - save_of(1));
+}
+END_TEST
+
+/* As before, but its node said when it stopped: to then it was served, however long it is saved. */
+START_TEST(served_until_it_stopped)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+	run_all(lease);
+	wall_us start = now;
+	const struct lease *ar = request(ar_of(4, now + 300 * SEC, 60 * SEC));
+	wall_us cut = lease->vms[0].run.end_us;
+	now = cut - 2 * settings.lead_us;
+	cancel(ar->id);
+	ck_assert_int_eq(lease->vms[0].run.then, RUN_STOP);
+	now = cut + SEC;
+	see(lease, 0, SEEN_SUSPENDING, cut);
+	ck_assert_int_eq(lease->state, LEASE_SUSPENDING);
+	ck_assert_int_eq(lease->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(lease->vms[0].run.end_us, cut);
+	see(lease, 0, SEEN_SUSPENDING, cut);
+	ck_assert_uint_eq(count_actions(ACTION_VM), 0);
+	now = cut + 50 * SEC;
+	see(lease, 0, SEEN_SUSPENDED, now);
+	ck_assert_int_eq(lease->vms[0].served_us, cut - start);
+	ck_assert_int_eq(lease->vms[0].run.from, RUN_RESUME);
+	ck_assert_int_eq(lease->vms[0].run.end_us - lease->vms[0].run.start_us, 600 * SEC - (cut - start));
+}
+END_TEST
+
+/* Its node was slow to stop it, and saved it instead: there is nothing to resume it for. */
+START_TEST(saved_with_nothing_left)
+{
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 60 * SEC));
+	run_all(lease);
+	wall_us end = lease->vms[0].run.end_us;
+	tick_at(end);
+	ck_assert_int_eq(lease->state, LEASE_STOPPING);
+	see(lease, 0, SEEN_SUSPENDING, end);
+	now = end + 20 * SEC;
+	see(lease, 0, SEEN_SUSPENDED, now);
+	ck_assert_int_eq(lease->state, LEASE_DONE);
+	ck_assert_int_eq(lease->reason.code, REASON_TIME_UP);
+	ck_assert_int_eq(lease->vms[0].served_us, 60 * SEC);
+	/* Its node is told, so that it removes the files. */
+	ck_assert_uint_eq(count_actions(ACTION_NODE_PLAN), 1);
+}
+END_TEST
+
+START_TEST(gang_with_nothing_left)
+{
+	const struct lease *gang = running_gang(60 * SEC);
+	wall_us end = gang->vms[0].run.end_us;
+
+	tick_at(end);
+	for (uint32_t i = 0; i < 3; i++) {
+		see(gang, i, SEEN_SUSPENDING, end);
+		see(gang, i, SEEN_SUSPENDED, end);
+		ck_assert_int_eq(gang->vms[i].state, LEASE_SUSPENDED);
+		ck_assert(!gang->vms[i].planned);
+	}
+	/* The last one heard in time, and stopped. */
+	see(gang, 3, SEEN_ENDED, end);
+	ck_assert_int_eq(gang->state, LEASE_DONE);
+	ck_assert_int_eq(gang->reason.code, REASON_TIME_UP);
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(gang->vms[i].state, LEASE_DONE);
+	}
+}
+END_TEST
+
+/* One was cut off before its end: the gang goes on together for the time that one is owed. */
+START_TEST(gang_with_something_left)
+{
+	const struct lease *gang = running_gang(60 * SEC);
+	wall_us end = gang->vms[0].run.end_us;
+
+	tick_at(end);
+	for (uint32_t i = 0; i < 4; i++) {
+		see(gang, i, SEEN_SUSPENDING, i == 2 ? end - 10 * SEC : end);
+		see(gang, i, SEEN_SUSPENDED, end);
+	}
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(gang->vms[i].run.from, RUN_RESUME);
+		ck_assert_int_eq(gang->vms[i].run.end_us - gang->vms[i].run.start_us, 10 * SEC);
+	}
 }
 END_TEST
 
@@ -496,6 +582,10 @@ int main(void)
 	tcase_add_test(all, restored_one_after_another);
 	tcase_add_test(all, cut_is_withdrawn);
 	tcase_add_test(all, cut_is_withdrawn_too_late);
+	tcase_add_test(all, served_until_it_stopped);
+	tcase_add_test(all, saved_with_nothing_left);
+	tcase_add_test(all, gang_with_nothing_left);
+	tcase_add_test(all, gang_with_something_left);
 	tcase_add_test(all, too_late_to_suspend);
 	tcase_add_test(all, youngest_is_preempted);
 	tcase_add_test(all, starts_before_a_reservation);
