@@ -218,6 +218,7 @@ static void end_body(struct world *world, struct body_of *body)
 		if (world->settings.faults && world_chance(world, 50)) {
 			span *= 3;
 		}
+		body->ran_us += world->now_us - body->first_us;
 		body->body = BODY_SAVING;
 		after_others(world, node, body, some_of(world, span));
 		see(world, body, SEEN_SUSPENDING);
@@ -327,6 +328,30 @@ static struct capacity taken(const struct body_of *body)
 	return (struct capacity){{0}};
 }
 
+/* What the planner holds of a guest that is saved, against what it really had. */
+static const char *check_served(const struct world *world, const struct body_of *body)
+{
+	struct world_lease *row;
+
+	HASH_FIND(hh, world->leases, &body->lease, sizeof(body->lease), row);
+	if (!row || !row->lease.vms || body->body != BODY_SAVED) {
+		return NULL;
+	}
+	const struct lease_spec *spec = &row->lease.spec;
+	const struct vm *vm = &row->lease.vms[body->vm];
+	if (vm->generation != body->generation || vm->state != LEASE_SUSPENDED) {
+		return NULL;
+	}
+	if ((spec->serial || spec->vms == 1) && vm->served_us >= spec->duration_us) {
+		return "a guest is kept that has nothing left to run";
+	}
+	/* With faults a node's words may be lost, and what it had is a guess. */
+	if (!world->settings.faults && vm->served_us > body->ran_us) {
+		return "a guest is held to have had more than it ran";
+	}
+	return NULL;
+}
+
 const char *agents_check(const struct world *world)
 {
 	struct capacity use[WORLD_NODES_MAX + 1] = {0};
@@ -336,6 +361,10 @@ const char *agents_check(const struct world *world)
 		use[body->node] = capacity_add(use[body->node], taken(body));
 		if (body->body == BODY_RESTORING && body->planned && world->now_us > body->run.start_us) {
 			return "a guest is restored too late";
+		}
+		const char *wrong = check_served(world, body);
+		if (wrong) {
+			return wrong;
 		}
 	}
 	for (uint32_t n = 1; n <= world->settings.nodes; n++) {

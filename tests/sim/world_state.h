@@ -35,6 +35,7 @@ struct body_of {
 	span_us span_us;  /* saving, restoring: how long, once begun */
 	wall_us dies_us;  /* it ends by itself then */
 	wall_us first_us; /* running since, in this run */
+	span_us ran_us;   /* in earlier runs, until it was saved */
 	bool doomed;      /* it will fail instead of being prepared */
 	bool removed;
 };
