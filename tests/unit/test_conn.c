@@ -11,16 +11,11 @@
 
 #include "address.h"
 #include "conn.h"
+#include "socket_fixture.h"
 #include "util.h"
 #include "wire.h"
 
 enum act { ACT_NONE, ACT_CLOSE, ACT_ECHO, ACT_PAUSE };
-
-static struct event_base *base;
-static struct listener *listener;
-static char dir[] = "/tmp/tenure-conn-XXXXXX";
-static char address[64];
-static struct event *guard;
 
 /* What the accepting side has seen. */
 static struct {
@@ -118,21 +113,6 @@ static void client_opened(struct conn *conn, void *arg)
 
 static const struct conn_ops client_ops = {.line = client_line, .closed = client_closed, .opened = client_opened};
 
-static void too_slow(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	ck_abort_msg("nothing came of it in 20 s");
-}
-
-#define until(condition)                                    \
-	do {                                                \
-		while (!(condition)) {                      \
-			event_base_loop(base, EVLOOP_ONCE); \
-		}                                           \
-	} while (0)
-
 static void pass(void)
 {
 	event_base_loop(base, EVLOOP_NONBLOCK);
@@ -140,17 +120,7 @@ static void pass(void)
 
 static void setup(void)
 {
-	struct timeval limit = {.tv_sec = 20};
-	struct err err;
-
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	guard = evtimer_new(base, too_slow, NULL);
-	evtimer_add(guard, &limit);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 0666, 3, accepted, NULL, &err);
-	ck_assert_msg(listener != NULL, "%s", err.text);
+	listen_begin(3, accepted);
 }
 
 static void teardown(void)
@@ -161,10 +131,7 @@ static void teardown(void)
 	if (client.conn) {
 		conn_close(client.conn);
 	}
-	listener_free(listener);
-	event_free(guard);
-	event_base_free(base);
-	ck_assert_int_eq(rmdir(dir), 0); /* the socket is gone */
+	listen_end();
 }
 
 /* A bare, non-blocking socket connected to the listener, and the listener knows. */
@@ -437,22 +404,6 @@ START_TEST(dribble)
 	close(fd);
 }
 END_TEST
-
-static void set_flag(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	*(bool *)arg = true;
-}
-
-static void let_pass(span_us span)
-{
-	struct timeval tv = {.tv_usec = span};
-	bool over = false;
-
-	event_base_once(base, -1, EV_TIMEOUT, set_flag, &over, &tv);
-	until(over);
-}
 
 START_TEST(lines_keep_it_alive)
 {

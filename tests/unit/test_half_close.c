@@ -11,17 +11,12 @@
 
 #include "address.h"
 #include "rpc.h"
+#include "socket_fixture.h"
 #include "util.h"
 
 #define LONG_US (20 * USEC_PER_SEC)
 
 enum act { ACT_NONE, ACT_ECHO, ACT_PAUSE };
-
-static struct event_base *base;
-static struct listener *listener;
-static char dir[] = "/tmp/tenure-half-close-XXXXXX";
-static char address[64];
-static struct event *guard;
 
 /* The accepting side: a connection, or with rpcs set an RPC peer. */
 static struct {
@@ -103,50 +98,9 @@ static void accepted(struct conn *conn, void *arg)
 	}
 }
 
-static void too_slow(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	ck_abort_msg("nothing came of it in 20 s");
-}
-
-#define until(condition)                                    \
-	do {                                                \
-		while (!(condition)) {                      \
-			event_base_loop(base, EVLOOP_ONCE); \
-		}                                           \
-	} while (0)
-
-static void set_flag(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	*(bool *)arg = true;
-}
-
-static void let_pass(span_us span)
-{
-	struct timeval tv = {.tv_usec = span};
-	bool over = false;
-
-	event_base_once(base, -1, EV_TIMEOUT, set_flag, &over, &tv);
-	until(over);
-}
-
 static void setup(void)
 {
-	struct timeval limit = {.tv_sec = 20};
-	struct err err;
-
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	guard = evtimer_new(base, too_slow, NULL);
-	evtimer_add(guard, &limit);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 0666, 3, accepted, NULL, &err);
-	ck_assert_msg(listener != NULL, "%s", err.text);
+	listen_begin(3, accepted);
 }
 
 static void setup_rpc(void)
@@ -161,10 +115,7 @@ static void teardown(void)
 		conn_close(server.conn);
 	}
 	rpc_close(server.rpc);
-	listener_free(listener);
-	event_free(guard);
-	event_base_free(base);
-	ck_assert_int_eq(rmdir(dir), 0);
+	listen_end();
 }
 
 /* A bare, non-blocking socket connected to the listener, and the listener knows. */

@@ -11,6 +11,7 @@
 
 #include "address.h"
 #include "rpc.h"
+#include "socket_fixture.h"
 #include "util.h"
 #include "wire.h"
 
@@ -29,11 +30,6 @@ struct peer {
 	char why[128];
 };
 
-static struct event_base *base;
-static struct listener *listener;
-static struct event *guard;
-static char dir[] = "/tmp/tenure-rpc-XXXXXX";
-static char address[64];
 static struct peer head;  /* accepts */
 static struct peer agent; /* connects */
 
@@ -144,50 +140,9 @@ static void accepted(struct conn *conn, void *arg)
 	head.rpc = rpc_accept(base, conn, &ops, &head);
 }
 
-static void too_slow(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	ck_abort_msg("nothing came of it in 20 s");
-}
-
-#define until(condition)                                    \
-	do {                                                \
-		while (!(condition)) {                      \
-			event_base_loop(base, EVLOOP_ONCE); \
-		}                                           \
-	} while (0)
-
-static void set_flag(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	*(bool *)arg = true;
-}
-
-static void let_pass(span_us span)
-{
-	struct timeval tv = {.tv_usec = span};
-	bool over = false;
-
-	event_base_once(base, -1, EV_TIMEOUT, set_flag, &over, &tv);
-	until(over);
-}
-
 static void setup(void)
 {
-	struct timeval limit = {.tv_sec = 20};
-	struct err err;
-
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	guard = evtimer_new(base, too_slow, NULL);
-	evtimer_add(guard, &limit);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(address, sizeof(address), "unix:%s/s", dir);
-	listener = listener_new(base, address, "", 0666, 8, accepted, NULL, &err);
-	ck_assert_msg(listener != NULL, "%s", err.text);
+	listen_begin(8, accepted);
 }
 
 static void teardown(void)
@@ -203,10 +158,7 @@ static void teardown(void)
 	for (int i = 0; i < 4; i++) {
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	}
-	listener_free(listener);
-	event_free(guard);
-	event_base_free(base);
-	rmdir(dir);
+	listen_end();
 }
 
 static void joined(void)
