@@ -9,6 +9,7 @@ SANITIZE =
 
 PKGS_lib = json-c libevent libevent_pthreads libcrypto libsystemd uuid inih
 PKGS_daemon = sqlite3
+PKGS_sim = sqlite3 zlib
 PKGS_agent = libvirt libcurl libxml-2.0
 PKGS_client = smartcols
 PKGS_test = check libssl libevent_openssl
@@ -27,13 +28,15 @@ pkg = $(foreach p,$(1),$(shell pkg-config --silence-errors $(2) $(p)))
 INC_lib/core =
 INC_lib = -iquote lib/core $(call pkg,$(PKGS_lib),--cflags)
 INC_daemon = -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_daemon),--cflags)
+INC_daemon/sim = -iquote daemon/sim -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_sim),--cflags)
 INC_agent = -iquote agent -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_agent),--cflags)
 INC_client = -iquote client -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_client),--cflags)
-INC_tests = -iquote daemon -iquote agent -iquote client -iquote lib -iquote lib/core -iquote tests \
+INC_tests = -iquote daemon -iquote daemon/sim -iquote agent -iquote client -iquote lib -iquote lib/core -iquote tests \
 	$(call pkg,$(PKGS_lib) $(PKGS_daemon) $(PKGS_agent) $(PKGS_client) $(PKGS_test),--cflags)
 
 LIBS_lib = $(call pkg,$(PKGS_lib),--libs) -lpthread
 LIBS_daemon = $(call pkg,$(PKGS_daemon),--libs) $(LIBS_lib)
+LIBS_sim = $(call pkg,$(PKGS_sim),--libs) $(LIBS_lib) -lm
 LIBS_agent = $(call pkg,$(PKGS_agent),--libs) -lvirt-qemu $(LIBS_lib)
 LIBS_client = $(call pkg,$(PKGS_client),--libs) $(LIBS_lib) -lm
 LIBS_test = $(call pkg,$(PKGS_test),--libs)
@@ -42,9 +45,10 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 OBJ_core = $(call objects,lib/core)
 OBJ_lib = $(call objects,lib)
 OBJ_daemon = $(call objects,daemon) $(BUILD)/schema.o
+OBJ_sim = $(call objects,daemon/sim)
 OBJ_agent = $(call objects,agent)
 OBJ_client = $(call objects,client)
-PROGRAMS = $(BUILD)/tenured $(BUILD)/tenure-agent $(BUILD)/tenure
+PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
@@ -60,6 +64,9 @@ programs: $(PROGRAMS)
 
 $(BUILD)/tenured: $(OBJ_daemon) $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+
+$(BUILD)/tenure-sim: $(OBJ_sim) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_sim)
 
 $(BUILD)/tenure-agent: $(OBJ_agent) $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_agent)
@@ -79,6 +86,8 @@ $(BUILD)/lib/core/%.o: lib/core/%.c
 	$(call compile,$(INC_lib/core))
 $(BUILD)/lib/%.o: lib/%.c
 	$(call compile,$(INC_lib))
+$(BUILD)/daemon/sim/%.o: daemon/sim/%.c
+	$(call compile,$(INC_daemon/sim))
 $(BUILD)/daemon/%.o: daemon/%.c
 	$(call compile,$(INC_daemon))
 $(BUILD)/agent/%.o: agent/%.c
@@ -100,12 +109,13 @@ $(BUILD)/schema.c: $(sort $(wildcard schema/[0-9]*.sql))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
-# test_daemon_x, test_agent_x and test_client_x link their program's objects too, all but main.
+# test_daemon_x, test_sim_x, test_agent_x and test_client_x link their program's objects too, all but main.
 no_main = $(filter-out %/main.o,$(1))
 UNIT_daemon = $(call no_main,$(OBJ_daemon))
+UNIT_sim = $(call no_main,$(OBJ_sim))
 UNIT_agent = $(call no_main,$(OBJ_agent))
 UNIT_client = $(call no_main,$(OBJ_client))
-unit_part = $(filter daemon agent client,$(firstword $(subst _, ,$(1))))
+unit_part = $(filter daemon agent client sim,$(firstword $(subst _, ,$(1))))
 
 define unit_rule
 $(BUILD)/unit/$(1): $(BUILD)/tests/unit/test_$(1).o $(SUPPORT) $(UNIT_$(call unit_part,$(1))) $(BUILD)/lib.a $(BUILD)/core.a
@@ -176,7 +186,7 @@ install: programs
 		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(BUILD)/tenured $(BUILD)/tenure-agent $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/tenure $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/tenure $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(DESTDIR)$(PREFIX)/bin
 	for f in tenured.conf agent.conf; do \
 		test -e $(DESTDIR)/etc/tenure/$$f || install -m 644 etc/$$f $(DESTDIR)/etc/tenure/$$f; \
 	done

@@ -186,7 +186,7 @@ int manager_step(struct manager *manager, const struct event *event, struct err 
 {
 	/* Each step says anew when it wants the next tick; a wish that has come true must not come true for ever. */
 	manager->wake_us = WALL_NEVER;
-	plan_step(manager->plan, event, manager->now, &manager->actions);
+	plan_step(manager->plan, event, 1, manager->now, &manager->actions);
 	for (size_t i = 0; i < manager->actions.count; i++) {
 		if (write_action(manager, &manager->actions.item[i], err) < 0) {
 			return -1;

@@ -211,7 +211,7 @@ struct plan_settings settings_plan(const struct head_settings *settings)
 		.late_us = settings->late,
 		.stage_ahead_us = settings->stage_ahead,
 		.repository_rate = settings->repository_rate,
-		.suspend = settings->suspend,
+		.suspension = settings->suspend ? SUSPENSION_ALL : SUSPENSION_NONE,
 	};
 }
 

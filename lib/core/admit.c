@@ -213,7 +213,7 @@ static bool attempt(struct plan *plan, struct attempt *at, bool preempt, bool st
 		}
 		list(plan, at, staged_only);
 	}
-	if (place_pick(&at->choices, at->unit.n) && promise_images(plan, at)) {
+	if (place_pick(plan, &at->choices, at->unit.n) && promise_images(plan, at)) {
 		return true;
 	}
 	at->reason = (struct reason){.code = REASON_IMAGE_LATE, .arg0 = image_earliest(plan, at)};
@@ -236,7 +236,7 @@ static bool attempt_all(struct plan *plan, struct attempt *at)
 			}
 			at->reason = why;
 		}
-		if (!plan->settings.suspend) {
+		if (plan->settings.suspension == SUSPENSION_NONE) {
 			break;
 		}
 	}

@@ -42,7 +42,9 @@ enum event_kind {
 	EVENT_TICK, /* time passed: a wake-up the planner asked for */
 	EVENT_LEASE_REQUESTED,
 	EVENT_LEASE_CANCELLED,
-	EVENT_NODE, /* a node is new, or its state or capacity changed */
+	EVENT_LEASE_RESIZED, /* its user wants another duration: longer, or shorter */
+	EVENT_LEASE_CALLED,  /* the event an open reservation waited for has come */
+	EVENT_NODE,          /* a node is new, or its state or capacity changed */
 	EVENT_IMAGE_ADDED,
 	EVENT_IMAGE_REMOVED,   /* refused by the manager while a lease needs it */
 	EVENT_IMAGE_PRESENT,   /* on a node's pool: staged, or found there when its agent connected */
@@ -60,6 +62,11 @@ struct event {
 			struct lease_spec spec;
 		} requested;
 		uint64_t cancelled;
+		struct {
+			uint64_t id;
+			span_us duration_us; /* > 0, from its start; what has been had already included */
+		} resized;
+		uint64_t called;
 		struct node_info node;
 		struct image_info image;
 		uint64_t image_removed;

@@ -8,6 +8,8 @@ static const char *const kind_names[LEASE_KIND_COUNT] = {
 	[LEASE_AR] = "ar",
 	[LEASE_BEST_EFFORT] = "best-effort",
 	[LEASE_IMMEDIATE] = "immediate",
+	[LEASE_DEADLINE] = "deadline",
+	[LEASE_OPEN] = "open",
 };
 
 static const char *const state_names[LEASE_STATE_COUNT] = {

@@ -17,6 +17,8 @@ enum lease_kind {
 	LEASE_AR,          /* advance reservation: exact start, all VMs at once, never preempted */
 	LEASE_BEST_EFFORT, /* queued, preemptible */
 	LEASE_IMMEDIATE,   /* now or not at all; not preempted */
+	LEASE_DEADLINE,    /* any start, done in time */
+	LEASE_OPEN,        /* open advance reservation: kept ready in a window, runs when it is called */
 	LEASE_KIND_COUNT
 };
 
@@ -79,8 +81,13 @@ struct lease_spec {
 	uint32_t vms;           /* 1 .. LEASE_VMS_MAX */
 	struct capacity per_vm; /* cpu and memory > 0; disk >= 0 */
 	uint64_t image;         /* image id */
-	wall_us start_us;       /* AR: agreed start; else 0 */
+	wall_us start_us;       /* AR: agreed start; deadline: not before, 0 = any; open: begin of the window; else 0 */
+	wall_us latest_us;      /* AR: latest start that will do, 0 = start_us only; open: end of the window; else 0 */
+	wall_us deadline_us;    /* deadline: every VM has run by then; else 0 */
+	span_us response_us;    /* open: runs within this of the call; else 0 */
 	span_us duration_us;    /* > 0; run time of each VM */
+	uint32_t user;          /* whose, for fair share; 0 = nobody's */
+	int64_t price_max;      /* credits; 0 = any price */
 };
 
 /* Why the planner said no, or why a lease moved; args by code. Text is made outside the core (lib/reason.h). */

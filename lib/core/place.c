@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "estimate.h"
+#include "policy.h"
 #include "prep.h"
 
 struct capacity place_limit(const struct node *node, struct capacity use)
@@ -79,28 +80,23 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 	}
 }
 
-static int by_merit(const void *a, const void *b)
+static int by_merit(const void *a, const void *b, void *host)
 {
 	const struct choice *x = a, *y = b;
+	int order = ((const struct host_policy *)host)->compare(x, y);
 
-	if (x->ready_us != y->ready_us) {
-		return x->ready_us < y->ready_us ? -1 : 1;
-	}
-	if (x->before != y->before) {
-		return x->before ? -1 : 1;
-	}
-	if (x->count != y->count) {
-		return x->count > y->count ? -1 : 1;
+	if (order != 0) {
+		return order;
 	}
 	return x->node->info.id < y->node->info.id ? -1 : 1;
 }
 
-bool place_pick(struct choices *choices, uint32_t n)
+bool place_pick(const struct plan *plan, struct choices *choices, uint32_t n)
 {
 	if (choices->vms < n) {
 		return false;
 	}
-	qsort(choices->item, choices->count, sizeof(*choices->item), by_merit);
+	qsort_r(choices->item, choices->count, sizeof(*choices->item), by_merit, (void *)plan->settings.host);
 	uint32_t taken = 0;
 	for (size_t i = 0; i < choices->count; i++) {
 		struct choice *choice = &choices->item[i];

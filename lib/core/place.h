@@ -53,7 +53,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
  * Orders (image there first, then where it was before, then most VMs) and cuts to n VMs. False if there are not that
  * many; then the order is made, nothing cut.
  */
-bool place_pick(struct choices *choices, uint32_t n);
+bool place_pick(const struct plan *plan, struct choices *choices, uint32_t n);
 /* Gives every seat of the unit a node, each guest the one it was planned on before if that is among them. */
 void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices);
 /* Takes the unit's guests out of the table, and puts them back as they were. */

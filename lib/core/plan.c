@@ -7,6 +7,7 @@
 
 #include "admit.h"
 #include "plan_state.h"
+#include "policy.h"
 #include "prep.h"
 #include "queue.h"
 
@@ -43,7 +44,16 @@ struct plan_settings plan_defaults(void)
 		.late_us = 1 * USEC_PER_SEC,
 		.stage_ahead_us = USEC_PER_DAY,
 		.repository_rate = INT64_C(100000000),
-		.suspend = true,
+		.staging = STAGING_EDF_JIT,
+		.suspension = SUSPENSION_ALL,
+		.exclusion = EXCLUSION_LOCAL,
+		.migration = MIGRATION_NO,
+		.backfill = BACKFILL_AGGRESSIVE,
+		.queue = policy_queue("fcfs"),
+		.host = policy_host("image"),
+		.victim = policy_victim("youngest"),
+		.admission = policy_admission("all"),
+		.price = policy_price("free"),
 	};
 }
 
@@ -163,6 +173,9 @@ static void take(struct plan *plan, const struct event *event)
 	case EVENT_LEASE_CANCELLED:
 		plan_cancel(plan, event->cancelled);
 		break;
+	case EVENT_LEASE_RESIZED:
+	case EVENT_LEASE_CALLED:
+		break;
 	case EVENT_NODE:
 		plan_node_event(plan, &event->node);
 		break;
@@ -185,7 +198,7 @@ static void take(struct plan *plan, const struct event *event)
 	}
 }
 
-void plan_step(struct plan *plan, const struct event *event, wall_us now, struct actions *out)
+void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out)
 {
 	out->count = 0;
 	plan_forget(plan);
@@ -193,7 +206,9 @@ void plan_step(struct plan *plan, const struct event *event, wall_us now, struct
 	plan->queue_due = orphans_sweep(plan);
 	plan_timers(plan);
 	prep_tick(plan);
-	take(plan, event);
+	for (size_t i = 0; i < count; i++) {
+		take(plan, &events[i]);
+	}
 	if (plan->queue_due) {
 		queue_pass(plan);
 	}

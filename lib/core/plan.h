@@ -14,6 +14,49 @@
 
 struct plan;
 
+/* policy.h: named tables of functions for what is a matter of taste. */
+struct queue_policy;
+struct host_policy;
+struct victim_policy;
+struct admission_policy;
+struct price_policy;
+
+/* How many leases of the queue may hold a reservation while others overtake them. */
+enum backfill {
+	BACKFILL_NONE,         /* nobody overtakes */
+	BACKFILL_FIRST_FIT,    /* no reservations: whoever fits starts */
+	BACKFILL_AGGRESSIVE,   /* the first one (EASY; Lifka 1995) */
+	BACKFILL_INTERMEDIATE, /* the first backfill_depth */
+	BACKFILL_CONSERVATIVE, /* all (Mu'alem and Feitelson 2001) */
+};
+
+enum suspension {
+	SUSPENSION_NONE,
+	SUSPENSION_SERIAL, /* only units of one VM */
+	SUSPENSION_ALL,
+};
+
+/* What may not happen at the same time when several guests are suspended or resumed. */
+enum exclusion {
+	EXCLUSION_LOCAL,  /* one at a time on each node (local storage) */
+	EXCLUSION_GLOBAL, /* one at a time in the whole cluster (shared storage) */
+};
+
+enum migration {
+	MIGRATION_NO,
+	MIGRATION_YES,  /* a suspended guest's memory and overlay go over the link to its new node */
+	MIGRATION_FREE, /* it is there at once; for comparison */
+};
+
+/* When a promised image goes over the link; all but the first two are kept for comparison and promise nothing. */
+enum staging {
+	STAGING_EDF_JIT,    /* by deadline, each as late as is safe; ahead of time while the link is idle */
+	STAGING_EDF,        /* by deadline, back to back from now */
+	STAGING_JIT,        /* each at its deadline less its length, blind to the others */
+	STAGING_AGGRESSIVE, /* each at once */
+	STAGING_JOB,        /* each at its lease's start, of which it steals */
+};
+
 struct plan_settings {
 	span_us lead_us;    /* time a plan needs to reach a node; nothing is planned to begin before now + lead_us */
 	span_us prepare_us; /* creating a guest paused */
@@ -25,8 +68,21 @@ struct plan_settings {
 	span_us late_us;    /* an AR's VM that starts later than agreed by more than this breaks the promise */
 	span_us stage_ahead_us; /* a reservation's image is brought, while the link is idle, from that long ahead of its
 				   need */
-	int64_t repository_rate; /* bytes per second out of the image repository, > 0 */
-	bool suspend;            /* best-effort leases may be suspended; without it they are only backfilled */
+	int64_t repository_rate;  /* bytes per second out of the image repository, > 0 */
+	int64_t best_effort_rate; /* bytes per second of a link of their own for best-effort transfers; 0 = one link */
+	bool multicast;           /* one transfer reaches any number of nodes */
+	enum staging staging;
+	enum suspension suspension;
+	enum exclusion exclusion;
+	enum migration migration;
+	enum backfill backfill;
+	uint32_t backfill_depth;          /* BACKFILL_INTERMEDIATE only */
+	const struct queue_policy *queue; /* never NULL, as all below */
+	const struct host_policy *host;
+	const struct victim_policy *victim;
+	const struct admission_policy *admission;
+	const struct price_policy *price;
+	int64_t price_rate; /* of the price policy: credits for an hour of 1000 millicores */
 };
 
 /* NULL settings mean the defaults of plan_defaults(). The caller frees with plan_free(). */
@@ -35,12 +91,13 @@ void plan_free(struct plan *plan);
 struct plan_settings plan_defaults(void);
 
 /*
- * Takes one event at time now (never before that of the call before) and appends to out what is to be done about it.
- * out is cleared first. Every event is answered; one that names an unknown lease, VM, node or image, or an old
- * generation, changes nothing. EVENT_LEASE_REQUESTED always yields ACTION_LEASE: state rejected (with reason, and the
- * offer from plan_offer()), scheduled or queued.
+ * Takes what happened at time now (never before that of the call before), count >= 0 events in the given order, and
+ * puts into out what is to be done about it. The queue is looked at once, after all of them. Every event is answered;
+ * one that names an unknown lease, VM, node or image, or an old generation, changes nothing. EVENT_LEASE_REQUESTED
+ * always yields ACTION_LEASE: state rejected (with reason; plan_offer() has the offer for the last one), scheduled or
+ * queued.
  */
-void plan_step(struct plan *plan, const struct event *event, wall_us now, struct actions *out);
+void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out);
 
 /* The alternative found for the last request that was rejected in plan_step or plan_ask. */
 struct offer plan_offer(const struct plan *plan);

@@ -322,7 +322,7 @@ bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *o
 	size_t count;
 
 	*out = (struct victims){0};
-	if (!plan->settings.suspend) {
+	if (plan->settings.suspension == SUSPENSION_NONE) {
 		return false;
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {

@@ -55,7 +55,7 @@ static span_us least(const struct plan *plan, const struct unit *unit)
 {
 	span_us min_us = plan->settings.min_run_us;
 
-	return plan->settings.suspend && min_us < unit->left_us ? min_us : unit->left_us;
+	return plan->settings.suspension != SUSPENSION_NONE && min_us < unit->left_us ? min_us : unit->left_us;
 }
 
 static int latest_first(const void *a, const void *b)
@@ -125,7 +125,7 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 	for (size_t i = 0; i < high; i++) {
 		out->item[i].node->limit_us = until_us;
 	}
-	return place_pick(out, unit->n);
+	return place_pick(pass->plan, out, unit->n);
 }
 
 /* Books a unit whose seats are chosen until it must be saved by its nodes' limit_us. */
@@ -164,9 +164,9 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 		struct run run = boot_run(plan, unit, start_us);
 		wall_us ready_us = 0;
 		place_list(plan, unit, &run, choices);
-		bool whole = place_pick(choices, unit->n);
-		if (!whole &&
-		    (unit->spec->kind != LEASE_BEST_EFFORT || !plan->settings.suspend || !pick_cut(pass, unit, &run))) {
+		bool whole = place_pick(plan, choices, unit->n);
+		if (!whole && (unit->spec->kind != LEASE_BEST_EFFORT || !plan->settings.suspension != SUSPENSION_NONE ||
+			       !pick_cut(pass, unit, &run))) {
 			pass->no_room = i == 0;
 			break;
 		}
@@ -241,7 +241,7 @@ static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 	if (place_book(plan, unit, &run)) {
 		return true;
 	}
-	if (plan->settings.suspend) {
+	if (plan->settings.suspension != SUSPENSION_NONE) {
 		limit_seats(unit, start_us);
 		if (book_cut(plan, unit, run)) {
 			return true;
@@ -498,7 +498,7 @@ void queue_refit(struct plan *plan, struct unit *unit)
 	if (place_book(plan, unit, &run)) {
 		return;
 	}
-	if (plan->settings.suspend) {
+	if (plan->settings.suspension != SUSPENSION_NONE) {
 		limit_seats(unit, run.start_us > plan->now_us ? run.start_us : plan->now_us);
 		run.then = RUN_SUSPEND;
 		run.end_us = preempt_end(plan, unit);

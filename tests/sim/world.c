@@ -331,9 +331,9 @@ static void step(struct world *world, const struct event *event)
 	struct check_fault fault = {0};
 
 	world->figures.steps++;
-	plan_step(world->plan, event, world->now_us, &world->actions);
+	plan_step(world->plan, event, 1, world->now_us, &world->actions);
 	if (world->twin) {
-		plan_step(world->twin, event, world->now_us, &world->twin_actions);
+		plan_step(world->twin, event, 1, world->now_us, &world->twin_actions);
 		compare(world);
 	}
 	apply(world);
@@ -702,7 +702,7 @@ struct world *world_new(const struct world_settings *settings)
 	world->settings = *settings;
 	world->random = settings->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	world->plan_settings = plan_defaults();
-	world->plan_settings.suspend = settings->suspend;
+	world->plan_settings.suspension = settings->suspend ? SUSPENSION_ALL : SUSPENSION_NONE;
 	world->plan_settings.grace_us = 20 * USEC_PER_SEC;
 	world->plan = plan_new(&world->plan_settings);
 	world->now_us = 1000 * USEC_PER_SEC;

@@ -23,7 +23,7 @@ static inline void tell(const struct event *event)
 {
 	struct check_fault fault = {0};
 
-	plan_step(plan, event, now, &actions);
+	plan_step(plan, event, 1, now, &actions);
 	enum check_rule rule = check_plan(plan, &fault);
 	ck_assert_msg(rule == CHECK_OK, "invariant %s: lease %d node %d", check_rule_name(rule), (int)fault.lease,
 		      (int)fault.node);

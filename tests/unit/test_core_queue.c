@@ -68,7 +68,7 @@ END_TEST
 
 START_TEST(no_delay_without_suspension)
 {
-	settings.suspend = false;
+	settings.suspension = SUSPENSION_NONE;
 	plan_begin();
 	image_there(1, 1, EVENT_IMAGE_PRESENT);
 	image_there(2, 1, EVENT_IMAGE_PRESENT);

@@ -1,0 +1,62 @@
+/*
+ * What is a matter of taste: who goes first, where, at whose cost, and who may ask at all. Each kind of policy is a
+ * table of named functions; a plan's settings point into the tables.
+ */
+#ifndef TENURE_POLICY_H
+#define TENURE_POLICY_H
+
+#include "plan.h"
+
+struct choice;
+struct contract;
+struct unit;
+
+/* The order in which best-effort leases are looked at. Equal keys: by submission. */
+struct queue_policy {
+	const char *name, *help;
+	/* The lower the earlier; of one pass, so that it may depend on the time. NULL = all are equal. */
+	int64_t (*key)(const struct plan *plan, const struct contract *contract);
+};
+
+/* Which of the nodes with room a unit takes. Equal ones: by node id. */
+struct host_policy {
+	const char *name, *help;
+	/* < 0 if a is the better choice for the unit. */
+	int (*compare)(const struct choice *a, const struct choice *b);
+};
+
+/* Which best-effort lease in the way of a reservation is suspended first. Equal keys: the youngest. */
+struct victim_policy {
+	const char *name, *help;
+	int64_t (*key)(const struct plan *plan, const struct contract *contract); /* the lower the earlier */
+};
+
+/* Whether a request is considered at all. */
+struct admission_policy {
+	const char *name, *help;
+	bool (*allow)(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
+};
+
+/* What a lease costs. */
+struct price_policy {
+	const char *name, *help;
+	/* In credits, >= 0; settings.price_rate is for an hour of 1000 millicores. */
+	int64_t (*price)(const struct plan *plan, const struct lease_spec *spec);
+};
+
+/* By name; NULL if there is none of that name. */
+const struct queue_policy *policy_queue(const char *name);
+const struct host_policy *policy_host(const char *name);
+const struct victim_policy *policy_victim(const char *name);
+const struct admission_policy *policy_admission(const char *name);
+const struct price_policy *policy_price(const char *name);
+
+/* Names of enums in plan.h, as in settings; the parsers return -1 if there is none of that name. */
+int policy_backfill(const char *name,
+		    enum backfill *backfill); /* none first-fit aggressive intermediate conservative */
+int policy_suspension(const char *name, enum suspension *suspension); /* none serial all */
+int policy_exclusion(const char *name, enum exclusion *exclusion);    /* local global */
+int policy_migration(const char *name, enum migration *migration);    /* no yes free */
+int policy_staging(const char *name, enum staging *staging);          /* edf-jit edf jit aggressive job */
+
+#endif
