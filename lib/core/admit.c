@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "estimate.h"
 #include "preempt.h"
 #include "prep.h"
 #include "queue.h"
@@ -128,20 +127,6 @@ static void list(struct plan *plan, struct attempt *at, bool staged_only)
 	choices->vms = vms;
 }
 
-/* Promises the image on all chosen nodes. */
-static bool promise_images(struct plan *plan, struct attempt *at)
-{
-	struct node **nodes = calloc(at->choices.count, sizeof(struct node *));
-
-	assert(nodes);
-	for (size_t i = 0; i < at->choices.count; i++) {
-		nodes[i] = at->choices.item[i].node;
-	}
-	bool ok = prep_promise(plan, at->unit.spec->image, nodes, at->choices.count, at->run.prepare_us);
-	free(nodes);
-	return ok;
-}
-
 /* The oldest lease that holds room on a node that lacks it during the run, and of what it lacks most. */
 static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fit)
 {
@@ -175,22 +160,15 @@ static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fi
 	}
 }
 
-/* When the image could be on that many more nodes at the earliest, so that a start at this time would be feasible. */
+/* The start that would be feasible if the image were the only matter. */
 static wall_us image_earliest(const struct plan *plan, const struct attempt *at)
 {
-	const struct image_info *image = plan_find_image(plan, at->unit.spec->image);
-	wall_us at_us = plan->now_us + plan->settings.lead_us;
-	int64_t missing = 0;
+	uint32_t missing = 0;
 
-	for (size_t i = 0; i < plan->link_count; i++) {
-		const struct transfer *t = &plan->link[i]->transfer;
-		at_us = prep_begun(plan, plan->link[i]) && t->end_us > at_us ? t->end_us : at_us;
-	}
 	for (size_t i = 0; i < at->choices.count; i++) {
 		missing += at->choices.item[i].ready_us > 0;
 	}
-	return at_us + missing * estimate_bytes(image->size, plan->settings.repository_rate) +
-	       plan->settings.prepare_us;
+	return prep_earliest(plan, at->unit.spec->image, missing) + plan->settings.prepare_us;
 }
 
 /*
@@ -213,7 +191,9 @@ static bool attempt(struct plan *plan, struct attempt *at, bool preempt, bool st
 		}
 		list(plan, at, staged_only);
 	}
-	if (place_pick(plan, &at->choices, at->unit.n) && promise_images(plan, at)) {
+	if (place_pick(plan, &at->choices, at->unit.n) &&
+	    prep_promise(plan, at->unit.spec->image, place_nodes(plan, &at->choices), at->choices.count,
+			 at->run.prepare_us)) {
 		return true;
 	}
 	at->reason = (struct reason){.code = REASON_IMAGE_LATE, .arg0 = image_earliest(plan, at)};
@@ -246,11 +226,7 @@ static bool attempt_all(struct plan *plan, struct attempt *at)
 static void undo(struct plan *plan, struct attempt *at)
 {
 	preempt_undo(plan, &at->victims);
-	for (size_t i = 0; i < at->choices.count; i++) {
-		struct stage *stage = prep_find(at->choices.item[i].node, at->unit.spec->image);
-		prep_refresh(plan, stage);
-	}
-	prep_trim(plan);
+	prep_withdraw(plan, at->unit.spec->image, place_nodes(plan, &at->choices), at->choices.count);
 }
 
 static void attempt_fini(struct attempt *at)

@@ -62,7 +62,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
-		if (!node_takes_new(node) || !prep_pool_fits(plan, node, spec->image)) {
+		if (!node_takes_new(node) || !prep_pool_fits(plan, node, spec->image, run)) {
 			continue;
 		}
 		uint32_t count = place_count(node, spec->per_vm, run, unit->n);
@@ -109,6 +109,15 @@ bool place_pick(const struct plan *plan, struct choices *choices, uint32_t n)
 	}
 	choices->vms = n;
 	return true;
+}
+
+struct node *const *place_nodes(struct plan *plan, const struct choices *choices)
+{
+	for (size_t i = 0; i < choices->count; i++) {
+		plan->picked = plan_grow(plan->picked, i, &plan->picked_room, sizeof(struct node *));
+		plan->picked[i] = choices->item[i].node;
+	}
+	return plan->picked;
 }
 
 void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices)

@@ -54,6 +54,8 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
  * many; then the order is made, nothing cut.
  */
 bool place_pick(const struct plan *plan, struct choices *choices, uint32_t n);
+/* The nodes of the choices. The planner's, until the next call. */
+struct node *const *place_nodes(struct plan *plan, const struct choices *choices);
 /* Gives every seat of the unit a node, each guest the one it was planned on before if that is among them. */
 void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices);
 /* Takes the unit's guests out of the table, and puts them back as they were. */

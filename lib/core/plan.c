@@ -102,6 +102,7 @@ void plan_free(struct plan *plan)
 	free(plan->orphans.item);
 	free(plan->memories);
 	free(plan->touched);
+	free(plan->picked);
 	free(plan->staged);
 	free(plan->rows);
 	free(plan);

@@ -117,6 +117,8 @@ struct plan {
 	size_t memory_count, memory_room;
 	struct contract **touched;
 	size_t touched_count, touched_room;
+	struct node **picked; /* scratch of place_nodes() */
+	size_t picked_room;
 	struct stage **staged; /* stages touched */
 	size_t staged_count, staged_room;
 	struct contract *ended; /* final since this step; freed at the next */

@@ -55,11 +55,12 @@ wall_us prep_ready(const struct node *node, uint64_t image)
 	return stage && stage->on_link ? stage->transfer.end_us : WALL_NEVER;
 }
 
-bool prep_pool_fits(const struct plan *plan, const struct node *node, uint64_t image)
+bool prep_pool_fits(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)
 {
 	const struct stage *stage = prep_find(node, image);
 	const struct image_info *info = plan_find_image(plan, image);
 
+	(void)run;
 	if (stage && stage->users) {
 		return true;
 	}
@@ -356,6 +357,22 @@ void prep_leave(struct plan *plan, struct node *node, const struct guest *guest)
 	}
 }
 
+static void refresh(struct plan *plan, struct stage *stage)
+{
+	if (stage && stage->on_link) {
+		stage_touch(plan, stage);
+		stage->transfer.deadline_us = deadline_of(stage);
+	}
+}
+
+void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		refresh(plan, prep_find(nodes[i], image));
+	}
+	prep_trim(plan);
+}
+
 static size_t late_count(const struct plan *plan)
 {
 	size_t late = 0;
@@ -389,22 +406,11 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 	if (late_count(plan) <= late) {
 		return true;
 	}
-	for (size_t i = 0; i < n; i++) {
-		prep_refresh(plan, prep_find(nodes[i], image));
-	}
-	prep_trim(plan);
+	prep_withdraw(plan, image, nodes, n);
 	return false;
 }
 
-void prep_refresh(struct plan *plan, struct stage *stage)
-{
-	if (stage && stage->on_link) {
-		stage_touch(plan, stage);
-		stage->transfer.deadline_us = deadline_of(stage);
-	}
-}
-
-wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
+static wall_us append_one(struct plan *plan, uint64_t image, struct node *node)
 {
 	struct stage *stage = prep_stage(plan, node, image);
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
@@ -426,6 +432,29 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *node)
 	put(plan, stage, gap(plan->link, plan->link_count, from_us, duration(plan, stage)));
 	link_insert(plan, stage);
 	return stage->transfer.end_us;
+}
+
+wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n)
+{
+	wall_us ready_us = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		wall_us end_us = append_one(plan, image, nodes[i]);
+		ready_us = end_us > ready_us ? end_us : ready_us;
+	}
+	return ready_us;
+}
+
+wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes)
+{
+	const struct image_info *info = plan_find_image(plan, image);
+	wall_us at_us = plan->now_us + plan->settings.lead_us;
+
+	for (size_t i = 0; i < plan->link_count; i++) {
+		const struct transfer *t = &plan->link[i]->transfer;
+		at_us = prep_begun(plan, plan->link[i]) && t->end_us > at_us ? t->end_us : at_us;
+	}
+	return at_us + nodes * estimate_bytes(info->size, plan->settings.repository_rate);
 }
 
 void prep_trim(struct plan *plan)

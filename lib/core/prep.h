@@ -13,8 +13,8 @@ struct stage *prep_find(const struct node *node, uint64_t image);
 bool prep_present(const struct node *node, uint64_t image);
 /* From when on the image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
 wall_us prep_ready(const struct node *node, uint64_t image);
-/* True if the pool has room for it beside the images others need. */
-bool prep_pool_fits(const struct plan *plan, const struct node *node, uint64_t image);
+/* True if the pool has room for it until the end of the run, beside the images others need then. */
+bool prep_pool_fits(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run);
 /* True if its transfer is on the link and too far on to be moved. */
 bool prep_begun(const struct plan *plan, const struct stage *stage);
 
@@ -27,10 +27,15 @@ void prep_leave(struct plan *plan, struct node *node, const struct guest *guest)
  * promised before, would be late: then nothing is changed.
  */
 bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, wall_us deadline_us);
-/* Its deadline is again that of the guests booked there, after a promise was taken back. NULL is allowed. */
-void prep_refresh(struct plan *plan, struct stage *stage);
-/* Plans (or shares) a transfer in the slack, after all best-effort ones before it; its end. */
-wall_us prep_append(struct plan *plan, uint64_t image, struct node *node);
+/* Takes back what prep_promise() did for guests that were then not booked. */
+void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n);
+/*
+ * Plans (or shares) transfers in the slack, after all best-effort ones before them; when the image is on all of these
+ * nodes.
+ */
+wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n);
+/* When the image could be on that many more nodes, did only what is under way come before. */
+wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes);
 /* Takes off the link what nobody needs and has not begun. */
 void prep_trim(struct plan *plan);
 /* Lays out the link anew, after something left it or time passed. */

@@ -162,7 +162,6 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	pass->no_room = false;
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
-		wall_us ready_us = 0;
 		place_list(plan, unit, &run, choices);
 		bool whole = place_pick(plan, choices, unit->n);
 		if (!whole && (unit->spec->kind != LEASE_BEST_EFFORT || !plan->settings.suspension != SUSPENSION_NONE ||
@@ -170,10 +169,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 			pass->no_room = i == 0;
 			break;
 		}
-		for (size_t c = 0; c < choices->count; c++) {
-			wall_us end_us = prep_append(plan, unit->spec->image, choices->item[c].node);
-			ready_us = end_us > ready_us ? end_us : ready_us;
-		}
+		wall_us ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count);
 		if (ready_us > run.prepare_us) {
 			start_us = ready_us + plan->settings.prepare_us;
 			continue;
