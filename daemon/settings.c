@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "policy.h"
 #include "util.h"
 
 #define ROW(section, name, type, value, min, max, reloadable, help, check)                                           \
@@ -19,7 +20,40 @@
 	ROW("head", name, type, value, min, max, reloadable, help, check)
 #define PLAN(name, value, min, max, help) ROW("plan", name, SETTING_SPAN, value, min, max, false, help, NULL)
 
+/* A name of the policy set of the same name. */
+#define CHOICE(name, value, help) ROW("plan", name, SETTING_STRING, value, 1, 32, false, help, check_##name)
+
 /* ---- what a row's type and range do not say ---- */
+
+static int check_choice(enum policy_set set, const char *text, struct err *err)
+{
+	char names[256] = "";
+	const char *name;
+
+	if (policy_find(set, text) >= 0) {
+		return 0;
+	}
+	for (size_t i = 0; (name = policy_name(set, i)); i++) {
+		size_t used = strlen(names);
+
+		snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", name);
+	}
+	return err_set(err, ERR_PARAMS, "\"%s\" is none of %s", text, names);
+}
+
+#define CHECK_CHOICE(name, set)                                    \
+	static int check_##name(const char *text, struct err *err) \
+	{                                                          \
+		return check_choice(set, text, err);               \
+	}
+CHECK_CHOICE(suspension, POLICY_SUSPENSION)
+CHECK_CHOICE(exclusion, POLICY_EXCLUSION)
+CHECK_CHOICE(queue, POLICY_QUEUE)
+CHECK_CHOICE(backfill, POLICY_BACKFILL)
+CHECK_CHOICE(host, POLICY_HOST)
+CHECK_CHOICE(victim, POLICY_VICTIM)
+CHECK_CHOICE(admission, POLICY_ADMISSION)
+CHECK_CHOICE(price, POLICY_PRICE)
 
 static int check_level(const char *text, struct err *err)
 {
@@ -100,8 +134,20 @@ const struct setting settings_table[] = {
 	     "images of reservations are brought, while nothing else is, from that long ahead; 0s: just in time"),
 	ROW("plan", repository_rate, SETTING_SIZE, "100M", 1, INT64_C(1) << 50, false,
 	    "bytes per second that leave the image repository", NULL),
-	ROW("plan", suspend, SETTING_BOOL, "yes", 0, 0, false, "best-effort leases may be suspended for reservations",
-	    NULL),
+	CHOICE(suspension, "all", "which best-effort leases may be suspended for reservations: none, serial or all"),
+	CHOICE(exclusion, "local",
+	       "what suspends one guest at a time: each node (local) or the whole cluster (global)"),
+	CHOICE(queue, "fcfs", "order of the best-effort queue"),
+	CHOICE(backfill, "aggressive",
+	       "who in the queue holds a reservation: none, first-fit, aggressive, intermediate or conservative"),
+	ROW("plan", backfill_depth, SETTING_INT, "10", 1, 1000000, false,
+	    "how many reservations intermediate backfilling gives", NULL),
+	CHOICE(host, "image", "which of the nodes with room a lease takes"),
+	CHOICE(victim, "youngest", "which best-effort lease is suspended first for a reservation"),
+	CHOICE(admission, "all", "which requests are considered at all"),
+	CHOICE(price, "free", "what a lease costs"),
+	ROW("plan", price_rate, SETTING_INT, "0", 0, INT64_C(1) << 40, false,
+	    "credits for an hour of one CPU, where the price policy asks for any", NULL),
 	ROW("history", keep, SETTING_SPAN, "30d", USEC_PER_HOUR, 36500 * USEC_PER_DAY, true,
 	    "finished leases, their slots and events are kept this long", NULL),
 };
@@ -200,6 +246,8 @@ void settings_take(struct head_settings *settings, struct head_settings *fresh)
 
 struct plan_settings settings_plan(const struct head_settings *settings)
 {
+	struct plan_settings defaults = plan_defaults();
+
 	return (struct plan_settings){
 		.lead_us = settings->lead,
 		.prepare_us = settings->prepare,
@@ -211,7 +259,18 @@ struct plan_settings settings_plan(const struct head_settings *settings)
 		.late_us = settings->late,
 		.stage_ahead_us = settings->stage_ahead,
 		.repository_rate = settings->repository_rate,
-		.suspension = settings->suspend ? SUSPENSION_ALL : SUSPENSION_NONE,
+		.staging = defaults.staging,
+		.migration = defaults.migration,
+		.suspension = (enum suspension)policy_find(POLICY_SUSPENSION, settings->suspension),
+		.exclusion = (enum exclusion)policy_find(POLICY_EXCLUSION, settings->exclusion),
+		.backfill = (enum backfill)policy_find(POLICY_BACKFILL, settings->backfill),
+		.backfill_depth = (uint32_t)settings->backfill_depth,
+		.queue = policy_queue(settings->queue),
+		.host = policy_host(settings->host),
+		.victim = policy_victim(settings->victim),
+		.admission = policy_admission(settings->admission),
+		.price = policy_price(settings->price),
+		.price_rate = settings->price_rate,
 	};
 }
 

@@ -40,7 +40,16 @@ struct head_settings {
 	span_us late;
 	span_us stage_ahead;
 	int64_t repository_rate; /* bytes per second */
-	bool suspend;
+	char *suspension; /* these by the names of policy.h */
+	char *backfill;
+	int64_t backfill_depth;
+	char *queue;
+	char *host;
+	char *victim;
+	char *exclusion;
+	char *admission;
+	char *price;
+	int64_t price_rate;
 	/* [history] */
 	span_us keep; /* finished leases, their slots and events */
 };

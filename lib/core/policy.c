@@ -78,88 +78,88 @@ static const struct price_policy price_table[] = {
 /* ---- by name -------------------------------------------------------------------------------------------------------
  */
 
-#define FIND(table, wanted)                                 \
-	for (size_t i = 0; i < COUNT(table); i++) {         \
-		if (strcmp((table)[i].name, wanted) == 0) { \
-			return &(table)[i];                 \
-		}                                           \
-	}                                                   \
-	return NULL
+/* The enums of plan.h, in their order. */
+static const char *const backfill_names[] = {"none", "first-fit", "aggressive", "intermediate", "conservative"};
+static const char *const suspension_names[] = {"none", "serial", "all"};
+static const char *const exclusion_names[] = {"local", "global"};
+static const char *const migration_names[] = {"no", "yes", "free"};
+static const char *const staging_names[] = {"edf-jit", "edf", "jit", "aggressive", "job"};
 
-const struct queue_policy *policy_queue(const char *name)
+#define NAME(table) return i < COUNT(table) ? (table)[i].name : NULL
+#define WORD(names) return i < COUNT(names) ? (names)[i] : NULL
+
+const char *policy_name(enum policy_set set, size_t i)
 {
-	FIND(queue_table, name);
+	switch (set) {
+	case POLICY_QUEUE:
+		NAME(queue_table);
+	case POLICY_HOST:
+		NAME(host_table);
+	case POLICY_VICTIM:
+		NAME(victim_table);
+	case POLICY_ADMISSION:
+		NAME(admission_table);
+	case POLICY_PRICE:
+		NAME(price_table);
+	case POLICY_BACKFILL:
+		WORD(backfill_names);
+	case POLICY_SUSPENSION:
+		WORD(suspension_names);
+	case POLICY_EXCLUSION:
+		WORD(exclusion_names);
+	case POLICY_MIGRATION:
+		WORD(migration_names);
+	case POLICY_STAGING:
+		WORD(staging_names);
+	case POLICY_SET_COUNT:
+		break;
+	}
+	return NULL;
 }
 
-const struct host_policy *policy_host(const char *name)
+int policy_find(enum policy_set set, const char *name)
 {
-	FIND(host_table, name);
-}
+	const char *each;
 
-const struct victim_policy *policy_victim(const char *name)
-{
-	FIND(victim_table, name);
-}
-
-const struct admission_policy *policy_admission(const char *name)
-{
-	FIND(admission_table, name);
-}
-
-const struct price_policy *policy_price(const char *name)
-{
-	FIND(price_table, name);
-}
-
-static int find_name(const char *const *names, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(names[i], name) == 0) {
+	for (size_t i = 0; (each = policy_name(set, i)); i++) {
+		if (strcmp(each, name) == 0) {
 			return (int)i;
 		}
 	}
 	return -1;
 }
 
-#define PARSE(names, type, out)                           \
-	int found = find_name(names, COUNT(names), name); \
-	if (found < 0) {                                  \
-		return -1;                                \
-	}                                                 \
-	*(out) = (type)found;                             \
-	return 0
-
-int policy_backfill(const char *name, enum backfill *backfill)
+const struct queue_policy *policy_queue(const char *name)
 {
-	static const char *const names[] = {"none", "first-fit", "aggressive", "intermediate", "conservative"};
+	int i = policy_find(POLICY_QUEUE, name);
 
-	PARSE(names, enum backfill, backfill);
+	return i < 0 ? NULL : &queue_table[i];
 }
 
-int policy_suspension(const char *name, enum suspension *suspension)
+const struct host_policy *policy_host(const char *name)
 {
-	static const char *const names[] = {"none", "serial", "all"};
+	int i = policy_find(POLICY_HOST, name);
 
-	PARSE(names, enum suspension, suspension);
+	return i < 0 ? NULL : &host_table[i];
 }
 
-int policy_exclusion(const char *name, enum exclusion *exclusion)
+const struct victim_policy *policy_victim(const char *name)
 {
-	static const char *const names[] = {"local", "global"};
+	int i = policy_find(POLICY_VICTIM, name);
 
-	PARSE(names, enum exclusion, exclusion);
+	return i < 0 ? NULL : &victim_table[i];
 }
 
-int policy_migration(const char *name, enum migration *migration)
+const struct admission_policy *policy_admission(const char *name)
 {
-	static const char *const names[] = {"no", "yes", "free"};
+	int i = policy_find(POLICY_ADMISSION, name);
 
-	PARSE(names, enum migration, migration);
+	return i < 0 ? NULL : &admission_table[i];
 }
 
-int policy_staging(const char *name, enum staging *staging)
+const struct price_policy *policy_price(const char *name)
 {
-	static const char *const names[] = {"edf-jit", "edf", "jit", "aggressive", "job"};
+	int i = policy_find(POLICY_PRICE, name);
 
-	PARSE(names, enum staging, staging);
+	return i < 0 ? NULL : &price_table[i];
 }

@@ -44,19 +44,30 @@ struct price_policy {
 	int64_t (*price)(const struct plan *plan, const struct lease_spec *spec);
 };
 
+/* Every choice that has a name in settings. */
+enum policy_set {
+	POLICY_QUEUE,
+	POLICY_HOST,
+	POLICY_VICTIM,
+	POLICY_ADMISSION,
+	POLICY_PRICE,
+	POLICY_BACKFILL,
+	POLICY_SUSPENSION,
+	POLICY_EXCLUSION,
+	POLICY_MIGRATION,
+	POLICY_STAGING,
+	POLICY_SET_COUNT
+};
+/* The i-th name of a set, from 0; NULL after the last. */
+const char *policy_name(enum policy_set set, size_t i);
+/* Where the name stands in its set, -1 if it does not: for the enums of plan.h their value. */
+int policy_find(enum policy_set set, const char *name);
+
 /* By name; NULL if there is none of that name. */
 const struct queue_policy *policy_queue(const char *name);
 const struct host_policy *policy_host(const char *name);
 const struct victim_policy *policy_victim(const char *name);
 const struct admission_policy *policy_admission(const char *name);
 const struct price_policy *policy_price(const char *name);
-
-/* Names of enums in plan.h, as in settings; the parsers return -1 if there is none of that name. */
-int policy_backfill(const char *name,
-		    enum backfill *backfill); /* none first-fit aggressive intermediate conservative */
-int policy_suspension(const char *name, enum suspension *suspension); /* none serial all */
-int policy_exclusion(const char *name, enum exclusion *exclusion);    /* local global */
-int policy_migration(const char *name, enum migration *migration);    /* no yes free */
-int policy_staging(const char *name, enum staging *staging);          /* edf-jit edf jit aggressive job */
 
 #endif

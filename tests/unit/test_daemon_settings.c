@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "method.h"
+#include "policy.h"
 #include "settings.h"
 #include "util.h"
 
@@ -52,7 +53,9 @@ START_TEST(defaults)
 	plan = settings_plan(&settings);
 	ck_assert_int_eq(plan.lead_us, USEC_PER_SEC);
 	ck_assert_int_gt(plan.repository_rate, 0);
-	ck_assert(plan.suspend);
+	ck_assert_int_eq(plan.suspension, SUSPENSION_ALL);
+	ck_assert_int_eq(plan.backfill, BACKFILL_AGGRESSIVE);
+	ck_assert_ptr_eq(plan.queue, policy_queue(settings.queue));
 	settings_free(&settings);
 }
 END_TEST
@@ -76,7 +79,7 @@ START_TEST(refusals)
 		{"[head]\nplaintext = 10.0.0.0\n", "not a network"},
 		{"[head]\nheartbeat = 5\n", ":2:"},
 		{"[plan]\nlead = -1s\n", ":2:"},
-		{"[plan]\nsuspend = perhaps\n", ":2:"},
+		{"[plan]\nsuspension = perhaps\n", ":2:"},
 		{"[plan]\nnonsense = 1\n", ":2:"},
 		{"[history]\nkeep = 0s\n", ":2:"},
 	};
