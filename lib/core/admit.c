@@ -146,7 +146,7 @@ static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fi
 			continue;
 		}
 		at->reason.res = scarcest(use, free);
-		DL_FOREACH (node->guests, guest) {
+		for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 			const struct run *run = &guest->vm->run;
 			if (guest->vm->planned && run->prepare_us < at->run.release_us &&
 			    run->release_us > at->run.prepare_us &&

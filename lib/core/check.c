@@ -70,7 +70,7 @@ static void gather(const struct plan *plan, const struct node *node, struct chan
 {
 	const struct guest *guest;
 
-	DL_FOREACH (node->guests, guest) {
+	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		struct guest_slots slots;
 		guest_slots(guest, &slots);
 		for (int i = 0; i < GUEST_SLOTS; i++) {
@@ -217,14 +217,14 @@ static enum check_rule check_link(const struct plan *plan, struct check_fault *f
 static enum check_rule check_pool(const struct node *node, struct check_fault *fault)
 {
 	const struct stage *stage;
-	const struct guest *guest;
+	struct guest *guest;
 	int64_t bytes = 0, users = 0, guests = 0;
 
 	DL_FOREACH (node->stages, stage) {
 		users += stage->users;
 		bytes += stage->users ? stage->size : 0;
 	}
-	DL_FOREACH (node->guests, guest) {
+	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guests++;
 	}
 	if (users != guests || bytes != node->pool_booked || bytes > node->info.pool_bytes) {

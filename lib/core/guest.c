@@ -8,6 +8,21 @@
 #include "plan_state.h"
 #include "prep.h"
 
+static int promise_compare(const struct guest *a, const struct guest *b)
+{
+	const struct vm *x = a->vm, *y = b->vm;
+
+	if (x->run.prepare_us != y->run.prepare_us) {
+		return x->run.prepare_us < y->run.prepare_us ? -1 : 1;
+	}
+	if (x->lease != y->lease) {
+		return x->lease < y->lease ? -1 : 1;
+	}
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+RB_GENERATE(promises, guest, promise, promise_compare)
+
 void *plan_grow(void *items, size_t count, size_t *room, size_t size)
 {
 	if (count < *room) {
@@ -17,6 +32,11 @@ void *plan_grow(void *items, size_t count, size_t *room, size_t size)
 	items = realloc(items, *room * size);
 	assert(items);
 	return items;
+}
+
+static bool is_best_effort(const struct guest *guest)
+{
+	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
 }
 
 static void put(const struct guest *guest, struct guest_slots *out, enum guest_slot at, enum slot_kind kind,
@@ -113,7 +133,11 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 			slots_release(node->slots, slots.at[i].start_us, slots.at[i].end_us, slots.at[i].use);
 		}
 	}
-	DL_DELETE(node->guests, guest);
+	if (is_best_effort(guest)) {
+		DL_DELETE(node->best_effort, guest);
+	} else {
+		RB_REMOVE(promises, &node->promised, guest);
+	}
 	guest->node = NULL;
 	guest->contract->booked--;
 	prep_leave(plan, node, guest);
@@ -128,7 +152,11 @@ void guest_book(struct plan *plan, struct guest *guest)
 	guest_touch(plan, guest);
 	guest->node = node;
 	guest->contract->booked++;
-	DL_APPEND(node->guests, guest);
+	if (is_best_effort(guest)) {
+		DL_APPEND(node->best_effort, guest);
+	} else {
+		RB_INSERT(promises, &node->promised, guest);
+	}
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		if (slots.there[i]) {
@@ -136,6 +164,30 @@ void guest_book(struct plan *plan, struct guest *guest)
 		}
 	}
 	prep_use(plan, node, guest);
+}
+
+const struct guest *guest_promised_after(const struct node *node, wall_us at_us)
+{
+	struct vm vm = {.run = {.prepare_us = at_us}};
+	struct guest key = {.vm = &vm};
+
+	return RB_NFIND(promises, (struct promises *)&node->promised, &key);
+}
+
+struct guest *guest_first(const struct node *node)
+{
+	struct guest *first = RB_MIN(promises, (struct promises *)&node->promised);
+
+	return first ? first : node->best_effort;
+}
+
+struct guest *guest_next(const struct guest *guest)
+{
+	if (is_best_effort(guest)) {
+		return guest->next;
+	}
+	struct guest *next = RB_NEXT(promises, &guest->node->promised, (struct guest *)guest);
+	return next ? next : guest->node->best_effort;
 }
 
 const struct vm *guest_before(const struct plan *plan, const struct guest *guest)
@@ -273,8 +325,7 @@ bool guest_soft(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	if (guest->contract->lease.spec.kind != LEASE_BEST_EFFORT || !vm->planned || vm->started_us ||
-	    guest->node->info.state == NODE_SILENT) {
+	if (!is_best_effort(guest) || !vm->planned || vm->started_us || guest->node->info.state == NODE_SILENT) {
 		return false;
 	}
 	if (vm->run.from == RUN_RESUME) {

@@ -46,7 +46,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	node->info = *info;
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
-	DL_FOREACH (node->guests, guest) {
+	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guest_touch(plan, guest); /* its timer depends on whether the node answers */
 	}
 }

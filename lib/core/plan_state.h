@@ -25,8 +25,13 @@ struct guest {
 	wall_us hold_us;               /* suspended: since when; start of its HOLD slot */
 	wall_us tail_us;               /* overdue: the end of its last slot, when later than run.release_us */
 	uint64_t slot_id[GUEST_SLOTS]; /* by enum guest_slot; 0 = none */
-	struct guest *prev, *next;     /* on its node */
-	wall_us timer_us;              /* when time alone changes something; NO_TIMER = not in the tree */
+	union {                        /* on its node: */
+		RB_ENTRY(guest) promise;
+		struct {
+			struct guest *prev, *next; /* best-effort */
+		};
+	};
+	wall_us timer_us; /* when time alone changes something; NO_TIMER = not in the tree */
 	RB_ENTRY(guest) timer;
 };
 
@@ -63,10 +68,13 @@ struct stage {
 	struct stage *prev, *next;
 };
 
+RB_HEAD(promises, guest);
+
 struct node {
 	struct node_info info;
 	struct slots *slots;
-	struct guest *guests;
+	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
+	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
 	struct stage *stages;
 	int64_t pool_booked;  /* bytes of images with users */
 	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
@@ -130,6 +138,7 @@ struct plan {
 	size_t row_count, row_room;
 };
 
+RB_PROTOTYPE(promises, guest, promise, promise_compare)
 RB_PROTOTYPE(timers, guest, timer, guest_compare)
 RB_PROTOTYPE(contracts, contract, by_id, contract_compare)
 RB_PROTOTYPE(turns, contract, by_turn, contract_compare)
@@ -154,6 +163,11 @@ void guest_unbook(struct plan *plan, struct guest *guest);
 void guest_book(struct plan *plan, struct guest *guest);
 /* Books the guest for a run on a node: SCHEDULED if it boots. Chooses its generation. */
 void guest_plan(struct plan *plan, struct guest *guest, struct node *node, const struct run *run);
+/* The promised guest on the node that is prepared first, not before at_us; NULL = there is none. */
+const struct guest *guest_promised_after(const struct node *node, wall_us at_us);
+/* All guests of a node one after another, promised ones first; NULL at the end. */
+struct guest *guest_first(const struct node *node);
+struct guest *guest_next(const struct guest *guest);
 /* What it was when this step began, if it was planned then; else NULL. */
 const struct vm *guest_before(const struct plan *plan, const struct guest *guest);
 /* Back to the queue: without a run if it is suspended, else as if never booted. */

@@ -86,15 +86,8 @@ static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
 /* For whom a guest is suspended: the promise on its node that begins first after it. */
 static uint64_t makes_room_for(const struct guest *guest)
 {
-	const struct guest *each, *first = NULL;
+	const struct guest *first = guest_promised_after(guest->node, guest->vm->run.end_us);
 
-	DL_FOREACH (guest->node->guests, each) {
-		const struct vm *vm = each->vm;
-		if (!is_best_effort(each) && vm->planned && vm->run.prepare_us >= guest->vm->run.end_us &&
-		    (!first || vm->run.prepare_us < first->vm->run.prepare_us)) {
-			first = each;
-		}
-	}
 	return first ? first->vm->lease : 0;
 }
 

@@ -46,7 +46,7 @@ static wall_us clear_before(const struct node *node, wall_us end_us)
 
 	do {
 		moved = false;
-		DL_FOREACH (node->guests, guest) {
+		DL_FOREACH (node->best_effort, guest) {
 			if (meets(guest, end_us, end_us + node->save_us, &other)) {
 				end_us = other.from_us - node->save_us;
 				moved = true;
@@ -65,7 +65,7 @@ static wall_us clear_after(const struct node *node, wall_us start_us)
 
 	do {
 		moved = false;
-		DL_FOREACH (node->guests, guest) {
+		DL_FOREACH (node->best_effort, guest) {
 			if (meets(guest, start_us - node->restore_us, start_us, &other)) {
 				start_us = other.to_us + node->restore_us;
 				moved = true;
@@ -159,9 +159,9 @@ static struct guest **in_the_way(const struct plan *plan, const struct run *run,
 		if (!node_takes_new(plan->nodes[i])) {
 			continue;
 		}
-		DL_FOREACH (plan->nodes[i]->guests, guest) {
-			if (guest->contract->lease.spec.kind == LEASE_BEST_EFFORT && may_cut(guest) &&
-			    last_us(guest) > run->prepare_us && guest->vm->run.prepare_us < run->release_us) {
+		DL_FOREACH (plan->nodes[i]->best_effort, guest) {
+			if (may_cut(guest) && last_us(guest) > run->prepare_us &&
+			    guest->vm->run.prepare_us < run->release_us) {
 				found = plan_grow(found, n, &room, sizeof(struct guest *));
 				found[n++] = guest;
 			}
@@ -325,10 +325,13 @@ bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *o
 	if (plan->settings.suspension == SUSPENSION_NONE) {
 		return false;
 	}
+	struct guest **guests = in_the_way(plan, want->run, &count);
+	if (count == 0) {
+		return false;
+	}
 	for (size_t i = 0; i < plan->node_count; i++) {
 		total += useful(plan, want, plan->nodes[i]);
 	}
-	struct guest **guests = in_the_way(plan, want->run, &count);
 	for (size_t i = 0; i < count && total < want->unit->n; i++) {
 		try_victim(plan, want, guests[i], &total, out);
 	}

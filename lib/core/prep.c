@@ -132,7 +132,7 @@ static wall_us deadline_of(const struct stage *stage)
 	wall_us deadline_us = WALL_NEVER;
 	const struct guest *guest;
 
-	DL_FOREACH (stage->node->guests, guest) {
+	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
 		if (guest->contract->lease.spec.image == stage->image && promised(guest) &&
 		    guest->vm->run.prepare_us < deadline_us) {
 			deadline_us = guest->vm->run.prepare_us;
@@ -146,7 +146,7 @@ static bool ridden(const struct stage *stage)
 {
 	const struct guest *guest;
 
-	DL_FOREACH (stage->node->guests, guest) {
+	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
 		const struct lease_spec *spec = &guest->contract->lease.spec;
 		if (spec->image == stage->image && spec->kind == LEASE_BEST_EFFORT && guest->vm->planned) {
 			return true;
@@ -534,7 +534,7 @@ static void show_preparing(struct plan *plan, struct stage *stage)
 {
 	struct guest *guest;
 
-	DL_FOREACH (stage->node->guests, guest) {
+	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
 		if (guest->contract->lease.spec.image == stage->image && guest->vm->state == LEASE_SCHEDULED) {
 			guest_move(plan, guest, LEASE_PREPARING);
 		}
