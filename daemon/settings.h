@@ -40,10 +40,11 @@ struct head_settings {
 	span_us late;
 	span_us stage_ahead;
 	int64_t repository_rate; /* bytes per second */
-	char *suspension; /* these by the names of policy.h */
+	char *suspension;        /* these by the names of policy.h */
 	char *backfill;
 	int64_t backfill_depth;
 	char *queue;
+	span_us share_half;
 	char *host;
 	char *victim;
 	char *exclusion;

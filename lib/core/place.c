@@ -8,6 +8,19 @@
 #include "policy.h"
 #include "prep.h"
 
+bool place_may_cut(const struct plan *plan, const struct lease_spec *spec)
+{
+	switch (plan->settings.suspension) {
+	case SUSPENSION_NONE:
+		break;
+	case SUSPENSION_SERIAL:
+		return spec->kind == LEASE_BEST_EFFORT && (spec->serial || spec->vms == 1);
+	case SUSPENSION_ALL:
+		return spec->kind == LEASE_BEST_EFFORT;
+	}
+	return false;
+}
+
 struct capacity place_limit(const struct node *node, struct capacity use)
 {
 	struct capacity limit = capacity_sub(node->info.capacity, use);

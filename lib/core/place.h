@@ -35,6 +35,8 @@ struct choices {
 	uint32_t vms; /* sum of counts */
 };
 
+/* True if units of such a lease may be suspended, so that a run of them may be cut short. */
+bool place_may_cut(const struct plan *plan, const struct lease_spec *spec);
 /* What a node has beyond use, as a limit for slots_until() and slots_fit(): resources of which use is 0 do not count.
  */
 struct capacity place_limit(const struct node *node, struct capacity use);

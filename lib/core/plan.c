@@ -53,6 +53,7 @@ struct plan_settings plan_defaults(void)
 		.host = policy_host("image"),
 		.victim = policy_victim("youngest"),
 		.admission = policy_admission("all"),
+		.share_half_us = 7 * USEC_PER_DAY,
 		.price = policy_price("free"),
 	};
 }
@@ -100,6 +101,8 @@ void plan_free(struct plan *plan)
 	free(plan->images);
 	free(plan->link);
 	free(plan->orphans.item);
+	free(plan->shares);
+	free(plan->order);
 	free(plan->memories);
 	free(plan->touched);
 	free(plan->picked);

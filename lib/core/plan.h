@@ -82,7 +82,8 @@ struct plan_settings {
 	const struct victim_policy *victim;
 	const struct admission_policy *admission;
 	const struct price_policy *price;
-	int64_t price_rate; /* of the price policy: credits for an hour of 1000 millicores */
+	span_us share_half_us; /* queue policy "fair": what was used that long ago counts half */
+	int64_t price_rate;    /* of the price policy: credits for an hour of 1000 millicores */
 };
 
 /* NULL settings mean the defaults of plan_defaults(). The caller frees with plan_free(). */
@@ -139,6 +140,11 @@ void plan_restore_lease(struct plan *plan, const struct lease *lease);
 void plan_restore_slot(struct plan *plan, const struct slot *slot);
 void plan_restore_transfer(struct plan *plan, const struct transfer *transfer);
 void plan_restore_pool(struct plan *plan, uint32_t node, uint64_t image);
+/*
+ * For the queue policy "fair": a slot of kind RUN that began, of a lease that is final, and whose it was. Those of the
+ * last eight share_half_us count; in any order.
+ */
+void plan_restore_use(struct plan *plan, uint32_t user, const struct slot *slot);
 void plan_restore_ids(struct plan *plan, uint64_t last_slot, uint64_t last_transfer);
 int plan_restored(struct plan *plan);
 

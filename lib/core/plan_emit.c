@@ -5,6 +5,7 @@
 
 #include "plan_state.h"
 #include "prep.h"
+#include "share.h"
 
 static struct action *add(struct actions *out, enum action_kind kind)
 {
@@ -117,15 +118,21 @@ static bool same_slot(const struct plan *plan, const struct slot *old, const str
 }
 
 /* A slot that is no longer planned: gone if not begun, else kept for history as far as it was used. */
-static void emit_left(const struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
+static void emit_left(struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
 {
 	wall_us until_us = guest->leave_us > plan->now_us ? guest->leave_us : plan->now_us;
 
 	if (old->start_us > plan->now_us || old->start_us >= until_us) {
 		add(out, ACTION_SLOT_DROP)->slot = *old;
-	} else if (old->end_us > until_us) {
+		return;
+	}
+	if (old->end_us > until_us) {
 		old->end_us = until_us;
 		add(out, ACTION_SLOT)->slot = *old;
+	}
+	if (old->kind == SLOT_RUN) {
+		share_charge(plan, guest->contract->lease.spec.user, old->use.amount[RES_CPU], old->start_us,
+			     old->end_us);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include "plan_state.h"
 #include "prep.h"
+#include "share.h"
 
 void plan_restore_node(struct plan *plan, const struct node_info *node)
 {
@@ -56,6 +57,13 @@ void plan_restore_pool(struct plan *plan, uint32_t id, uint64_t image)
 
 	if (node) {
 		prep_stage(plan, node, image)->present = true;
+	}
+}
+
+void plan_restore_use(struct plan *plan, uint32_t user, const struct slot *slot)
+{
+	if (slot->kind == SLOT_RUN) {
+		share_charge(plan, user, slot->use.amount[RES_CPU], slot->start_us, slot->end_us);
 	}
 }
 
@@ -189,6 +197,10 @@ static int restore_orphans(struct plan *plan)
 			return -1;
 		}
 		orphans_add(plan, row);
+		const struct contract *contract = plan_find_contract(plan, row->lease);
+		if (contract) {
+			plan_restore_use(plan, contract->lease.spec.user, row);
+		}
 	}
 	return 0;
 }

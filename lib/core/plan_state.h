@@ -100,6 +100,21 @@ struct memory {
 	uint64_t slot_id[GUEST_SLOTS];
 };
 
+#define SHARE_STEPS 64 /* eight half-lives of eight steps each */
+
+/* What a user used; see share.h. */
+struct share {
+	uint32_t user;
+	int64_t last;                /* the newest step of which there is anything */
+	int64_t amount[SHARE_STEPS]; /* millicores x seconds, by step modulo SHARE_STEPS */
+};
+
+/* A lease of the queue with its key by the policy. */
+struct turn {
+	int64_t key;
+	struct contract *contract;
+};
+
 RB_HEAD(timers, guest);
 RB_HEAD(contracts, contract);
 RB_HEAD(turns, contract);
@@ -120,6 +135,10 @@ struct plan {
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
 	uint64_t step; /* counts those that ended, plan_ask() among them; only ever compared with stage->wanted */
+	struct share *shares; /* by user */
+	size_t share_count, share_room;
+	struct turn *order; /* scratch of one queue pass */
+	size_t order_room;
 	/* Of this step. */
 	struct memory *memories;
 	size_t memory_count, memory_room;

@@ -4,14 +4,57 @@
 #include <string.h>
 
 #include "place.h"
+#include "share.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- queue ---------------------------------------------------------------------------------------------------------
  */
 
+/* What the lease still has to run; a gang as long as the one of its VMs that has most left. */
+static span_us left_of(const struct contract *contract)
+{
+	span_us left_us = 1;
+
+	if (contract->booked == 0) {
+		return contract->lease.spec.duration_us; /* nothing of it ever ran, or what did is over */
+	}
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct guest *guest = &contract->guest[i];
+		if (!lease_state_final(guest->vm->state) && guest_left(guest) > left_us) {
+			left_us = guest_left(guest);
+		}
+	}
+	return left_us;
+}
+
+static int64_t shortest(const struct plan *plan, const struct contract *contract)
+{
+	(void)plan;
+	return left_of(contract);
+}
+
+static int64_t fair(const struct plan *plan, const struct contract *contract)
+{
+	return share_of(plan, contract->lease.spec.user);
+}
+
+/* By how much its time from submission to end is longer than it would have been alone, in thousandths. */
+static int64_t expansion(const struct plan *plan, const struct contract *contract)
+{
+	span_us left_us = left_of(contract);
+	span_us had_us = contract->lease.spec.duration_us - left_us;
+	span_us wait_us = plan->now_us - contract->lease.submitted_us - (had_us > 0 ? had_us : 0);
+	__int128 factor = (__int128)(wait_us > 0 ? wait_us : 0) * 1000 / left_us;
+
+	return factor < INT64_MAX ? -(int64_t)factor : -INT64_MAX;
+}
+
 static const struct queue_policy queue_table[] = {
 	{"fcfs", "first come, first served", NULL},
+	{"shortest", "the lease with the least left to run", shortest},
+	{"fair", "the user who used least of late", fair},
+	{"expansion", "the longest wait for what is left to run", expansion},
 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ static void try_victim(struct plan *plan, struct preempt_want *want, struct gues
 
 	place_unit(contract, contract->lease.spec.serial ? guest : NULL, &victim.unit);
 	for (uint32_t i = 0; i < victim.unit.n; i++) {
-		may = may && may_cut(victim.unit.seat[i].guest);
+		may = may && place_may_cut(plan, victim.unit.spec) && may_cut(victim.unit.seat[i].guest);
 	}
 	if (!may) {
 		free(victim.unit.seat);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "estimate.h"
+#include "policy.h"
 #include "preempt.h"
 #include "prep.h"
 
@@ -23,8 +24,9 @@ struct pass {
 	struct plan *plan;
 	struct memo memo[MEMO_MAX];
 	size_t memo_count;
-	bool reserved; /* the one reservation (EASY) is given */
-	bool no_room;  /* boot_at() failed for want of room at the time asked for, whatever the image */
+	uint32_t reservations; /* how many more may be given */
+	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
+	bool no_room;          /* boot_at() failed for want of room at the time asked for, whatever the image */
 	struct choices choices;
 };
 
@@ -55,7 +57,7 @@ static span_us least(const struct plan *plan, const struct unit *unit)
 {
 	span_us min_us = plan->settings.min_run_us;
 
-	return plan->settings.suspension != SUSPENSION_NONE && min_us < unit->left_us ? min_us : unit->left_us;
+	return place_may_cut(plan, unit->spec) && min_us < unit->left_us ? min_us : unit->left_us;
 }
 
 static int latest_first(const void *a, const void *b)
@@ -164,8 +166,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 		struct run run = boot_run(plan, unit, start_us);
 		place_list(plan, unit, &run, choices);
 		bool whole = place_pick(plan, choices, unit->n);
-		if (!whole && (unit->spec->kind != LEASE_BEST_EFFORT || !plan->settings.suspension != SUSPENSION_NONE ||
-			       !pick_cut(pass, unit, &run))) {
+		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
 			pass->no_room = i == 0;
 			break;
 		}
@@ -237,7 +238,7 @@ static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 	if (place_book(plan, unit, &run)) {
 		return true;
 	}
-	if (plan->settings.suspension != SUSPENSION_NONE) {
+	if (place_may_cut(plan, unit->spec)) {
 		limit_seats(unit, start_us);
 		if (book_cut(plan, unit, run)) {
 			return true;
@@ -361,6 +362,30 @@ static bool all_in(const struct unit *unit, enum lease_state state, bool planned
 	return unit->n > 0;
 }
 
+/* How many that have to wait are promised not to be delayed by those after them. */
+static uint32_t reservations(const struct plan_settings *settings)
+{
+	switch (settings->backfill) {
+	case BACKFILL_NONE:
+	case BACKFILL_AGGRESSIVE:
+		return 1;
+	case BACKFILL_FIRST_FIT:
+		return 0;
+	case BACKFILL_INTERMEDIATE:
+		return settings->backfill_depth;
+	case BACKFILL_CONSERVATIVE:
+		break;
+	}
+	return UINT32_MAX;
+}
+
+/* One has to wait, and knows until when. Who fits nowhere at any time holds up nobody. */
+static void reserved(struct pass *pass)
+{
+	pass->reservations--;
+	pass->closed = pass->plan->settings.backfill == BACKFILL_NONE;
+}
+
 static void turn_boot(struct pass *pass, struct unit *unit)
 {
 	struct plan *plan = pass->plan;
@@ -373,8 +398,8 @@ static void turn_boot(struct pass *pass, struct unit *unit)
 			pass->memo[pass->memo_count++] = (struct memo){unit->spec->per_vm, unit->n, least(plan, unit)};
 		}
 	}
-	if (!pass->reserved) {
-		pass->reserved = reserve_boot(pass, unit);
+	if (pass->reservations > 0 && reserve_boot(pass, unit)) {
+		reserved(pass);
 	}
 }
 
@@ -391,8 +416,8 @@ static void turn_resume(struct pass *pass, struct unit *unit)
 	if (resume_at(plan, unit, plan->now_us + plan->settings.lead_us + restore_us)) {
 		return;
 	}
-	if (!pass->reserved) {
-		pass->reserved = reserve_resume(plan, unit, restore_us);
+	if (pass->reservations > 0 && reserve_resume(plan, unit, restore_us)) {
+		reserved(pass);
 	}
 }
 
@@ -402,30 +427,72 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 
 	place_unit(contract, guest, &unit);
 	if (all_in(&unit, LEASE_QUEUED, false)) {
-		turn_boot(pass, &unit);
+		if (!pass->closed) {
+			turn_boot(pass, &unit);
+		}
 	} else if (all_in(&unit, LEASE_SUSPENDED, false)) {
-		turn_resume(pass, &unit);
+		if (!pass->closed) {
+			turn_resume(pass, &unit);
+		}
 	} else {
 		queue_refit(pass->plan, &unit);
 	}
 	free(unit.seat);
 }
 
+static void turn_of_all(struct pass *pass, struct contract *contract)
+{
+	if (!contract->lease.spec.serial) {
+		turn(pass, contract, NULL);
+		return;
+	}
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		if (!lease_state_final(contract->guest[i].vm->state)) {
+			turn(pass, contract, &contract->guest[i]);
+		}
+	}
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct turn *x = a, *y = b;
+
+	if (x->key != y->key) {
+		return x->key < y->key ? -1 : 1;
+	}
+	return x->contract->lease.id < y->contract->lease.id ? -1 : 1;
+}
+
+/* The queue as the policy has it, in plan->order. */
+static size_t sort_turns(struct plan *plan)
+{
+	struct contract *contract;
+	size_t n = 0;
+
+	RB_FOREACH (contract, turns, &plan->turns) {
+		plan->order = plan_grow(plan->order, n, &plan->order_room, sizeof(*plan->order));
+		plan->order[n++] = (struct turn){plan->settings.queue->key(plan, contract), contract};
+	}
+	if (n) {
+		qsort(plan->order, n, sizeof(*plan->order), by_key);
+	}
+	return n;
+}
+
 void queue_pass(struct plan *plan)
 {
-	struct pass pass = {.plan = plan};
+	struct pass pass = {.plan = plan, .reservations = reservations(&plan->settings)};
 	struct contract *contract;
 
 	queue_drop(plan);
-	RB_FOREACH (contract, turns, &plan->turns) {
-		if (!contract->lease.spec.serial) {
-			turn(&pass, contract, NULL);
-			continue;
+	if (plan->settings.queue->key) {
+		size_t n = sort_turns(plan);
+		for (size_t i = 0; i < n; i++) {
+			turn_of_all(&pass, plan->order[i].contract);
 		}
-		for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
-			if (!lease_state_final(contract->guest[i].vm->state)) {
-				turn(&pass, contract, &contract->guest[i]);
-			}
+	} else {
+		RB_FOREACH (contract, turns, &plan->turns) {
+			turn_of_all(&pass, contract);
 		}
 	}
 	free(pass.choices.item);
@@ -494,7 +561,7 @@ void queue_refit(struct plan *plan, struct unit *unit)
 	if (place_book(plan, unit, &run)) {
 		return;
 	}
-	if (plan->settings.suspension != SUSPENSION_NONE) {
+	if (place_may_cut(plan, unit->spec)) {
 		limit_seats(unit, run.start_us > plan->now_us ? run.start_us : plan->now_us);
 		run.then = RUN_SUSPEND;
 		run.end_us = preempt_end(plan, unit);

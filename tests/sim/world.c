@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy.h"
 #include "world_state.h"
 
 #define HORIZON_US (60 * USEC_PER_DAY) /* whatever is not over by then never will be */
@@ -263,6 +264,10 @@ static struct plan *rebuild(struct world *world)
 		    !lease_state_final(lease_row(world, slot->slot.lease)->lease.state)) {
 			plan_restore_slot(plan, &slot->slot);
 		}
+		const struct lease *owner = &lease_row(world, slot->slot.lease)->lease;
+		if (lease_state_final(owner->state)) {
+			plan_restore_use(plan, owner->spec.user, &slot->slot);
+		}
 	}
 	HASH_ITER (hh, world->transfers, transfer, next_transfer) {
 		plan_restore_transfer(plan, &transfer->transfer);
@@ -392,6 +397,7 @@ static void arrive(struct world *world)
 		.image = 1 + world_random(world, WORLD_IMAGES),
 		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
 	};
+	spec->user = (uint32_t)world_random(world, 4);
 	spec->serial = spec->kind == LEASE_BEST_EFFORT && world_chance(world, 300);
 	spec->per_vm.amount[RES_CPU] = 250 * (int64_t)(1 + world_random(world, 6));
 	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
@@ -695,6 +701,17 @@ const struct world_figures *world_figures(const struct world *world)
 	return &world->figures;
 }
 
+/* One of the policies of that kind, the default one as often as all others together. */
+static const char *choose(struct world *world, enum policy_set set)
+{
+	size_t n = 0;
+
+	while (policy_name(set, n)) {
+		n++;
+	}
+	return policy_name(set, world_chance(world, 500) ? 0 : world_random(world, n));
+}
+
 struct world *world_new(const struct world_settings *settings)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -703,6 +720,14 @@ struct world *world_new(const struct world_settings *settings)
 	world->random = settings->seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	world->plan_settings = plan_defaults();
 	world->plan_settings.suspension = settings->suspend ? SUSPENSION_ALL : SUSPENSION_NONE;
+	if (settings->suspend && world_chance(world, 300)) {
+		world->plan_settings.suspension = SUSPENSION_SERIAL;
+	}
+	world->plan_settings.backfill = (enum backfill)world_random(world, BACKFILL_CONSERVATIVE + 1);
+	world->plan_settings.backfill_depth = 1 + (uint32_t)world_random(world, 3);
+	world->plan_settings.queue = policy_queue(choose(world, POLICY_QUEUE));
+	world->plan_settings.host = policy_host(choose(world, POLICY_HOST));
+	world->plan_settings.share_half_us = 10 * 60 * USEC_PER_SEC;
 	world->plan_settings.grace_us = 20 * USEC_PER_SEC;
 	world->plan = plan_new(&world->plan_settings);
 	world->now_us = 1000 * USEC_PER_SEC;

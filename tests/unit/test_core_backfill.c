@@ -1,0 +1,287 @@
+/* Who may overtake whom, by mode of backfilling, and in what order the queue is looked at, by policy. */
+#include "core_fixture.h"
+#include "policy.h"
+
+/* As the fixture begins, both nodes staged, nobody suspended. */
+static void begin(enum backfill backfill, const char *queue)
+{
+	settings.backfill = backfill;
+	settings.backfill_depth = 2;
+	settings.queue = policy_queue(queue);
+	settings.suspension = SUSPENSION_NONE;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+}
+
+static const struct lease *best_effort(uint32_t vms, span_us duration)
+{
+	return request(spec_of(LEASE_BEST_EFFORT, vms, duration));
+}
+
+static const struct lease *best_effort_of(uint32_t user, uint32_t vms, span_us duration)
+{
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, vms, duration);
+
+	spec.user = user;
+	return request(spec);
+}
+
+static wall_us start_of(const struct lease *lease)
+{
+	return lease->vms[0].planned ? lease->vms[0].run.start_us : 0;
+}
+
+static wall_us soonest(void)
+{
+	return now + settings.lead_us + settings.prepare_us;
+}
+
+/*
+ * The textbook case (Mu'alem and Feitelson 2001): four places, three of them taken for 100 s. The first in the queue
+ * wants two, the second all four, and a long one of one place would delay the second only.
+ */
+struct textbook {
+	const struct lease *running, *first, *second, *slim;
+};
+
+static struct textbook textbook(enum backfill backfill)
+{
+	struct textbook book;
+
+	begin(backfill, "fcfs");
+	book.running = best_effort(3, 100 * SEC);
+	run_all(book.running);
+	book.first = best_effort(2, 100 * SEC);
+	book.second = best_effort(4, 100 * SEC);
+	book.slim = best_effort(1, 1000 * SEC);
+	return book;
+}
+
+START_TEST(none)
+{
+	struct textbook book = textbook(BACKFILL_NONE);
+
+	ck_assert_int_ge(start_of(book.first), book.running->vms[0].run.end_us);
+	ck_assert_int_eq(book.second->state, LEASE_QUEUED);
+	ck_assert_int_eq(book.slim->state, LEASE_QUEUED);
+	/* Not even who would be through before it is wanted. */
+	ck_assert_int_eq(best_effort(1, 10 * SEC)->state, LEASE_QUEUED);
+}
+END_TEST
+
+START_TEST(first_fit)
+{
+	struct textbook book = textbook(BACKFILL_FIRST_FIT);
+
+	ck_assert_int_eq(book.first->state, LEASE_QUEUED);
+	ck_assert_int_eq(book.second->state, LEASE_QUEUED);
+	ck_assert_int_eq(start_of(book.slim), soonest());
+}
+END_TEST
+
+START_TEST(aggressive)
+{
+	struct textbook book = textbook(BACKFILL_AGGRESSIVE);
+
+	ck_assert_int_ge(start_of(book.first), book.running->vms[0].run.end_us);
+	ck_assert_int_eq(book.second->state, LEASE_QUEUED);
+	ck_assert_int_eq(start_of(book.slim), soonest());
+}
+END_TEST
+
+static void second_keeps_its_place(enum backfill backfill)
+{
+	struct textbook book = textbook(backfill);
+
+	ck_assert_int_ge(start_of(book.second), book.first->vms[0].run.release_us);
+	ck_assert_int_eq(book.second->vms[0].run.prepare_us, book.first->vms[0].run.release_us);
+	if (backfill == BACKFILL_CONSERVATIVE) {
+		ck_assert_int_eq(book.slim->vms[0].run.prepare_us, book.second->vms[0].run.release_us);
+	} else {
+		ck_assert_int_eq(book.slim->state, LEASE_QUEUED);
+	}
+	/* Who delays nobody starts. */
+	ck_assert_int_eq(start_of(best_effort(1, 50 * SEC)), soonest());
+}
+
+START_TEST(intermediate)
+{
+	second_keeps_its_place(BACKFILL_INTERMEDIATE);
+}
+END_TEST
+
+START_TEST(conservative)
+{
+	second_keeps_its_place(BACKFILL_CONSERVATIVE);
+}
+END_TEST
+
+/* Without reservations who wants much waits for as long as others want little. */
+START_TEST(first_fit_starves)
+{
+	begin(BACKFILL_FIRST_FIT, "fcfs");
+	const struct lease *running = best_effort(3, 100 * SEC);
+	run_all(running);
+	const struct lease *wide = best_effort(4, 100 * SEC);
+	const struct lease *slim = best_effort(1, 1000 * SEC);
+	run_all(slim);
+	now = running->vms[0].run.end_us;
+	for (uint32_t i = 0; i < 3; i++) {
+		see(running, i, SEEN_ENDED, now);
+	}
+	ck_assert_int_eq(wide->state, LEASE_QUEUED);
+	ck_assert_int_eq(start_of(best_effort(3, 2000 * SEC)), soonest());
+}
+END_TEST
+
+START_TEST(only_serial_is_cut)
+{
+	settings.suspension = SUSPENSION_SERIAL;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *gang = best_effort(2, 600 * SEC);
+	const struct lease *one = best_effort(1, 600 * SEC);
+	run_all(gang);
+	run_all(one);
+	/* Two of four can be had: the free place and the single VM's. */
+	ck_assert_int_eq(request(ar_of(3, now + 300 * SEC, 60 * SEC))->state, LEASE_REJECTED);
+	ck_assert_int_eq(request(ar_of(2, now + 300 * SEC, 60 * SEC))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(gang->vms[0].run.then, RUN_STOP);
+	ck_assert_int_eq(one->vms[0].run.then, RUN_SUSPEND);
+}
+END_TEST
+
+START_TEST(only_serial_starts_to_be_cut)
+{
+	settings.suspension = SUSPENSION_SERIAL;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *ar = request(ar_of(4, now + 300 * SEC, 60 * SEC));
+	const struct lease *gang = best_effort(2, 600 * SEC);
+	ck_assert_int_eq(gang->vms[0].run.prepare_us, ar->vms[0].run.release_us);
+	const struct lease *one = best_effort(1, 600 * SEC);
+	ck_assert_int_eq(start_of(one), soonest());
+	ck_assert_int_eq(one->vms[0].run.then, RUN_SUSPEND);
+}
+END_TEST
+
+/* All places taken; then what is asked for is planned in the policy's order when they become free. */
+static const struct lease *taken(void)
+{
+	const struct lease *lease = best_effort_of(1, 4, 100 * SEC);
+
+	run_all(lease);
+	return lease;
+}
+
+static void end_all(const struct lease *lease)
+{
+	now += 10 * SEC;
+	for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		see(lease, i, SEEN_ENDED, now);
+	}
+}
+
+START_TEST(shortest)
+{
+	begin(BACKFILL_AGGRESSIVE, "shortest");
+	const struct lease *running = taken();
+	const struct lease *longer = best_effort(4, 50 * SEC);
+	ck_assert_int_gt(start_of(longer), now);
+	const struct lease *shorter = best_effort(4, 20 * SEC);
+	ck_assert_int_gt(start_of(shorter), now);
+	ck_assert_int_eq(longer->state, LEASE_QUEUED);
+	/* Equal ones as they came. */
+	const struct lease *equal = best_effort(4, 20 * SEC);
+	end_all(running);
+	ck_assert_int_eq(start_of(shorter), soonest());
+	ck_assert_int_gt(start_of(equal), 0);
+	ck_assert_int_eq(longer->state, LEASE_QUEUED);
+}
+END_TEST
+
+/* Four places for that long, to the end. */
+static void use(uint32_t user, span_us duration)
+{
+	const struct lease *lease = best_effort_of(user, 4, duration);
+
+	run_all(lease);
+	now = lease->vms[0].run.end_us;
+	for (uint32_t i = 0; i < 4; i++) {
+		see(lease, i, SEEN_ENDED, now);
+	}
+	ck_assert_int_eq(lease->state, LEASE_DONE);
+}
+
+/* True if what the first user wants later comes before what the second wanted. */
+static bool preferred(uint32_t user, uint32_t to)
+{
+	run_all(best_effort_of(9, 4, 100 * SEC));
+	const struct lease *earlier = best_effort_of(to, 4, 20 * SEC);
+	ck_assert_int_gt(start_of(earlier), now);
+	const struct lease *later = best_effort_of(user, 4, 20 * SEC);
+	return start_of(later) > 0 && earlier->state == LEASE_QUEUED;
+}
+
+START_TEST(fair)
+{
+	begin(BACKFILL_AGGRESSIVE, "fair");
+	use(1, 100 * SEC);
+	now += 10 * SEC;
+	use(2, 50 * SEC);
+	ck_assert(preferred(2, 1));
+}
+END_TEST
+
+START_TEST(fair_forgets)
+{
+	settings.share_half_us = 800 * SEC;
+	begin(BACKFILL_AGGRESSIVE, "fair");
+	use(1, 100 * SEC);
+	now += 1600 * SEC;
+	/* Half as much, but two half-lives later. */
+	use(2, 50 * SEC);
+	ck_assert(preferred(1, 2));
+}
+END_TEST
+
+START_TEST(expansion)
+{
+	begin(BACKFILL_AGGRESSIVE, "expansion");
+	const struct lease *running = taken();
+	const struct lease *longer = best_effort(4, 1000 * SEC);
+	now += 60 * SEC;
+	/* It has waited less, but relative to what it is for, soon more. */
+	const struct lease *shorter = best_effort(4, 10 * SEC);
+	ck_assert_int_eq(shorter->state, LEASE_QUEUED);
+	end_all(running);
+	ck_assert_int_eq(start_of(shorter), soonest());
+	ck_assert_int_eq(longer->state, LEASE_SCHEDULED);
+	ck_assert_int_gt(start_of(longer), start_of(shorter));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("core_backfill");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, staged_setup, plan_teardown);
+	tcase_add_test(all, none);
+	tcase_add_test(all, first_fit);
+	tcase_add_test(all, aggressive);
+	tcase_add_test(all, intermediate);
+	tcase_add_test(all, conservative);
+	tcase_add_test(all, first_fit_starves);
+	tcase_add_test(all, only_serial_is_cut);
+	tcase_add_test(all, only_serial_starts_to_be_cut);
+	tcase_add_test(all, shortest);
+	tcase_add_test(all, fair);
+	tcase_add_test(all, fair_forgets);
+	tcase_add_test(all, expansion);
+	suite_add_tcase(suite, all);
+	return run_suite(suite);
+}
