@@ -1,6 +1,7 @@
 /*
- * The slot table: a treap of change points per node. Each point holds how much use changes there, and its subtree the
- * sum of those changes and the highest and lowest prefix sum. Decides nothing and knows no leases.
+ * The slot table: a B+ tree of change points per node. A leaf holds, point by point, the use from there on; a page
+ * above holds for each page below the highest and lowest use in it, and what is to be added to all of it. Decides
+ * nothing and knows no leases.
  */
 #include "slots.h"
 
@@ -8,19 +9,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct point {
-	wall_us at_us;
-	uint32_t rank; /* heap order of the treap */
-	struct point *left, *right;
-	struct capacity step; /* change of use here; never all zero */
-	struct capacity sum;  /* of the subtree's steps */
-	struct capacity high; /* highest sum of the subtree's first k steps, k >= 1 */
-	struct capacity low;  /* lowest one */
+#define PAGE_FULL 64 /* rows at which a page is split */
+#define PAGE_STEP \
+	8 /* a page has room for a multiple of this many, so that little is wasted and small tables are small */
+
+/* The times of its rows lie together, as that is what is searched. */
+struct page {
+	uint32_t count, room;
+	int64_t cell[]; /* room times, then room rows */
 };
 
+/*
+ * A resource no slot of the table ever used takes no place in it: levels have only width numbers. A leaf's row is a
+ * level. The row of a page above, whose time is the first one below it: three levels, and the page.
+ */
 struct slots {
-	struct point *root;
-	uint32_t seed; /* ranks only shape the tree; answers do not depend on them */
+	struct page *root; /* NULL = nothing is used */
+	unsigned height;   /* of the root; leaves have 0 */
+	unsigned width;
+	uint8_t column[RES_COUNT]; /* which resources the width numbers are of */
+};
+
+enum row_part { ROW_HIGH, ROW_LOW, ROW_OFFSET, ROW_PAGE }; /* of the page below, the first two with the third in them */
+
+/* Use by column, as in the rows. */
+struct level {
+	int64_t n[RES_COUNT];
 };
 
 static const char *const kind_names[SLOT_KIND_COUNT] = {
@@ -75,150 +89,458 @@ struct slots *slots_new(void)
 	struct slots *slots = calloc(1, sizeof(*slots));
 
 	assert(slots);
-	slots->seed = 2463534242U;
 	return slots;
 }
 
-static void point_free(struct point *p)
+/* ---- pages ---- */
+
+/* Numbers in a row. */
+static size_t row_size(const struct slots *slots, unsigned height)
 {
-	if (p) {
-		point_free(p->left);
-		point_free(p->right);
-		free(p);
+	return height ? ROW_PAGE * slots->width + 1 : slots->width;
+}
+
+static int64_t *row_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
+{
+	return (int64_t *)page->cell + page->room + i * row_size(slots, height);
+}
+
+/* One of the levels in a row of a page that is not a leaf. */
+static int64_t *part_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i,
+			enum row_part part)
+{
+	return row_at(slots, page, height, i) + part * slots->width;
+}
+
+static struct page *page_below(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
+{
+	return (struct page *)(intptr_t)*part_at(slots, page, height, i, ROW_PAGE);
+}
+
+static void set_below(const struct slots *slots, struct page *page, unsigned height, uint32_t i, struct page *below)
+{
+	*part_at(slots, page, height, i, ROW_PAGE) = (intptr_t)below;
+}
+
+static struct page *page_new(const struct slots *slots, unsigned height, uint32_t count)
+{
+	uint32_t room = (count + PAGE_STEP - 1) / PAGE_STEP * PAGE_STEP;
+	struct page *page = malloc(sizeof(*page) + room * (1 + row_size(slots, height)) * sizeof(int64_t));
+
+	assert(page);
+	page->count = count;
+	page->room = room;
+	return page;
+}
+
+static void page_free(const struct slots *slots, struct page *page, unsigned height)
+{
+	for (uint32_t i = 0; height && i < page->count; i++) {
+		page_free(slots, page_below(slots, page, height, i), height - 1);
 	}
+	free(page);
 }
 
 void slots_free(struct slots *slots)
 {
-	if (slots) {
-		point_free(slots->root);
-		free(slots);
+	if (slots && slots->root) {
+		page_free(slots, slots->root, slots->height);
+	}
+	free(slots);
+}
+
+/* Copies n rows with their times from row j of one page to row i of another or the same. */
+static void rows_move(const struct slots *slots, unsigned height, struct page *to, uint32_t i, const struct page *from,
+		      uint32_t j, uint32_t n)
+{
+	memmove(&to->cell[i], &from->cell[j], n * sizeof(int64_t));
+	memmove(row_at(slots, to, height, i), row_at(slots, from, height, j),
+		n * row_size(slots, height) * sizeof(int64_t));
+}
+
+/* Gives the page room for count rows, if it has less or far more; its own count stays. */
+static void page_resize(const struct slots *slots, struct page **page, unsigned height, uint32_t count)
+{
+	struct page *old = *page;
+
+	if (count > old->room || count + 2 * PAGE_STEP <= old->room) {
+		*page = page_new(slots, height, count);
+		(*page)->count = old->count;
+		rows_move(slots, height, *page, 0, old, 0, old->count);
+		free(old);
 	}
 }
 
-static int64_t higher(int64_t a, int64_t b)
+/* Opens a gap for row i, with that time. */
+static void row_insert(const struct slots *slots, struct page **page, unsigned height, uint32_t i, wall_us at_us)
 {
-	return a > b ? a : b;
+	page_resize(slots, page, height, (*page)->count + 1);
+	rows_move(slots, height, *page, i + 1, *page, i, (*page)->count - i);
+	(*page)->count++;
+	(*page)->cell[i] = at_us;
 }
 
-static int64_t lower(int64_t a, int64_t b)
+static void row_erase(const struct slots *slots, struct page **page, unsigned height, uint32_t i)
 {
-	return a < b ? a : b;
+	(*page)->count--;
+	rows_move(slots, height, *page, i, *page, i + 1, (*page)->count - i);
+	page_resize(slots, page, height, (*page)->count);
 }
 
-/* Recomputes what p's subtree sums up to, from its children. */
-static void point_sum_up(struct point *p)
+/* How many rows begin at or before at_us. Reads all times: they come faster together than one after the other. */
+static uint32_t rows_upto(const struct page *page, wall_us at_us)
 {
-	for (int r = 0; r < RES_COUNT; r++) {
-		int64_t here = p->step.amount[r] + (p->left ? p->left->sum.amount[r] : 0);
-		int64_t high = here, low = here, sum = here;
-		if (p->left) {
-			high = higher(high, p->left->high.amount[r]);
-			low = lower(low, p->left->low.amount[r]);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < page->count; i++) {
+		n += page->cell[i] <= at_us;
+	}
+	return n;
+}
+
+/* The row in which at_us is, or the first one. */
+static uint32_t row_of(const struct page *page, wall_us at_us)
+{
+	uint32_t n = rows_upto(page, at_us);
+
+	return n ? n - 1 : 0;
+}
+
+/* ---- levels ---- */
+
+static struct level pack(const struct slots *slots, const struct capacity *use)
+{
+	struct level level = {{0}};
+
+	for (unsigned c = 0; c < slots->width; c++) {
+		level.n[c] = use->amount[slots->column[c]];
+	}
+	return level;
+}
+
+static struct level plus(const struct slots *slots, const struct level *a, const int64_t *b)
+{
+	struct level sum;
+
+	for (unsigned c = 0; c < slots->width; c++) {
+		sum.n[c] = a->n[c] + b[c];
+	}
+	return sum;
+}
+
+static void raise(const struct slots *slots, int64_t *level, const int64_t *by)
+{
+	for (unsigned c = 0; c < slots->width; c++) {
+		level[c] += by[c];
+	}
+}
+
+/* True if level + offset is within limit. */
+static bool within(const struct slots *slots, const int64_t *level, const struct level *offset,
+		   const struct level *limit)
+{
+	bool over = false;
+
+	for (unsigned c = 0; c < slots->width; c++) {
+		over |= level[c] + offset->n[c] > limit->n[c];
+	}
+	return !over;
+}
+
+/* Adds to everything in the page. */
+static void page_raise(const struct slots *slots, struct page *page, unsigned height, const int64_t *by)
+{
+	for (uint32_t i = 0; i < page->count; i++) {
+		int64_t *row = row_at(slots, page, height, i);
+		for (unsigned part = 0; part < (height ? ROW_PAGE : 1); part++) {
+			raise(slots, row + part * slots->width, by);
 		}
-		if (p->right) {
-			high = higher(high, here + p->right->high.amount[r]);
-			low = lower(low, here + p->right->low.amount[r]);
-			sum += p->right->sum.amount[r];
+	}
+}
+
+/* Brings row i up to date with the page below it. */
+static void sum_up(const struct slots *slots, struct page *page, unsigned height, uint32_t i)
+{
+	const struct page *below = page_below(slots, page, height, i);
+	const size_t stride = row_size(slots, height - 1), w = slots->width;
+	const int64_t *highs = row_at(slots, below, height - 1, 0), *lows = highs + (height > 1 ? ROW_LOW * w : 0);
+	int64_t *row = row_at(slots, page, height, i);
+
+	page->cell[i] = below->cell[0];
+	for (unsigned c = 0; c < w; c++) {
+		int64_t high = highs[c], low = lows[c];
+		for (uint32_t j = 1; j < below->count; j++) {
+			high = highs[j * stride + c] > high ? highs[j * stride + c] : high;
+			low = lows[j * stride + c] < low ? lows[j * stride + c] : low;
 		}
-		p->sum.amount[r] = sum;
-		p->high.amount[r] = high;
-		p->low.amount[r] = low;
+		row[ROW_HIGH * w + c] = high + row[ROW_OFFSET * w + c];
+		row[ROW_LOW * w + c] = low + row[ROW_OFFSET * w + c];
 	}
 }
 
-static struct point *rotate_right(struct point *p)
-{
-	struct point *top = p->left;
+/* ---- changing ---- */
 
-	p->left = top->right;
-	top->right = p;
-	point_sum_up(p);
-	return top;
+/* Gives half of the page below row i to a new one beside it. */
+static void split(const struct slots *slots, struct page **page, unsigned height, uint32_t i)
+{
+	struct page *left = page_below(slots, *page, height, i);
+	uint32_t half = left->count / 2;
+	struct page *right = page_new(slots, height - 1, left->count - half);
+
+	rows_move(slots, height - 1, right, 0, left, half, left->count - half);
+	left->count = half;
+	page_resize(slots, &left, height - 1, half);
+	row_insert(slots, page, height, i + 1, right->cell[0]);
+	memcpy(row_at(slots, *page, height, i + 1), row_at(slots, *page, height, i),
+	       row_size(slots, height) * sizeof(int64_t));
+	set_below(slots, *page, height, i, left);
+	set_below(slots, *page, height, i + 1, right);
+	sum_up(slots, *page, height, i);
+	sum_up(slots, *page, height, i + 1);
 }
 
-static struct point *rotate_left(struct point *p)
+/* Makes the pages below rows i and i + 1 one. */
+static void merge(const struct slots *slots, struct page **page, unsigned height, uint32_t i)
 {
-	struct point *top = p->right;
+	struct page *left = page_below(slots, *page, height, i), *right = page_below(slots, *page, height, i + 1);
+	const int64_t *offset = part_at(slots, *page, height, i, ROW_OFFSET);
+	struct level by = {{0}};
 
-	p->right = top->left;
-	top->left = p;
-	point_sum_up(p);
-	return top;
-}
-
-/* Joins two subtrees, all of a before all of b. */
-static struct point *join(struct point *a, struct point *b)
-{
-	if (!a || !b) {
-		return a ? a : b;
+	for (unsigned c = 0; c < slots->width; c++) {
+		by.n[c] = part_at(slots, *page, height, i + 1, ROW_OFFSET)[c] - offset[c];
 	}
-	if (a->rank > b->rank) {
-		a->right = join(a->right, b);
-		point_sum_up(a);
-		return a;
-	}
-	b->left = join(a, b->left);
-	point_sum_up(b);
-	return b;
+	page_raise(slots, right, height - 1, by.n);
+	page_resize(slots, &left, height - 1, left->count + right->count);
+	rows_move(slots, height - 1, left, left->count, right, 0, right->count);
+	left->count += right->count;
+	free(right);
+	row_erase(slots, page, height, i + 1);
+	set_below(slots, *page, height, i, left);
+	sum_up(slots, *page, height, i);
 }
 
-static struct point *point_new(struct slots *slots, wall_us at_us, const struct capacity *step)
+/*
+ * Puts a point at at_us that changes nothing yet, unless there is one. zero is what no use at all is in the terms of
+ * this page. True if there is a new one.
+ */
+static bool put(const struct slots *slots, struct page **page, unsigned height, wall_us at_us, const struct level *zero)
 {
-	struct point *p = calloc(1, sizeof(*p));
+	uint32_t n = rows_upto(*page, at_us), i = n ? n - 1 : 0;
 
-	assert(p);
-	slots->seed ^= slots->seed << 13; /* xorshift32, Marsaglia 2003 */
-	slots->seed ^= slots->seed >> 17;
-	slots->seed ^= slots->seed << 5;
-	p->at_us = at_us;
-	p->rank = slots->seed;
-	p->step = *step;
-	point_sum_up(p);
-	return p;
-}
-
-/* Adds step to the point at at_us, making it if there is none and removing it if nothing is left of it. */
-static struct point *add_step(struct slots *slots, struct point *p, wall_us at_us, const struct capacity *step)
-{
-	static const struct capacity nothing;
-
-	if (!p) {
-		return point_new(slots, at_us, step);
+	if (n && (*page)->cell[i] == at_us) {
+		return false;
 	}
-	if (at_us == p->at_us) {
-		p->step = capacity_add(p->step, *step);
-		if (memcmp(&p->step, &nothing, sizeof(nothing)) == 0) {
-			struct point *rest = join(p->left, p->right);
-			free(p);
-			return rest;
+	if (height == 0) {
+		struct level level = *zero;
+		if (n) {
+			memcpy(level.n, row_at(slots, *page, 0, i), slots->width * sizeof(int64_t));
 		}
-	} else if (at_us < p->at_us) {
-		p->left = add_step(slots, p->left, at_us, step);
-		if (p->left && p->left->rank > p->rank) {
-			p = rotate_right(p);
+		row_insert(slots, page, 0, n, at_us);
+		memcpy(row_at(slots, *page, 0, n), level.n, slots->width * sizeof(int64_t));
+		return true;
+	}
+	struct page *below = page_below(slots, *page, height, i);
+	struct level zero_below;
+	for (unsigned c = 0; c < slots->width; c++) {
+		zero_below.n[c] = zero->n[c] - part_at(slots, *page, height, i, ROW_OFFSET)[c];
+	}
+	if (!put(slots, &below, height - 1, at_us, &zero_below)) {
+		return false;
+	}
+	set_below(slots, *page, height, i, below);
+	if (n == 0) {
+		sum_up(slots, *page, height, i);
+	}
+	if (below->count >= PAGE_FULL) {
+		split(slots, page, height, i);
+	}
+	return true;
+}
+
+/* Takes the point at at_us, which is there, away. */
+static void erase(const struct slots *slots, struct page **page, unsigned height, wall_us at_us)
+{
+	uint32_t i = row_of(*page, at_us);
+
+	if (height == 0) {
+		row_erase(slots, page, 0, i);
+		return;
+	}
+	struct page *below = page_below(slots, *page, height, i);
+	erase(slots, &below, height - 1, at_us);
+	if (below->count == 0) {
+		free(below);
+		row_erase(slots, page, height, i);
+		return;
+	}
+	set_below(slots, *page, height, i, below);
+	sum_up(slots, *page, height, i);
+	if (below->count > PAGE_FULL / 4) {
+		return;
+	}
+	/* Not so full that a few more points would split it again. */
+	const uint32_t most = PAGE_FULL * 3 / 4 - below->count;
+	if (i + 1 < (*page)->count && page_below(slots, *page, height, i + 1)->count <= most) {
+		merge(slots, page, height, i);
+	} else if (i > 0 && page_below(slots, *page, height, i - 1)->count <= most) {
+		merge(slots, page, height, i - 1);
+	}
+}
+
+/* Adds to all points in [start_us, end_us). */
+static void add(const struct slots *slots, struct page *page, unsigned height, wall_us start_us, wall_us end_us,
+		const struct level *use)
+{
+	uint32_t i = row_of(page, start_us);
+
+	if (height == 0) {
+		for (i += page->cell[i] < start_us; i < page->count && page->cell[i] < end_us; i++) {
+			raise(slots, row_at(slots, page, 0, i), use->n);
 		}
-	} else {
-		p->right = add_step(slots, p->right, at_us, step);
-		if (p->right && p->right->rank > p->rank) {
-			p = rotate_left(p);
+		return;
+	}
+	for (; i < page->count && page->cell[i] < end_us; i++) {
+		bool whole = page->cell[i] >= start_us && i + 1 < page->count && page->cell[i + 1] <= end_us;
+		if (whole) {
+			for (unsigned part = 0; part < ROW_PAGE; part++) {
+				raise(slots, part_at(slots, page, height, i, part), use->n);
+			}
+		} else {
+			add(slots, page_below(slots, page, height, i), height - 1, start_us, end_us, use);
+			sum_up(slots, page, height, i);
 		}
 	}
-	point_sum_up(p);
-	return p;
+}
+
+/* put() for the whole table. */
+static bool put_at(struct slots *slots, wall_us at_us)
+{
+	static const struct level zero;
+
+	if (!slots->root) {
+		slots->root = page_new(slots, 0, 0);
+	}
+	bool new = put(slots, &slots->root, slots->height, at_us, &zero);
+	if (slots->root->count >= PAGE_FULL) {
+		struct page *top = page_new(slots, slots->height + 1, 1);
+		memset(row_at(slots, top, slots->height + 1, 0), 0,
+		       row_size(slots, slots->height + 1) * sizeof(int64_t));
+		set_below(slots, top, ++slots->height, 0, slots->root);
+		slots->root = top;
+		split(slots, &slots->root, slots->height, 0);
+	}
+	return new;
+}
+
+static void erase_at(struct slots *slots, wall_us at_us)
+{
+	erase(slots, &slots->root, slots->height, at_us);
+	while (slots->height > 0 && slots->root->count == 1) {
+		struct page *old = slots->root, *below = page_below(slots, old, slots->height, 0);
+		page_raise(slots, below, slots->height - 1, part_at(slots, old, slots->height, 0, ROW_OFFSET));
+		slots->height--;
+		slots->root = below;
+		free(old);
+	}
+	if (slots->root->count == 0) {
+		free(slots->root);
+		slots->root = NULL;
+		slots->height = 0;
+		slots->width = 0;
+	}
+}
+
+/* The use from the last point at or before at_us on, and the time of that point; false if there is none. */
+static bool level_at(const struct slots *slots, wall_us at_us, struct level *level, wall_us *point_us)
+{
+	const struct page *page = slots->root;
+
+	*level = (struct level){{0}};
+	if (!page || page->cell[0] > at_us) {
+		return false;
+	}
+	for (unsigned height = slots->height; height > 0; height--) {
+		uint32_t i = row_of(page, at_us);
+		*level = plus(slots, level, part_at(slots, page, height, i, ROW_OFFSET));
+		page = page_below(slots, page, height, i);
+	}
+	uint32_t i = row_of(page, at_us);
+	*level = plus(slots, level, row_at(slots, page, 0, i));
+	*point_us = page->cell[i];
+	return true;
+}
+
+/* Takes a point away that changes nothing (any more). */
+static void tidy(struct slots *slots, wall_us at_us)
+{
+	struct level before, here;
+	wall_us point_us = WALL_NEVER;
+
+	if (level_at(slots, at_us, &here, &point_us) && point_us == at_us) {
+		level_at(slots, at_us - 1, &before, &point_us);
+		if (memcmp(here.n, before.n, slots->width * sizeof(int64_t)) == 0) {
+			erase_at(slots, at_us);
+		}
+	}
+}
+
+/* The page, and all below it, with place for one more column. */
+static struct page *widen(const struct slots *old, const struct slots *wide, struct page *page, unsigned height)
+{
+	struct page *copy = page_new(wide, height, page->count);
+
+	memcpy(copy->cell, page->cell, page->count * sizeof(int64_t));
+	for (uint32_t i = 0; i < page->count; i++) {
+		for (unsigned part = 0; part < (height ? ROW_PAGE : 1); part++) {
+			int64_t *to = row_at(wide, copy, height, i) + part * wide->width;
+			memcpy(to, row_at(old, page, height, i) + part * old->width, old->width * sizeof(int64_t));
+			to[old->width] = 0;
+		}
+		if (height) {
+			set_below(wide, copy, height, i,
+				  widen(old, wide, page_below(old, page, height, i), height - 1));
+		}
+	}
+	free(page);
+	return copy;
+}
+
+/* Makes place for the resources of which there is use. */
+static void take_columns(struct slots *slots, const struct capacity *use)
+{
+	for (unsigned r = 0; r < RES_COUNT; r++) {
+		bool there = use->amount[r] == 0;
+		for (unsigned c = 0; c < slots->width && !there; c++) {
+			there = slots->column[c] == r;
+		}
+		if (!there) {
+			struct slots old = *slots;
+			slots->column[slots->width++] = (uint8_t)r;
+			slots->root = slots->root ? widen(&old, slots, slots->root, slots->height) : NULL;
+		}
+	}
 }
 
 void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
 {
 	static const struct capacity nothing;
-	struct capacity back = capacity_sub(nothing, use);
 
 	assert(start_us < end_us);
 	if (memcmp(&use, &nothing, sizeof(nothing)) == 0) {
 		return;
 	}
-	slots->root = add_step(slots, slots->root, start_us, &use);
-	slots->root = add_step(slots, slots->root, end_us, &back);
+	take_columns(slots, &use);
+	struct level level = pack(slots, &use);
+	bool new_start = put_at(slots, start_us);
+	bool new_end = put_at(slots, end_us);
+	add(slots, slots->root, slots->height, start_us, end_us, &level);
+	/* At a new point use does change. */
+	if (!new_start) {
+		tidy(slots, start_us);
+	}
+	if (!new_end) {
+		tidy(slots, end_us);
+	}
 }
 
 void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
@@ -228,148 +550,163 @@ void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct
 	slots_reserve(slots, start_us, end_us, capacity_sub(nothing, use));
 }
 
-/* Use at the instant at_us: the sum of all steps up to and including it. */
-static struct capacity use_at(const struct point *p, wall_us at_us)
-{
-	struct capacity use = {{0}};
+/* ---- asking ---- */
 
-	while (p) {
-		if (p->at_us > at_us) {
-			p = p->left;
+/* Raises peak to the use in [start_us, end_us) as far as this page knows it. */
+static void find_peak(const struct slots *slots, const struct page *page, unsigned height, wall_us start_us,
+		      wall_us end_us, const struct level *offset, struct level *peak)
+{
+	for (uint32_t i = row_of(page, start_us); i < page->count && page->cell[i] < end_us; i++) {
+		const int64_t *high = row_at(slots, page, height, i); /* of a leaf: its only level */
+		if (within(slots, high, offset, peak)) {
 			continue;
 		}
-		if (p->left) {
-			use = capacity_add(use, p->left->sum);
+		bool whole = page->cell[i] >= start_us && i + 1 < page->count && page->cell[i + 1] <= end_us;
+		if (height == 0 || whole) {
+			for (unsigned c = 0; c < slots->width; c++) {
+				int64_t use = high[c] + offset->n[c];
+				peak->n[c] = use > peak->n[c] ? use : peak->n[c];
+			}
+		} else {
+			struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
+			find_peak(slots, page_below(slots, page, height, i), height - 1, start_us, end_us, &below,
+				  peak);
 		}
-		use = capacity_add(use, p->step);
-		p = p->right;
-	}
-	return use;
-}
-
-/*
- * Walks the points in (start, end) in order, adding their steps to use and raising peak. after and before say that the
- * whole subtree is known to be later than start and earlier than end: then its summary does.
- */
-static void scan_peak(const struct point *p, wall_us start_us, wall_us end_us, bool after, bool before,
-		      struct capacity *use, struct capacity *peak)
-{
-	if (!p) {
-		return;
-	}
-	if (after && before) {
-		*peak = capacity_max(*peak, capacity_add(*use, p->high));
-		*use = capacity_add(*use, p->sum);
-	} else if (!after && p->at_us <= start_us) {
-		scan_peak(p->right, start_us, end_us, after, before, use, peak);
-	} else if (!before && p->at_us >= end_us) {
-		scan_peak(p->left, start_us, end_us, after, before, use, peak);
-	} else {
-		scan_peak(p->left, start_us, end_us, after, true, use, peak);
-		*use = capacity_add(*use, p->step);
-		*peak = capacity_max(*peak, *use);
-		scan_peak(p->right, start_us, end_us, true, before, use, peak);
 	}
 }
 
 struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us)
 {
-	struct capacity use = use_at(slots->root, start_us);
-	struct capacity peak = use;
+	struct level offset = {{0}}, peak;
+	struct capacity use = {{0}};
 
 	assert(start_us < end_us);
-	scan_peak(slots->root, start_us, end_us, false, false, &use, &peak);
-	return peak;
+	if (!slots->root) {
+		return use;
+	}
+	for (unsigned c = 0; c < slots->width; c++) {
+		peak.n[c] = slots->root->cell[0] > start_us ? 0 : INT64_MIN;
+	}
+	find_peak(slots, slots->root, slots->height, start_us, end_us, &offset, &peak);
+	for (unsigned c = 0; c < slots->width; c++) {
+		use.amount[slots->column[c]] = peak.n[c];
+	}
+	return use;
 }
 
-/* The first point later than from_us where use exceeds limit; use comes in as it is at from_us. */
-static const struct point *first_over(const struct point *p, wall_us from_us, bool after, struct capacity *use,
-				      const struct capacity *limit)
+/* False if limit is below zero in a resource of which, at from_us or, unseen by the rows, for ever, nothing is used. */
+static bool zero_fits(const struct slots *slots, const struct capacity *limit, wall_us from_us)
 {
-	if (!p) {
-		return NULL;
+	bool seen[RES_COUNT] = {false};
+
+	for (unsigned c = 0; c < slots->width && slots->root->cell[0] <= from_us; c++) {
+		seen[slots->column[c]] = true;
 	}
-	if (after && capacity_fits(capacity_add(*use, p->high), *limit)) {
-		*use = capacity_add(*use, p->sum);
-		return NULL;
+	for (unsigned r = 0; r < RES_COUNT; r++) {
+		if (!seen[r] && limit->amount[r] < 0) {
+			return false;
+		}
 	}
-	if (!after && p->at_us <= from_us) {
-		return first_over(p->right, from_us, after, use, limit);
-	}
-	const struct point *found = first_over(p->left, from_us, after, use, limit);
-	if (found) {
-		return found;
-	}
-	*use = capacity_add(*use, p->step);
-	if (!capacity_fits(*use, *limit)) {
-		return p;
-	}
-	return first_over(p->right, from_us, true, use, limit);
+	return true;
 }
 
-/* The first point later than from_us where use is within limit. */
-static const struct point *first_within(const struct point *p, wall_us from_us, bool after, struct capacity *use,
-					const struct capacity *limit)
+/* The first point from that in force at from_us on where use exceeds limit, or WALL_NEVER. */
+static wall_us first_over(const struct slots *slots, const struct page *page, unsigned height, wall_us from_us,
+			  const struct level *offset, const struct level *limit)
 {
-	if (!p) {
-		return NULL;
+	for (uint32_t i = row_of(page, from_us); i < page->count; i++) {
+		if (within(slots, row_at(slots, page, height, i), offset, limit)) {
+			continue;
+		}
+		if (height == 0) {
+			return page->cell[i];
+		}
+		struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
+		wall_us at_us =
+			first_over(slots, page_below(slots, page, height, i), height - 1, from_us, &below, limit);
+		if (at_us < WALL_NEVER) {
+			return at_us;
+		}
 	}
-	if (after && !capacity_fits(capacity_add(*use, p->low), *limit)) {
-		*use = capacity_add(*use, p->sum);
-		return NULL;
-	}
-	if (!after && p->at_us <= from_us) {
-		return first_within(p->right, from_us, after, use, limit);
-	}
-	const struct point *found = first_within(p->left, from_us, after, use, limit);
-	if (found) {
-		return found;
-	}
-	*use = capacity_add(*use, p->step);
-	if (capacity_fits(*use, *limit)) {
-		return p;
-	}
-	return first_within(p->right, from_us, true, use, limit);
+	return WALL_NEVER;
 }
 
 wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
 {
-	struct capacity use = use_at(slots->root, from_us);
+	struct level offset = {{0}}, most = pack(slots, &limit);
 
-	if (!capacity_fits(use, limit)) {
+	if (!zero_fits(slots, &limit, from_us)) {
 		return from_us;
 	}
-	const struct point *p = first_over(slots->root, from_us, false, &use, &limit);
-	return p ? p->at_us : WALL_NEVER;
+	if (!slots->root) {
+		return WALL_NEVER;
+	}
+	wall_us at_us = first_over(slots, slots->root, slots->height, from_us, &offset, &most);
+	return at_us > from_us ? at_us : from_us;
+}
+
+/* A walk through the points in order, for slots_fit(). */
+struct fit {
+	struct level limit;
+	wall_us from_us;
+	span_us length_us;
+	bool open; /* use has been within limit since since_us */
+	wall_us since_us;
+};
+
+/* True if no more need be looked at. */
+static bool find_fit(const struct slots *slots, const struct page *page, unsigned height, const struct level *offset,
+		     struct fit *fit)
+{
+	for (uint32_t i = row_of(page, fit->from_us); i < page->count; i++) {
+		const int64_t *row = row_at(slots, page, height, i);
+		wall_us at_us = page->cell[i] > fit->from_us ? page->cell[i] : fit->from_us;
+		if (fit->open && at_us - fit->since_us >= fit->length_us) {
+			return true;
+		}
+		bool all = within(slots, row, offset, &fit->limit);
+		if (height == 0) {
+			fit->since_us = all && !fit->open ? at_us : fit->since_us;
+			fit->open = all;
+		} else if (fit->open ? !all : within(slots, row + ROW_LOW * slots->width, offset, &fit->limit)) {
+			struct level below = plus(slots, offset, row + ROW_OFFSET * slots->width);
+			if (find_fit(slots, page_below(slots, page, height, i), height - 1, &below, fit)) {
+				return true;
+			}
+		}
+	}
+	return false;
 }
 
 wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
 {
-	for (;;) {
-		wall_us over_us = slots_until(slots, limit, from_us);
-		if (over_us == WALL_NEVER || over_us - from_us >= length_us) {
-			return from_us;
-		}
-		struct capacity use = use_at(slots->root, over_us);
-		const struct point *p = first_within(slots->root, over_us, false, &use, &limit);
-		if (!p || p->at_us >= WALL_NEVER) {
-			return WALL_NEVER;
-		}
-		from_us = p->at_us;
+	struct level offset = {{0}};
+	struct fit fit = {
+		.limit = pack(slots, &limit),
+		.from_us = from_us,
+		.length_us = length_us,
+		.open = zero_fits(slots, &limit, from_us),
+		.since_us = from_us,
+	};
+
+	if (!zero_fits(slots, &limit, WALL_NEVER)) {
+		return WALL_NEVER; /* short for ever of what the rows do not show */
 	}
+	if (slots->root) {
+		find_fit(slots, slots->root, slots->height, &offset, &fit);
+	}
+	return fit.open ? fit.since_us : WALL_NEVER;
 }
 
 wall_us slots_next(const struct slots *slots, wall_us after_us)
 {
+	const struct page *page = slots->root;
 	wall_us next_us = WALL_NEVER;
 
-	for (const struct point *p = slots->root; p;) {
-		if (p->at_us > after_us) {
-			next_us = p->at_us;
-			p = p->left;
-		} else {
-			p = p->right;
-		}
+	for (unsigned height = slots->height; page; height--) {
+		uint32_t n = rows_upto(page, after_us);
+		next_us = n < page->count ? page->cell[n] : next_us;
+		page = height && n ? page_below(slots, page, height, n - 1) : NULL;
 	}
 	return next_us;
 }

@@ -1,7 +1,7 @@
 /*
- * The slot table: per node, what is used when. Each node keeps its change points in a balanced tree augmented with sums
- * and maxima and minima of prefix sums, so that reserving, releasing and asking for the peak use of an interval are
- * O(log n) in the node's change points.
+ * The slot table: per node, what is used when. Each node keeps its change points in a tree of pages that know the
+ * highest and lowest use below them, so that reserving, releasing and asking for the peak use of an interval are O(log
+ * n) in the node's change points and touch few cache lines. About 40 bytes per change point.
  */
 #ifndef TENURE_SLOTS_H
 #define TENURE_SLOTS_H

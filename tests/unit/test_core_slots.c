@@ -123,7 +123,7 @@ static void compare(void)
 	ck_assert_int_eq(slots_next(slots, from), naive_next(from));
 }
 
-START_TEST(against_naive)
+static void take_seed(void)
 {
 	const char *text = getenv("TENURE_SEED");
 
@@ -131,6 +131,11 @@ START_TEST(against_naive)
 	printf("slots: seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
 	seed = seed * 2 + 1;
+}
+
+START_TEST(against_naive)
+{
+	take_seed();
 	slots = slots_new();
 	for (int i = 0; i < 4000; i++) {
 		change_one();
@@ -149,6 +154,195 @@ START_TEST(against_naive)
 }
 END_TEST
 
+/*
+ * Tables of several levels against a sorted array of points, of which every operation looks at all.
+ */
+#define MANY 2000        /* reservations at a time */
+#define LONG_SPAN 100000 /* so that many, not all, change points are shared */
+#define LONG_STEPS 100000
+
+static struct point {
+	wall_us at;
+	struct capacity use; /* from there on */
+} points[2 * MANY + 2];
+static int point_count;
+
+static struct capacity flat_use(wall_us at)
+{
+	struct capacity use = {{0}};
+
+	for (int i = 0; i < point_count && points[i].at <= at; i++) {
+		use = points[i].use;
+	}
+	return use;
+}
+
+static void flat_put(wall_us at)
+{
+	struct capacity use = flat_use(at);
+	int i = point_count;
+
+	for (int j = 0; j < point_count; j++) {
+		if (points[j].at == at) {
+			return;
+		}
+	}
+	for (; i > 0 && points[i - 1].at > at; i--) {
+		points[i] = points[i - 1];
+	}
+	points[i] = (struct point){at, use};
+	point_count++;
+}
+
+static bool same(struct capacity a, struct capacity b)
+{
+	return capacity_fits(a, b) && capacity_fits(b, a);
+}
+
+static void flat_add(wall_us start, wall_us end, struct capacity use)
+{
+	struct capacity before = {{0}};
+	int kept = 0;
+
+	flat_put(start);
+	flat_put(end);
+	for (int i = 0; i < point_count; i++) {
+		struct point point = points[i];
+		if (point.at >= start && point.at < end) {
+			point.use = capacity_add(point.use, use);
+		}
+		if (!same(point.use, before)) {
+			points[kept++] = point;
+		}
+		before = point.use;
+	}
+	point_count = kept;
+}
+
+static struct capacity flat_peak(wall_us start, wall_us end)
+{
+	struct capacity peak = flat_use(start);
+
+	for (int i = 0; i < point_count; i++) {
+		if (points[i].at > start && points[i].at < end) {
+			peak = capacity_max(peak, points[i].use);
+		}
+	}
+	return peak;
+}
+
+static wall_us flat_until(struct capacity limit, wall_us from)
+{
+	if (!capacity_fits(flat_use(from), limit)) {
+		return from;
+	}
+	for (int i = 0; i < point_count; i++) {
+		if (points[i].at > from && !capacity_fits(points[i].use, limit)) {
+			return points[i].at;
+		}
+	}
+	return WALL_NEVER;
+}
+
+static wall_us flat_fit(struct capacity limit, wall_us from, span_us length)
+{
+	bool open = capacity_fits(flat_use(from), limit);
+
+	for (int i = 0; i < point_count && points[i].at < WALL_NEVER; i++) {
+		if (points[i].at <= from) {
+			continue;
+		}
+		if (open && points[i].at - from >= length) {
+			return from;
+		}
+		bool fits = capacity_fits(points[i].use, limit);
+		from = fits && !open ? points[i].at : from;
+		open = fits;
+	}
+	return open ? from : WALL_NEVER;
+}
+
+static wall_us flat_next(wall_us after)
+{
+	for (int i = 0; i < point_count; i++) {
+		if (points[i].at > after) {
+			return points[i].at;
+		}
+	}
+	return WALL_NEVER;
+}
+
+static struct row many[MANY];
+
+/* The later resources come into use only after a while; a few reservations are negative, or have no end. */
+static struct row random_row(int step)
+{
+	int known = 2 + step * 4 / LONG_STEPS;
+	struct row row = {.used = true, .start = pick(LONG_SPAN)};
+
+	row.end = row.start + 1 + pick(pick(10) ? 300 : LONG_SPAN / 2);
+	if (pick(50) == 0) {
+		row.end = WALL_NEVER;
+	}
+	for (int r = 0; r < RES_COUNT; r++) {
+		row.use.amount[r] = r < known ? pick(20) - (pick(50) == 0 ? 20 : 0) : 0;
+	}
+	return row;
+}
+
+/* Fills and empties the table in turn. */
+static void change_many(int step)
+{
+	bool filling = step / (LONG_STEPS / 10) % 2 == 0;
+	struct row *row = &many[pick(MANY)];
+
+	if (!row->used && (filling || pick(8) == 0)) {
+		*row = random_row(step);
+		slots_reserve(slots, row->start, row->end, row->use);
+		flat_add(row->start, row->end, row->use);
+	} else if (row->used && (!filling || pick(8) == 0)) {
+		row->used = false;
+		slots_release(slots, row->start, row->end, row->use);
+		flat_add(row->start, row->end, capacity_sub((struct capacity){{0}}, row->use));
+	}
+}
+
+static void compare_many(void)
+{
+	wall_us from = pick(LONG_SPAN) - 10, to = from + 1 + pick(pick(2) ? 500 : LONG_SPAN);
+	struct capacity limit = flat_peak(from, to), peak;
+
+	to = pick(20) ? to : WALL_NEVER;
+	peak = slots_peak(slots, from, to);
+	ck_assert(same(peak, flat_peak(from, to)));
+	/* Near the peak, so that neither everything nor nothing is within. */
+	limit.amount[pick(RES_COUNT)] -= pick(20) ? pick(40) : 100000;
+	ck_assert_int_eq(slots_until(slots, limit, from), flat_until(limit, from));
+	span_us length = 1 + pick(pick(2) ? 200 : 20000);
+	ck_assert_int_eq(slots_fit(slots, limit, from, length), flat_fit(limit, from, length));
+	ck_assert_int_eq(slots_next(slots, from), flat_next(from));
+}
+
+START_TEST(large_against_flat)
+{
+	take_seed();
+	slots = slots_new();
+	for (int i = 0; i < LONG_STEPS; i++) {
+		change_many(i);
+		if (i % 4 == 0) {
+			compare_many();
+		}
+	}
+	for (int i = 0; i < MANY; i++) {
+		if (many[i].used) {
+			slots_release(slots, many[i].start, many[i].end, many[i].use);
+		}
+	}
+	ck_assert_int_eq(slots_next(slots, -1), WALL_NEVER);
+	slots_free(slots);
+}
+END_TEST
+
 START_TEST(for_ever)
 {
 	struct capacity one = {{1, 1, 1, 1, 1}}, none = {{0}};
@@ -158,6 +352,7 @@ START_TEST(for_ever)
 	ck_assert_int_eq(slots_peak(slots, 0, 10).amount[RES_CPU], 0);
 	ck_assert_int_eq(slots_peak(slots, 0, 11).amount[RES_CPU], 1);
 	ck_assert_int_eq(slots_peak(slots, INT64_C(1) << 55, WALL_NEVER).amount[RES_DISK], 1);
+	ck_assert_int_eq(slots_peak(slots, WALL_NEVER, WALL_NEVER + 1).amount[RES_DISK], 0);
 	ck_assert_int_eq(slots_fit(slots, none, 5, 5), 5);
 	ck_assert_int_eq(slots_fit(slots, none, 6, 5), WALL_NEVER);
 	slots_free(slots);
@@ -194,6 +389,7 @@ int main(void)
 
 	tcase_set_timeout(all, 30);
 	tcase_add_test(all, against_naive);
+	tcase_add_test(all, large_against_flat);
 	tcase_add_test(all, for_ever);
 	tcase_add_test(all, uses);
 	suite_add_tcase(suite, all);
