@@ -28,7 +28,7 @@ pkg = $(foreach p,$(1),$(shell pkg-config --silence-errors $(2) $(p)))
 INC_lib/core =
 INC_lib = -iquote lib/core $(call pkg,$(PKGS_lib),--cflags)
 INC_daemon = -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_daemon),--cflags)
-INC_daemon/sim = -iquote daemon/sim -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_sim),--cflags)
+INC_daemon/sim = -iquote daemon/sim -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_sim),--cflags)
 INC_agent = -iquote agent -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_agent),--cflags)
 INC_client = -iquote client -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_client),--cflags)
 INC_tests = -iquote daemon -iquote daemon/sim -iquote agent -iquote client -iquote lib -iquote lib/core -iquote tests \
@@ -65,7 +65,9 @@ programs: $(PROGRAMS)
 $(BUILD)/tenured: $(OBJ_daemon) $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
 
-$(BUILD)/tenure-sim: $(OBJ_sim) $(BUILD)/lib.a $(BUILD)/core.a
+# What a recording is replayed by is the head's own.
+$(BUILD)/daemon.a: $(filter-out %/main.o,$(OBJ_daemon))
+$(BUILD)/tenure-sim: $(OBJ_sim) $(BUILD)/daemon.a $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_sim)
 
 $(BUILD)/tenure-agent: $(OBJ_agent) $(BUILD)/lib.a $(BUILD)/core.a
@@ -112,7 +114,7 @@ $(BUILD)/schema.c: $(sort $(wildcard schema/[0-9]*.sql))
 # test_daemon_x, test_sim_x, test_agent_x and test_client_x link their program's objects too, all but main.
 no_main = $(filter-out %/main.o,$(1))
 UNIT_daemon = $(call no_main,$(OBJ_daemon))
-UNIT_sim = $(call no_main,$(OBJ_sim))
+UNIT_sim = $(call no_main,$(OBJ_sim)) $(BUILD)/daemon.a
 UNIT_agent = $(call no_main,$(OBJ_agent))
 UNIT_client = $(call no_main,$(OBJ_client))
 unit_part = $(filter daemon agent client sim,$(firstword $(subst _, ,$(1))))

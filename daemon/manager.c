@@ -13,6 +13,7 @@
 #include "events.h"
 #include "manager_state.h"
 #include "nodes.h"
+#include "store_record.h"
 #include "util.h"
 
 #define RETRY_US USEC_PER_SEC      /* after a failed transaction */
@@ -241,6 +242,10 @@ static int prune(struct manager *manager, struct err *err)
 	if (manager->now < manager->prune_us) {
 		return 0;
 	}
+	if (manager->settings->record) {
+		manager->prune_us = WALL_NEVER;
+		return 0;
+	}
 	rc = store_prune(manager->store, manager->now - manager->settings->keep, PRUNE_ROWS, err);
 	manager->prune_us = manager->now + (rc > 0 ? PRUNE_AGAIN_US : PRUNE_EVERY_US);
 	return rc < 0 ? -1 : 0;
@@ -442,6 +447,31 @@ static int raise_epoch(struct manager *manager, struct err *err)
 	return store_commit(manager->store, err);
 }
 
+/* A recording begins with the head that makes it. */
+static int begin_record(struct manager *manager, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (!manager->settings->record) {
+		return 0;
+	}
+	FILE *out = open_memstream(&text, &size);
+	if (!out) {
+		return err_set(err, ERR_INTERNAL, "out of memory");
+	}
+	conf_print(settings_table, settings_count, manager->settings, out);
+	fclose(out);
+	if (store_begin(manager->store, err) < 0) {
+		return -1;
+	}
+	if (store_record_begin(manager->store, manager->now, text, err) < 0) {
+		store_rollback(manager->store);
+		return -1;
+	}
+	return store_commit(manager->store, err);
+}
+
 struct manager *manager_new(struct event_base *base, struct store *store, const struct head_settings *settings,
 			    struct err *err)
 {
@@ -458,7 +488,7 @@ struct manager *manager_new(struct event_base *base, struct store *store, const 
 		manager_free(manager);
 		return NULL;
 	}
-	if (raise_epoch(manager, err) < 0 || manager_load(manager, err) < 0) {
+	if (raise_epoch(manager, err) < 0 || begin_record(manager, err) < 0 || manager_load(manager, err) < 0) {
 		manager_free(manager);
 		return NULL;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager_state.h"
+#include "rebuild.h"
 #include "util.h"
 
 void manager_copy_image(const struct image *from, struct image *to)
@@ -118,7 +119,8 @@ void manager_unload(struct manager *manager)
 	}
 }
 
-/* ---- rows into the plan --------------------------------------------------------------------------------------------
+/* ---- rows into the mirror
+ * --------------------------------------------------------------------------------------------
  */
 
 static void load_node(const struct store_node *row, void *arg)
@@ -131,16 +133,11 @@ static void load_node(const struct store_node *row, void *arg)
 	node->agent_version = xstrdup(row->version);
 	node->drain = row->drain;
 	node->seen_us = row->seen_us;
-	plan_restore_node(manager->plan, &node->info);
 }
 
 static void load_image(const struct image *image, void *arg)
 {
-	struct manager *manager = arg;
-	struct image_info info = {.id = image->id, .size = image->size};
-
-	manager_add_image(manager, image);
-	plan_restore_image(manager->plan, &info);
+	manager_add_image(arg, image);
 }
 
 static void load_pool(uint32_t id, uint64_t image, void *arg)
@@ -154,23 +151,7 @@ static void load_pool(uint32_t id, uint64_t image, void *arg)
 		seen->id = image;
 		seen->state = POOL_PRESENT;
 		HASH_ADD(hh, node->images, id, sizeof(seen->id), seen);
-		plan_restore_pool(manager->plan, id, image);
 	}
-}
-
-static void load_lease(const struct lease *lease, void *arg)
-{
-	plan_restore_lease(((struct manager *)arg)->plan, lease);
-}
-
-static void load_slot(const struct slot *slot, void *arg)
-{
-	plan_restore_slot(((struct manager *)arg)->plan, slot);
-}
-
-static void load_transfer(const struct transfer *transfer, void *arg)
-{
-	plan_restore_transfer(((struct manager *)arg)->plan, transfer);
 }
 
 /* The greater of what is stored and what was tried: see struct manager. */
@@ -199,17 +180,10 @@ static int load_rows(struct manager *manager, struct err *err)
 	    load_counter(manager, "last_node", &manager->last_node, err) < 0 ||
 	    store_load_nodes(store, load_node, manager, err) < 0 ||
 	    store_load_images(store, load_image, manager, err) < 0 ||
-	    store_load_pools(store, load_pool, manager, err) < 0 ||
-	    store_load_leases(store, load_lease, manager, err) < 0 ||
-	    store_load_slots(store, manager->now, load_slot, manager, err) < 0 ||
-	    store_load_transfers(store, load_transfer, manager, err) < 0) {
+	    store_load_pools(store, load_pool, manager, err) < 0) {
 		return -1;
 	}
-	plan_restore_ids(manager->plan, manager->last_slot, manager->last_transfer);
-	if (plan_restored(manager->plan) < 0) {
-		return err_set(err, ERR_STORE, "%s contradicts itself: restore it from a backup", store_path(store));
-	}
-	return 0;
+	return rebuild_plan(store, manager->now, manager->last_slot, manager->last_transfer, manager->plan, err);
 }
 
 int manager_load(struct manager *manager, struct err *err)
@@ -225,6 +199,8 @@ int manager_load(struct manager *manager, struct err *err)
 		manager_unload(manager);
 		return -1;
 	}
+	manager->rebuilt = true;
+	manager->rebuilt_us = manager->now;
 	manager->wake_us = 0; /* the plan says at its first tick when it wants the next */
 	return 0;
 }

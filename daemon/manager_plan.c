@@ -9,6 +9,7 @@
 
 #include "manager_state.h"
 #include "reason.h"
+#include "record.h"
 #include "util.h"
 
 void manager_note(struct manager *manager, enum log_level level, const char *format, ...)
@@ -182,8 +183,32 @@ static int write_action(struct manager *manager, const struct action *action, st
 	return err_set(err, ERR_INTERNAL, "action %d is unknown", (int)action->kind);
 }
 
+/* What the planner is about to be told, and first whether it is another planner than the last time. */
+static int record(struct manager *manager, const struct event *event, struct err *err)
+{
+	struct record_input input = {.at_us = manager->now, .event = *event};
+	struct record_input rebuilt = {
+		.at_us = manager->rebuilt_us,
+		.rebuilt = true,
+		.last_slot = manager->last_slot,
+		.last_transfer = manager->last_transfer,
+	};
+
+	if (!manager->settings->record) {
+		return 0;
+	}
+	if (manager->rebuilt && record_add(manager->store, &rebuilt, err) < 0) {
+		return -1;
+	}
+	manager->rebuilt = false;
+	return record_add(manager->store, &input, err);
+}
+
 int manager_step(struct manager *manager, const struct event *event, struct err *err)
 {
+	if (record(manager, event, err) < 0) {
+		return -1;
+	}
 	/* Each step says anew when it wants the next tick; a wish that has come true must not come true for ever. */
 	manager->wake_us = WALL_NEVER;
 	plan_step(manager->plan, event, 1, manager->now, &manager->actions);

@@ -94,6 +94,8 @@ struct manager {
 	struct head_node *node;
 	struct catalogue *image;
 	uint64_t version;
+	bool rebuilt; /* since the last input was recorded, at rebuilt_us */
+	wall_us rebuilt_us;
 
 	/* Never go back, not even when a transaction fails: an id that was tried is not used again. */
 	uint64_t epoch, last_lease, last_slot, last_transfer, last_image, last_node;

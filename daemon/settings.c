@@ -152,6 +152,8 @@ const struct setting settings_table[] = {
 	    "credits for an hour of one CPU, where the price policy asks for any", NULL),
 	ROW("history", keep, SETTING_SPAN, "30d", USEC_PER_HOUR, 36500 * USEC_PER_DAY, true,
 	    "finished leases, their slots and events are kept this long", NULL),
+	ROW("history", record, SETTING_BOOL, "no", 0, 0, false,
+	    "write down what the planner is told, for tenure-sim replay; nothing is deleted meanwhile", NULL),
 };
 const size_t settings_count = ARRAY_SIZE(settings_table);
 

@@ -53,6 +53,7 @@ struct head_settings {
 	int64_t price_rate;
 	/* [history] */
 	span_us keep; /* finished leases, their slots and events */
+	bool record;
 };
 
 extern const struct setting settings_table[];

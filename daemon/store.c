@@ -192,6 +192,11 @@ const char *store_path(const struct store *store)
 	return store->path;
 }
 
+sqlite3 *store_db(struct store *store)
+{
+	return store->db;
+}
+
 static sqlite3_stmt *find_statement(struct store *store, const char *text)
 {
 	struct statement *statement;

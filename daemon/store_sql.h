@@ -19,6 +19,9 @@ int store_step(struct store *store, sqlite3_stmt *stmt, struct err *err);
 /* store_query() of something without rows, stepped to its end. */
 int store_run(struct store *store, struct err *err, const char *text, const char *types, ...);
 
+/* For statements whose text is made at run time; the caller prepares and finalizes them. */
+sqlite3 *store_db(struct store *store);
+
 /* A text column, "" for NULL; valid until the next step. */
 const char *store_text(sqlite3_stmt *stmt, int column);
 
