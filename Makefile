@@ -52,7 +52,7 @@ PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-s
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
-.PHONY: all demo demo-run check check-unit check-sim check-system bench-start asan lint install packages clean programs
+.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan asan lint install packages clean programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -176,6 +176,14 @@ demo: packages
 bench-start: packages
 	@$(MAKE) --no-print-directory $(PROGRAMS) $(CLUSTER_TOOLS)
 	@tests/cluster/bench-start $(BUILD)
+
+# BENCH=--short for the small sizes only; `$(BUILD)/tests/bench/bench_plan --help` has the rest.
+$(BUILD)/tests/bench/bench_plan: $(call objects,tests/bench) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib) -lm
+
+bench-plan: packages
+	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench_plan
+	@$(BUILD)/tests/bench/bench_plan --out $(BUILD)/bench-plan $(BENCH)
 
 # tests/packages lists what building, testing and the demo need.
 packages:
