@@ -1,6 +1,7 @@
 /*
  * The traces of the MSc paper of 2007: "submit;image;MB;vms;memory;cpu;access;deadline;duration;AR|BATCH". A batch
- * request's VMs are placed one by one; a reservation starts at its deadline, which is when its images must be there.
+ * request's VMs are placed one by one; a reservation starts when its deadline, counted from its submission, is over:
+ * by then its images must be there.
  */
 #include <string.h>
 
@@ -77,7 +78,7 @@ enum trace_verdict trace_msc_line(char *text, struct trace_request *out, struct 
 	out->submit_us = value[SUBMIT];
 	out->kind = value[DEADLINE] == -1 ? LEASE_BEST_EFFORT : LEASE_AR;
 	out->serial = out->kind == LEASE_BEST_EFFORT;
-	out->start_us = value[DEADLINE];
+	out->start_us = value[DEADLINE] == -1 ? -1 : value[SUBMIT] + value[DEADLINE];
 	out->duration_us = value[DURATION];
 	out->real_us = value[DURATION];
 	out->vms = (uint32_t)value[VMS];

@@ -161,7 +161,7 @@ START_TEST(msc_reservation)
 
 	ck_assert_int_eq(r->kind, LEASE_AR);
 	ck_assert(!r->serial);
-	ck_assert_int_eq(r->start_us, 900 * SECOND);
+	ck_assert_int_eq(r->start_us, 905 * SECOND);
 }
 END_TEST
 
