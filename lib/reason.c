@@ -26,6 +26,10 @@ static const char *const names[] = {
 	[REASON_UNCONFIRMED] = "unconfirmed",
 	[REASON_TIME_UP] = "time_up",
 	[REASON_LATE] = "late",
+	[REASON_DEADLINE] = "deadline",
+	[REASON_POLICY] = "policy",
+	[REASON_PRICE] = "price",
+	[REASON_KIND] = "kind",
 };
 _Static_assert(ARRAY_SIZE(names) == REASON_CODE_COUNT, "a name for each reason");
 
@@ -147,6 +151,19 @@ void reason_text(const struct reason *reason, char out[REASON_TEXT])
 	case REASON_LATE:
 		when_span(reason->arg0, text);
 		put(out, "started %s later than agreed", text);
+		break;
+	case REASON_DEADLINE:
+		put_earliest("it cannot be done by its deadline; allow more time, or ask for less", reason->arg0, out);
+		break;
+	case REASON_POLICY:
+		put(out, "this cluster's admission policy takes no such lease; ask for a best-effort one");
+		break;
+	case REASON_PRICE:
+		put(out, "it costs %" PRId64 " credits, more than was offered; offer that much, or ask for less",
+		    reason->arg0);
+		break;
+	case REASON_KIND:
+		put(out, "leases of this kind are not offered; reserve the whole time instead");
 		break;
 	}
 }

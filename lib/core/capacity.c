@@ -36,3 +36,18 @@ uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t lim
 	}
 	return limit;
 }
+
+enum resource capacity_scarcest(struct capacity need, struct capacity have)
+{
+	enum resource worst = RES_CPU;
+	double least = 1e300;
+
+	for (int r = 0; r < RES_COUNT; r++) {
+		double part = need.amount[r] > 0 ? (double)have.amount[r] / (double)need.amount[r] : 1e300;
+		if (part < least) {
+			least = part;
+			worst = (enum resource)r;
+		}
+	}
+	return worst;
+}

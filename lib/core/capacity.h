@@ -64,4 +64,7 @@ static inline bool capacity_fits(struct capacity need, struct capacity have)
 /* How many times need fits into have: 0..limit. A need of all zeros fits limit times. */
 uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit);
 
+/* The resource of which there is least for the need. */
+enum resource capacity_scarcest(struct capacity need, struct capacity have);
+
 #endif

@@ -142,6 +142,11 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 	    (vm->run.start_us != spec->start_us || vm->run.end_us != spec->start_us + spec->duration_us)) {
 		return broken(fault, CHECK_PROMISE, guest);
 	}
+	if (spec->kind == LEASE_DEADLINE && vm->planned &&
+	    (vm->run.start_us < spec->start_us || vm->run.end_us > spec->deadline_us ||
+	     vm->run.end_us - vm->run.start_us != spec->duration_us)) {
+		return broken(fault, CHECK_PROMISE, guest);
+	}
 	/*
 	 * A transfer that proved late makes its guest late, and so may a promise made after a gang has begun in part;
 	 * nothing is planned so.

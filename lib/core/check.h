@@ -9,7 +9,8 @@ enum check_rule {
 	CHECK_CAPACITY, /* a node has more booked than it has, in some resource at some instant from now on */
 	CHECK_TABLE,    /* the slot table says otherwise than the slots of the guests booked there */
 	CHECK_RUN, /* a VM's run is out of order, or it has none where its state wants one, or it is on no known node */
-	CHECK_PROMISE, /* an advance reservation was moved from the agreed interval */
+	CHECK_PROMISE, /* an advance reservation was moved from the agreed interval, or a deadline lease ends too late
+			*/
 	CHECK_GANG,    /* VMs of a gang that wait to start would not start together */
 	CHECK_IMAGE,   /* a VM would begin before its image is there */
 	CHECK_LINK,    /* the repository's link is booked twice */

@@ -109,6 +109,10 @@ enum reason_code {
 	REASON_UNCONFIRMED,  /* the node was silent past end and grace */
 	REASON_TIME_UP,      /* reached its end */
 	REASON_LATE,         /* started arg0 microseconds after the agreed time */
+	REASON_DEADLINE,     /* cannot be done by the deadline: arg0 = earliest possible end */
+	REASON_POLICY,       /* the admission policy takes no such lease */
+	REASON_PRICE,        /* costs more than was offered: arg0 = the price */
+	REASON_KIND,         /* leases of this kind are not offered */
 	REASON_CODE_COUNT
 };
 

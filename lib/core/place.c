@@ -44,8 +44,11 @@ static uint32_t count_in(const struct node *node, struct capacity use, wall_us s
 uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit)
 {
 	limit = count_in(node, use, run->start_us, run->end_us, limit);
-	limit = count_in(node, slot_use(SLOT_PREPARE, use), run->prepare_us, run->start_us, limit);
-	return count_in(node, slot_use(SLOT_STOP, use), run->end_us, run->release_us, limit);
+	if (run->prepare_us == run->start_us && run->end_us == run->release_us) {
+		return limit;
+	}
+	/* Before and after, a guest takes what it also takes in between: one question answers for both. */
+	return count_in(node, slot_use(SLOT_PREPARE, use), run->prepare_us, run->release_us, limit);
 }
 
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "admit.h"
+#include "deadline.h"
 #include "plan_state.h"
 #include "policy.h"
 #include "prep.h"
@@ -30,6 +30,7 @@ static int contract_compare(const struct contract *a, const struct contract *b)
 RB_GENERATE(timers, guest, timer, guest_compare)
 RB_GENERATE(contracts, contract, by_id, contract_compare)
 RB_GENERATE(turns, contract, by_turn, contract_compare)
+RB_GENERATE(deadlines, contract, by_turn, deadline_compare)
 
 struct plan_settings plan_defaults(void)
 {
@@ -67,6 +68,7 @@ struct plan *plan_new(const struct plan_settings *settings)
 	plan->step = 1; /* 0 is that of stages never wanted */
 	RB_INIT(&plan->contracts);
 	RB_INIT(&plan->turns);
+	RB_INIT(&plan->deadlines);
 	RB_INIT(&plan->timers);
 	return plan;
 }
@@ -271,8 +273,8 @@ void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, str
 	}
 	plan_rollback(plan, orphans);
 	RB_REMOVE(contracts, &plan->contracts, contract);
-	if (spec->kind == LEASE_BEST_EFFORT && answer->accepted) {
-		RB_REMOVE(turns, &plan->turns, contract);
+	if (answer->accepted) {
+		contract_delist(plan, contract);
 	}
 	contract_free(contract);
 }

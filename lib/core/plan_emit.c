@@ -86,8 +86,8 @@ static void emit_lease(struct plan *plan, struct contract *contract, struct acti
 	if (moved && lease_state_final(lease->state)) {
 		lease->ended_us = plan->now_us;
 		RB_REMOVE(contracts, &plan->contracts, contract);
-		if (lease->spec.kind == LEASE_BEST_EFFORT && lease->state != LEASE_REJECTED) {
-			RB_REMOVE(turns, &plan->turns, contract);
+		if (lease->state != LEASE_REJECTED) {
+			contract_delist(plan, contract);
 		}
 		contract->next = plan->ended;
 		plan->ended = contract;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "admit.h"
+#include "offer.h"
 #include "plan_state.h"
 #include "queue.h"
 
@@ -28,10 +29,25 @@ struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease
 		};
 	}
 	RB_INSERT(contracts, &plan->contracts, contract);
-	if (spec->kind == LEASE_BEST_EFFORT) {
-		RB_INSERT(turns, &plan->turns, contract);
-	}
 	return contract;
+}
+
+void contract_enlist(struct plan *plan, struct contract *contract)
+{
+	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
+		RB_INSERT(turns, &plan->turns, contract);
+	} else if (contract->lease.spec.kind == LEASE_DEADLINE) {
+		RB_INSERT(deadlines, &plan->deadlines, contract);
+	}
+}
+
+void contract_delist(struct plan *plan, struct contract *contract)
+{
+	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
+		RB_REMOVE(turns, &plan->turns, contract);
+	} else if (contract->lease.spec.kind == LEASE_DEADLINE) {
+		RB_REMOVE(deadlines, &plan->deadlines, contract);
+	}
 }
 
 void contract_free(struct contract *contract)
@@ -47,11 +63,34 @@ static void reject(struct plan *plan, struct contract *contract, const struct re
 {
 	/* No rows for the VMs of a lease that never was; plan_emit() frees them. */
 	contract_touch(plan, contract);
-	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
-		RB_REMOVE(turns, &plan->turns, contract);
-	}
 	contract->lease.state = LEASE_REJECTED;
 	contract->why = *reason;
+}
+
+/* A best-effort lease that is possible at all is taken. */
+static void enqueue(struct plan *plan, struct contract *contract)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		guest_move(plan, &contract->guest[i], LEASE_QUEUED);
+	}
+	contract_enlist(plan, contract);
+	plan->queue_due = true;
+}
+
+/* What a promise that cannot be had may be instead; the reason becomes exact by it. */
+static void look_for_offer(struct plan *plan, struct contract *contract, struct reason *reason)
+{
+	const struct lease_spec *spec = &contract->lease.spec;
+
+	if (spec->kind == LEASE_BEST_EFFORT) {
+		plan->offer = (struct offer){true, 0, (uint32_t)reason->arg0, spec->duration_us};
+		return;
+	}
+	plan->offer = offer_find(plan, contract, reason);
+	if ((reason->code == REASON_IMAGE_LATE || reason->code == REASON_SUSPEND_LATE) && plan->offer.valid &&
+	    plan->offer.vms == spec->vms && plan->offer.duration_us == spec->duration_us) {
+		reason->arg0 = plan->offer.start_us;
+	}
 }
 
 void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
@@ -62,28 +101,25 @@ void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 	plan->offer = (struct offer){0};
 	contract_touch(plan, contract);
 	bool possible = admit_possible(plan, spec, &reason);
-	if (spec->kind == LEASE_BEST_EFFORT && possible) {
-		for (uint32_t i = 0; i < spec->vms; i++) {
-			guest_move(plan, &contract->guest[i], LEASE_QUEUED);
-		}
-		plan->queue_due = true;
+	bool smaller = !possible && reason.code == REASON_NEVER_FITS && reason.arg0 > 0;
+	if (possible && !admit_allowed(plan, spec, &reason)) {
+		reject(plan, contract, &reason);
 		return;
 	}
-	if (spec->kind == LEASE_BEST_EFFORT) {
-		if (reason.code == REASON_NEVER_FITS && reason.arg0 > 0) {
-			plan->offer = (struct offer){true, 0, (uint32_t)reason.arg0, spec->duration_us};
-		}
-	} else if (possible || (reason.code == REASON_NEVER_FITS && reason.arg0 > 0)) {
+	if (possible && spec->kind == LEASE_BEST_EFFORT) {
+		enqueue(plan, contract);
+		return;
+	}
+	if (spec->kind != LEASE_BEST_EFFORT && (possible || smaller)) {
 		queue_drop(plan);
 		plan->queue_due = true;
 		if (possible && admit(plan, contract, &reason)) {
+			contract_enlist(plan, contract);
 			return;
 		}
-		plan->offer = admit_offer(plan, contract, &reason);
 	}
-	if ((reason.code == REASON_IMAGE_LATE || reason.code == REASON_SUSPEND_LATE) && plan->offer.valid &&
-	    plan->offer.vms == spec->vms && plan->offer.duration_us == spec->duration_us) {
-		reason.arg0 = plan->offer.start_us; /* now it is known exactly */
+	if (possible || smaller) {
+		look_for_offer(plan, contract, &reason);
 	}
 	reject(plan, contract, &reason);
 }

@@ -28,6 +28,7 @@ void plan_restore_lease(struct plan *plan, const struct lease *lease)
 	memcpy(contract->vms, lease->vms, lease->spec.vms * sizeof(struct vm));
 	contract->lease = *lease;
 	contract->lease.vms = contract->vms;
+	contract_enlist(plan, contract);
 	for (uint32_t i = 0; i < lease->spec.vms; i++) {
 		contract->guest[i].fresh = false;
 	}

@@ -48,7 +48,7 @@ struct contract {
 	bool broken;       /* in this step: an agreement was not kept, why says how */
 	struct lease old;  /* as first touched in this step */
 	RB_ENTRY(contract) by_id;
-	RB_ENTRY(contract) by_turn; /* best-effort only: by submission, which is by id */
+	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
 	struct contract *next;      /* of those that ended in this step */
 };
 
@@ -118,6 +118,7 @@ struct turn {
 RB_HEAD(timers, guest);
 RB_HEAD(contracts, contract);
 RB_HEAD(turns, contract);
+RB_HEAD(deadlines, contract);
 
 struct plan {
 	struct plan_settings settings;
@@ -128,6 +129,7 @@ struct plan {
 	size_t image_count;
 	struct contracts contracts;
 	struct turns turns;
+	struct deadlines deadlines;
 	struct timers timers;
 	struct orphans orphans;
 	struct stage **link; /* transfers not done, by start: the repository's link */
@@ -161,6 +163,7 @@ RB_PROTOTYPE(promises, guest, promise, promise_compare)
 RB_PROTOTYPE(timers, guest, timer, guest_compare)
 RB_PROTOTYPE(contracts, contract, by_id, contract_compare)
 RB_PROTOTYPE(turns, contract, by_turn, contract_compare)
+RB_PROTOTYPE(deadlines, contract, by_turn, deadline_compare)
 
 /* Grows an array of count items so that one more fits. */
 void *plan_grow(void *items, size_t count, size_t *room, size_t size);
@@ -216,6 +219,9 @@ struct contract *plan_find_contract(const struct plan *plan, uint64_t id);
 /* plan_lease.c */
 struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease_spec *spec);
 void contract_free(struct contract *contract);
+/* Puts it among the leases of its kind that are looked at in turn, or takes it out. */
+void contract_enlist(struct plan *plan, struct contract *contract);
+void contract_delist(struct plan *plan, struct contract *contract);
 void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec);
 void plan_cancel(struct plan *plan, uint64_t id);
 /* Ends every guest of it that is open, except keep (may be NULL). */
