@@ -103,6 +103,11 @@ static bool stays(struct plan *plan, struct move *move)
 {
 	struct unit *unit = &move->was;
 	const struct run *run = &unit->seat[0].was.run;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (!prep_pool_fits(plan, unit->seat[i].node, unit->spec->image, run)) {
+			return false;
+		}
+	}
 	struct node **nodes = nodes_of(unit);
 	bool done = prep_promise(plan, unit->spec->image, nodes, unit->n, run->prepare_us);
 

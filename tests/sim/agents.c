@@ -169,13 +169,30 @@ static span_us moving(const struct body_of *body, int64_t rate, span_us fixed)
 	return fixed + (span_us)((double)body->use.amount[RES_MEMORY] / (double)rate * 1e6);
 }
 
+/* True if the guest has run as it was promised. */
+static bool kept(const struct world *world, const struct lease_spec *spec, const struct body_of *body)
+{
+	switch (spec->kind) {
+	case LEASE_AR:
+		return body->first_us == spec->start_us && world->now_us >= spec->start_us + spec->duration_us;
+	case LEASE_DEADLINE:
+		return body->first_us >= spec->start_us && world->now_us - body->first_us >= spec->duration_us &&
+		       world->now_us <= spec->deadline_us;
+	case LEASE_BEST_EFFORT:
+	case LEASE_IMMEDIATE:
+	case LEASE_OPEN:
+	case LEASE_KIND_COUNT:
+		break;
+	}
+	return false;
+}
+
 static void note_ran(struct world *world, const struct body_of *body)
 {
 	struct world_lease *row;
 
 	HASH_FIND(hh, world->leases, &body->lease, sizeof(body->lease), row);
-	if (row && row->lease.spec.kind == LEASE_AR && body->first_us == row->lease.spec.start_us &&
-	    world->now_us >= row->lease.spec.start_us + row->lease.spec.duration_us) {
+	if (row && kept(world, &row->lease.spec, body)) {
 		row->vms_ran++;
 	}
 }

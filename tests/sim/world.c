@@ -77,7 +77,8 @@ static void count_end(struct world *world, const struct world_lease *row)
 	world->figures.failed += lease->state == LEASE_FAILED;
 	world->figures.cancelled += lease->state == LEASE_CANCELLED;
 	world->figures.rejected += lease->state == LEASE_REJECTED;
-	if (lease->spec.kind == LEASE_AR && lease->state != LEASE_REJECTED && !row->by_user) {
+	if ((lease->spec.kind == LEASE_AR || lease->spec.kind == LEASE_DEADLINE) && lease->state != LEASE_REJECTED &&
+	    !row->by_user) {
 		world->figures.ars++;
 		world->figures.ars_kept += row->vms_ran == lease->spec.vms;
 	}
@@ -382,17 +383,40 @@ static void step_pool(struct world *world, enum event_kind kind, uint32_t node, 
 
 /* What happens from outside. */
 
+static enum lease_kind any_kind(struct world *world)
+{
+	static const enum lease_kind kinds[] = {
+		LEASE_AR,          LEASE_AR,          LEASE_AR,          LEASE_AR,        LEASE_BEST_EFFORT,
+		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_IMMEDIATE, LEASE_DEADLINE,
+	};
+
+	return kinds[world_random(world, sizeof(kinds) / sizeof(kinds[0]))];
+}
+
+/* When it may start, and must end. */
+static void draw_times(struct world *world, struct lease_spec *spec)
+{
+	if (spec->kind == LEASE_AR || (spec->kind == LEASE_DEADLINE && world_chance(world, 600))) {
+		spec->start_us = world->now_us + (wall_us)(5 + world_random(world, 300)) * USEC_PER_SEC;
+	}
+	if (spec->kind == LEASE_AR && world_chance(world, 300)) {
+		spec->latest_us = spec->start_us + (wall_us)world_random(world, 300) * USEC_PER_SEC;
+	}
+	if (spec->kind == LEASE_DEADLINE) {
+		wall_us from_us = spec->start_us > world->now_us ? spec->start_us : world->now_us;
+		span_us slack_us = (span_us)(5 + world_random(world, 600)) * USEC_PER_SEC;
+		spec->deadline_us = from_us + spec->duration_us + slack_us;
+	}
+}
+
 static void arrive(struct world *world)
 {
 	struct event event = {.kind = EVENT_LEASE_REQUESTED};
 	struct lease_spec *spec = &event.requested.spec;
-	uint64_t which = world_random(world, 10);
 	struct plan_answer answer;
 
 	*spec = (struct lease_spec){
-		.kind = which < 4   ? LEASE_AR
-			: which < 9 ? LEASE_BEST_EFFORT
-				    : LEASE_IMMEDIATE,
+		.kind = any_kind(world),
 		.vms = 1 + (uint32_t)world_random(world, world_chance(world, 200) ? 3 * world->settings.nodes : 4),
 		.image = 1 + world_random(world, WORLD_IMAGES),
 		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
@@ -402,9 +426,7 @@ static void arrive(struct world *world)
 	spec->per_vm.amount[RES_CPU] = 250 * (int64_t)(1 + world_random(world, 6));
 	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
 	spec->per_vm.amount[RES_DISK] = (INT64_C(1) << 30) * (int64_t)world_random(world, 4);
-	if (spec->kind == LEASE_AR) {
-		spec->start_us = world->now_us + (wall_us)(5 + world_random(world, 300)) * USEC_PER_SEC;
-	}
+	draw_times(world, spec);
 	event.requested.id = ++world->last_lease;
 	if (world_chance(world, 300)) {
 		plan_ask(world->plan, spec, world->now_us, &answer);
