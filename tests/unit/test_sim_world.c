@@ -1,0 +1,330 @@
+/* Small clusters of which the right answer is known: when leases start and end, what goes over the link, what is said.
+ */
+#include <check.h>
+#include <string.h>
+
+#include "run.h"
+#include "util.h"
+#include "world.h"
+
+#define SEC USEC_PER_SEC
+#define IMAGE_US (409600 * USEC_PER_MSEC) /* 4 GiB at 10 MiB/s */
+#define SAVE_US (20480 * USEC_PER_MSEC)   /* 1 GiB at 50 MiB/s */
+
+static struct trace trace;
+static struct workload workload;
+static struct sim_config config;
+static struct world *world;
+static struct err err;
+
+static void setup(void)
+{
+	memset(&trace, 0, sizeof(trace));
+	memset(&workload, 0, sizeof(workload));
+	memset(&config, 0, sizeof(config));
+	world = NULL;
+}
+
+static void teardown(void)
+{
+	world_free(world);
+	workload_fini(&workload);
+	config_free(&config);
+	trace_fini(&trace);
+}
+
+/* A best-effort gang that asks for duration_s and would run real_s. */
+static void ask(int64_t submit_s, uint32_t vms, int64_t duration_s, int64_t real_s)
+{
+	trace_add(&trace, &(struct trace_request){
+				  .submit_us = submit_s * SEC,
+				  .kind = LEASE_BEST_EFFORT,
+				  .vms = vms,
+				  .start_us = -1,
+				  .latest_us = -1,
+				  .deadline_us = -1,
+				  .call_us = -1,
+				  .duration_us = duration_s * SEC,
+				  .real_us = real_s * SEC,
+			  });
+}
+
+static void ask_image(int64_t submit_s, const char *image)
+{
+	ask(submit_s, 1, 10, 10);
+	snprintf(trace.item[trace.count - 1].image, TRACE_NAME, "%s", image);
+}
+
+static void reserve(int64_t submit_s, int64_t start_s, uint32_t vms, int64_t duration_s)
+{
+	ask(submit_s, vms, duration_s, duration_s);
+	trace.item[trace.count - 1].kind = LEASE_AR;
+	trace.item[trace.count - 1].start_us = start_s * SEC;
+}
+
+#define RUN(...) run((const char *const[]){__VA_ARGS__}, ARRAY_SIZE(((const char *const[]){__VA_ARGS__})))
+static void run(const char *const *sets, size_t n)
+{
+	struct world_options options = {.check = true, .slots = true};
+
+	ck_assert_msg(config_load("hpdc08", NULL, sets, n, &config, &err) == 0, "%s", err.text);
+	workload_make(&config, &trace, &workload);
+	world = world_new(&config, &workload, &options);
+	ck_assert_msg(world_run(world, &err) == 0, "%s", err.text);
+}
+
+static const struct job *job(size_t i)
+{
+	size_t n;
+	const struct job *jobs = world_jobs(world, &n);
+
+	ck_assert_uint_lt(i, n);
+	return &jobs[i];
+}
+
+/* That the i-th lease ran from when to when, from the origin. */
+static void ran(size_t i, wall_us start_us, wall_us end_us)
+{
+	ck_assert_msg(job(i)->state == LEASE_DONE, "lease %zu is %s", i, lease_state_name(job(i)->state));
+	ck_assert_int_eq(job(i)->start_us - ORIGIN_US, start_us);
+	ck_assert_int_eq(job(i)->end_us - ORIGIN_US, end_us);
+}
+
+START_TEST(one_after_another)
+{
+	struct summary summary;
+
+	ask(0, 2, 100, 60);
+	ask(10, 2, 100, 100);
+	ask(20, 1, 50, 50);
+	RUN("configuration=NOVM-NOSR", "nodes=2");
+	/* The first ends early, the others move up at that instant; the third overtakes nobody. */
+	ran(0, 0, 60 * SEC);
+	ran(1, 60 * SEC, 160 * SEC);
+	ran(2, 160 * SEC, 210 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.leases, 3);
+	ck_assert_uint_eq(summary.best_effort_done, 3);
+	ck_assert(summary.all_best_effort_s == 210);
+	ck_assert_double_eq_tol(summary.mean_wait_s, (0 + 50 + 140) / 3.0, 1e-9);
+	ck_assert_double_eq_tol(summary.mean_bounded_slowdown, (1 + 150 / 100.0 + 190 / 50.0) / 3, 1e-9);
+	ck_assert_double_eq_tol(summary.utilization, (2 * 60 + 2 * 100 + 50) / (2 * 210.0), 1e-9);
+	ck_assert(summary.max_wait_s == 140 && summary.p99_wait_s == 140);
+}
+END_TEST
+
+START_TEST(backfills)
+{
+	ask(0, 1, 100, 100);
+	ask(1, 2, 100, 100);
+	ask(2, 1, 90, 90);  /* done before the second can start */
+	ask(3, 1, 200, 10); /* would delay it, for all that is known */
+	RUN("configuration=NOVM-NOSR", "nodes=2");
+	ran(2, 2 * SEC, 92 * SEC);
+	ran(1, 100 * SEC, 200 * SEC);
+	ran(3, 200 * SEC, 210 * SEC);
+}
+END_TEST
+
+START_TEST(suspended_for_a_reservation)
+{
+	struct summary summary;
+
+	ask(0, 1, 1000, 900);
+	reserve(0, 500, 1, 100);
+	RUN("configuration=NOVM-SR", "nodes=1");
+	ran(1, 500 * SEC, 600 * SEC);
+	/* Real time counts only while it runs. */
+	wall_us saved_us = 500 * SEC - SAVE_US, resumed_us = 600 * SEC + SAVE_US;
+	ran(0, 0, resumed_us + 900 * SEC - saved_us);
+	ck_assert_uint_eq(job(0)->suspensions, 1);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.suspensions, 1);
+	ck_assert_uint_eq(summary.ars_accepted, 1);
+	ck_assert_uint_eq(summary.promises_broken, 0);
+}
+END_TEST
+
+START_TEST(waits_without_suspension)
+{
+	ask(0, 1, 1000, 100);
+	reserve(0, 500, 1, 100);
+	RUN("configuration=NOVM-NOSR", "nodes=1");
+	ran(1, 500 * SEC, 600 * SEC);
+	ran(0, 600 * SEC, 700 * SEC);
+}
+END_TEST
+
+START_TEST(overhead)
+{
+	ask(0, 1, 1000, 100);
+	reserve(0, 500, 1, 100);
+	RUN("configuration=VM-PREDEPLOY", "nodes=2", "runtime_overhead=5%", "boot=20s");
+	ran(0, 0, 125 * SEC);
+	ran(1, 500 * SEC, 600 * SEC);
+	/* What it would have been on machines of its own. */
+	ck_assert(summary_slowdown(job(0)) == 1.25);
+	struct summary summary;
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 0);
+}
+END_TEST
+
+START_TEST(images_come_first)
+{
+	struct summary summary;
+
+	ask(0, 2, 100, 100);
+	RUN("configuration=VM-MULT", "nodes=2", "overhead=none", "multicast=no");
+	ran(0, 2 * IMAGE_US, 2 * IMAGE_US + 100 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 2);
+	ck_assert_double_eq_tol(summary.mb_transferred, 2 * 4294.967296, 1e-6);
+	ck_assert_double_eq_tol(summary.peak_pool_mb, 4294.967296, 1e-6);
+}
+END_TEST
+
+START_TEST(images_are_used_again)
+{
+	struct summary summary;
+
+	for (int i = 0; i < 3; i++) {
+		ask(i * 1000, 1, 100, 100);
+	}
+	RUN("configuration=VM-REUSE-UNIFORM", "nodes=1", "overhead=none", "image_count=1");
+	ran(0, IMAGE_US, IMAGE_US + 100 * SEC);
+	ran(1, 1000 * SEC, 1100 * SEC);
+	ran(2, 2000 * SEC, 2100 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 1);
+}
+END_TEST
+
+START_TEST(images_of_ones_own)
+{
+	struct summary summary;
+
+	for (int i = 0; i < 3; i++) {
+		ask(i * 1000, 1, 100, 100);
+	}
+	RUN("configuration=VM-MULT", "nodes=1", "overhead=none");
+	ran(2, 2000 * SEC + IMAGE_US, 2100 * SEC + IMAGE_US);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 3);
+	/* Each is forgotten with its lease. */
+	ck_assert_double_eq_tol(summary.peak_pool_mb, 4294.967296, 1e-6);
+}
+END_TEST
+
+START_TEST(least_recently_used_goes)
+{
+	struct summary summary;
+
+	ask_image(0, "a");
+	ask_image(1000, "b");
+	ask_image(2000, "a");
+	ask_image(3000, "c"); /* b goes */
+	ask_image(4000, "a");
+	ask_image(5000, "b");
+	RUN("configuration=VM-REUSE-UNIFORM", "nodes=1", "overhead=none", "images=trace", "pool=9GiB");
+	ran(4, 4000 * SEC, 4010 * SEC);
+	ran(5, 5000 * SEC + IMAGE_US, 5010 * SEC + IMAGE_US);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 4);
+	ck_assert_double_eq_tol(summary.peak_pool_mb, 2 * 4294.967296, 1e-6);
+}
+END_TEST
+
+START_TEST(larger_than_the_cluster)
+{
+	struct summary summary;
+
+	ask(0, 3, 100, 100);
+	ask(0, LEASE_VMS_MAX + 1, 100, 100);
+	reserve(0, 10, 3, 100);
+	ask(0, 2, 100, 100);
+	RUN("configuration=NOVM-NOSR", "nodes=2");
+	ck_assert_int_eq(job(0)->state, LEASE_REJECTED);
+	ck_assert_int_eq(job(0)->reason.code, REASON_NEVER_FITS);
+	ck_assert_int_eq(job(1)->state, LEASE_REJECTED);
+	ck_assert_int_eq(job(2)->state, LEASE_REJECTED);
+	ran(3, 0, 100 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.best_effort_rejected, 2);
+	ck_assert_uint_eq(summary.ars_rejected, 1);
+	ck_assert_uint_eq(summary.unfinished, 0);
+}
+END_TEST
+
+START_TEST(serial)
+{
+	ask(0, 3, 100, 100);
+	RUN("configuration=NOVM-NOSR", "nodes=2", "serial=yes");
+	ran(0, 0, 200 * SEC);
+}
+END_TEST
+
+/* Everything a run writes, as one text. */
+static char *everything(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	summary_leases(world, out);
+	metrics_write(world_metrics(world), ORIGIN_US, world_cpu(world), out);
+	world_slots(world, out);
+	fclose(out);
+	return text;
+}
+
+static char *mixed_run(const char *seed)
+{
+	for (int i = 0; i < 200; i++) {
+		ask(i * 60, 1 + i * 7 % 5, 300 + i * 31 % 600, 100 + i * 17 % 500);
+	}
+	for (int i = 0; i < 10; i++) {
+		reserve(i * 500, i * 500 + 4000, 3, 600);
+	}
+	trace_sort(&trace);
+	RUN("configuration=VM-REUSE-UNIFORM", "nodes=8", "image_size=200MiB", seed);
+	char *text = everything();
+	teardown();
+	setup();
+	return text;
+}
+
+START_TEST(twice_the_same)
+{
+	_cleanup_free_ char *one = mixed_run("seed=1"), *again = mixed_run("seed=1"), *other = mixed_run("seed=2");
+
+	ck_assert_str_eq(one, again);
+	ck_assert_str_ne(one, other);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_world");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, setup, teardown);
+	tcase_add_test(all, one_after_another);
+	tcase_add_test(all, backfills);
+	tcase_add_test(all, suspended_for_a_reservation);
+	tcase_add_test(all, waits_without_suspension);
+	tcase_add_test(all, overhead);
+	tcase_add_test(all, images_come_first);
+	tcase_add_test(all, images_are_used_again);
+	tcase_add_test(all, images_of_ones_own);
+	tcase_add_test(all, least_recently_used_goes);
+	tcase_add_test(all, larger_than_the_cluster);
+	tcase_add_test(all, serial);
+	tcase_add_test(all, twice_the_same);
+	suite_add_tcase(suite, all);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
