@@ -152,6 +152,7 @@ void guest_book(struct plan *plan, struct guest *guest)
 	guest_touch(plan, guest);
 	guest->node = node;
 	guest->contract->booked++;
+	guest->contract->begun = true;
 	if (is_best_effort(guest)) {
 		DL_APPEND(node->best_effort, guest);
 	} else {

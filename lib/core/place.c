@@ -67,6 +67,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 
 	out->count = 0;
 	out->vms = 0;
+	out->pool_short = false;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		plan->nodes[i]->count = 0;
 	}
@@ -78,11 +79,16 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
-		if (!node_takes_new(node) || !prep_pool_fits(plan, node, spec->image, run)) {
+		if (!node_takes_new(node) ||
+		    (run->start_us == plan->free_us && capacity_times(spec->per_vm, node->free, 1) == 0)) {
 			continue;
 		}
 		uint32_t count = place_count(node, spec->per_vm, run, unit->n);
 		if (count == 0) {
+			continue;
+		}
+		if (!prep_pool_fits(plan, node, spec->image, run)) {
+			out->pool_short = true;
 			continue;
 		}
 		out->item = plan_grow(out->item, out->count, &out->room, sizeof(*out->item));

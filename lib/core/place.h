@@ -32,7 +32,8 @@ struct choice {
 struct choices {
 	struct choice *item;
 	size_t count, room;
-	uint32_t vms; /* sum of counts */
+	uint32_t vms;    /* sum of counts */
+	bool pool_short; /* some node was left out only as its pool has no room for the image */
 };
 
 /* True if units of such a lease may be suspended, so that a run of them may be cut short. */

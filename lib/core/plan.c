@@ -105,6 +105,7 @@ void plan_free(struct plan *plan)
 	free(plan->orphans.item);
 	free(plan->shares);
 	free(plan->order);
+	free(plan->arrived);
 	free(plan->memories);
 	free(plan->touched);
 	free(plan->picked);
@@ -217,6 +218,8 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	}
 	if (plan->queue_due) {
 		queue_pass(plan);
+	} else if (plan->arrived_count) {
+		queue_arrivals(plan);
 	}
 	prep_ahead(plan);
 	plan_emit(plan, out);

@@ -298,6 +298,7 @@ void plan_settle(struct plan *plan)
 	plan->memory_count = 0;
 	plan->staged_count = 0;
 	plan->queue_due = false;
+	plan->arrived_count = 0;
 	plan->step++;
 }
 

@@ -74,7 +74,8 @@ static void enqueue(struct plan *plan, struct contract *contract)
 		guest_move(plan, &contract->guest[i], LEASE_QUEUED);
 	}
 	contract_enlist(plan, contract);
-	plan->queue_due = true;
+	plan->arrived = plan_grow(plan->arrived, plan->arrived_count, &plan->arrived_room, sizeof(*plan->arrived));
+	plan->arrived[plan->arrived_count++] = contract;
 }
 
 /* What a promise that cannot be had may be instead; the reason becomes exact by it. */

@@ -31,6 +31,7 @@ void plan_restore_lease(struct plan *plan, const struct lease *lease)
 	contract_enlist(plan, contract);
 	for (uint32_t i = 0; i < lease->spec.vms; i++) {
 		contract->guest[i].fresh = false;
+		contract->begun = contract->begun || lease->vms[i].state != LEASE_QUEUED;
 	}
 }
 

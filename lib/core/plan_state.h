@@ -44,6 +44,7 @@ struct contract {
 	struct guest *guest; /* lease.spec.vms of them */
 	uint32_t booked;     /* guests that are on a node */
 	bool touched;
+	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
 	struct lease old;  /* as first touched in this step */
@@ -83,6 +84,10 @@ struct node {
 	uint32_t count;
 	span_us save_us, restore_us;
 	wall_us limit_us;
+	/* Scratch of room.c, for one queue pass. */
+	struct capacity free; /* at the earliest start */
+	uint32_t most, fits;  /* VMs it could hold if it were empty, and at the time looked at */
+	wall_us next_us;      /* when fits may be different */
 };
 
 /* What remains booked of a guest that left: it takes the node a moment to hear of it and to clear up. */
@@ -136,7 +141,8 @@ struct plan {
 	size_t link_count, link_room;
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
-	uint64_t step; /* counts those that ended, plan_ask() among them; only ever compared with stage->wanted */
+	uint64_t step;   /* counts those that ended, plan_ask() among them; only ever compared with stage->wanted */
+	wall_us free_us; /* node->free is right for starts at this time; 0 = for none */
 	struct share *shares; /* by user */
 	size_t share_count, share_room;
 	struct turn *order; /* scratch of one queue pass */
@@ -150,9 +156,11 @@ struct plan {
 	size_t picked_room;
 	struct stage **staged; /* stages touched */
 	size_t staged_count, staged_room;
-	struct contract *ended; /* final since this step; freed at the next */
-	bool queue_due;         /* something changed that may let the queue move */
-	bool restored;          /* no step was taken since it was rebuilt */
+	struct contract *ended;    /* final since this step; freed at the next */
+	struct contract **arrived; /* new in the queue */
+	size_t arrived_count, arrived_room;
+	bool queue_due; /* something changed that may let the queue move */
+	bool restored;  /* no step was taken since it was rebuilt */
 	/* While rebuilding. */
 	bool restoring;
 	struct slot *rows;

@@ -111,10 +111,7 @@ static void started_late(struct plan *plan, struct guest *guest, span_us late_us
 	struct contract *contract = guest->contract;
 
 	if (is_best_effort(guest)) {
-		struct unit unit;
-		place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
-		queue_refit(plan, &unit);
-		free(unit.seat);
+		queue_refit(plan, contract, contract->lease.spec.serial ? guest : NULL);
 		plan->queue_due = true;
 	} else if (contract->lease.reason.code != REASON_LATE && contract->why.code != REASON_LATE) {
 		/* Once for a lease, however many of its VMs are late. */

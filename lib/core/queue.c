@@ -1,34 +1,14 @@
 /* The best-effort queue. Promises (advance reservations, what has begun) are booked already: it plans around them. */
 #include "queue.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
-#include "estimate.h"
 #include "policy.h"
 #include "preempt.h"
 #include "prep.h"
+#include "start.h"
 
-#define MEMO_MAX 8        /* shapes that found no room in this pass */
-#define RESERVE_TRIES 512 /* start times tried for the one reservation: a table fuller than that is left for later */
-#define STAGE_TRIES 4     /* each try waits for the images of the nodes the one before chose */
-
-/* A unit that found no room at once: nor will one that wants no less. */
-struct memo {
-	struct capacity per_vm;
-	uint32_t n;
-	span_us span_us;
-};
-
-struct pass {
-	struct plan *plan;
-	struct memo memo[MEMO_MAX];
-	size_t memo_count;
-	uint32_t reservations; /* how many more may be given */
-	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
-	bool no_room;          /* boot_at() failed for want of room at the time asked for, whatever the image */
-	struct choices choices;
-};
+#define OUTRANKED_TRIES 64 /* of so many before a new lease one will be waiting, if any are */
 
 void queue_drop(struct plan *plan)
 {
@@ -52,304 +32,6 @@ void queue_drop(struct plan *plan)
 	prep_trim(plan);
 }
 
-/* The least a unit must be able to run to be started at all. */
-static span_us least(const struct plan *plan, const struct unit *unit)
-{
-	span_us min_us = plan->settings.min_run_us;
-
-	return place_may_cut(plan, unit->spec) && min_us < unit->left_us ? min_us : unit->left_us;
-}
-
-static int latest_first(const void *a, const void *b)
-{
-	const struct choice *x = a, *y = b;
-
-	if (x->until_us != y->until_us) {
-		return x->until_us > y->until_us ? -1 : 1;
-	}
-	return x->node->info.id < y->node->info.id ? -1 : 1;
-}
-
-/* How many VMs the first count nodes could take from run->start_us until end_us. */
-static uint64_t room_until(const struct unit *unit, struct choices *choices, size_t count, const struct run *run,
-			   wall_us end_us)
-{
-	struct run until = *run;
-	uint64_t total = 0;
-
-	until.end_us = end_us;
-	until.release_us = end_us;
-	for (size_t i = 0; i < count; i++) {
-		struct choice *choice = &choices->item[i];
-		choice->count = place_count(choice->node, unit->spec->per_vm, &until, unit->n);
-		total += choice->count;
-	}
-	return total;
-}
-
-/*
- * Nodes for a run that something cuts short: those on which the unit can stay longest. Each limit_us is set to when the
- * node must be clear. False if there are not enough.
- */
-static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run)
-{
-	struct choices *out = &pass->choices;
-	struct run least_run = *run;
-	size_t low = 0, high, n = 0;
-
-	least_run.end_us = run->start_us + least(pass->plan, unit);
-	least_run.release_us = least_run.end_us;
-	place_list(pass->plan, unit, &least_run, out);
-	for (size_t i = 0; i < out->count; i++) {
-		struct choice choice = out->item[i];
-		struct capacity limit = place_limit(choice.node, unit->spec->per_vm);
-		choice.until_us = slots_until(choice.node->slots, limit, run->start_us);
-		out->item[n++] = choice;
-	}
-	out->count = n;
-	if (n == 0 || out->vms < unit->n) {
-		return false;
-	}
-	qsort(out->item, n, sizeof(*out->item), latest_first);
-	/* The fewer of the long-free nodes, the later the end: find the fewest that hold the unit. */
-	for (high = n; low + 1 < high;) {
-		size_t middle = (low + high) / 2;
-		if (room_until(unit, out, middle, run, out->item[middle - 1].until_us) >= unit->n) {
-			high = middle;
-		} else {
-			low = middle;
-		}
-	}
-	wall_us until_us = out->item[high - 1].until_us;
-	uint64_t total = room_until(unit, out, high, run, until_us);
-	out->count = high;
-	out->vms = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
-	for (size_t i = 0; i < high; i++) {
-		out->item[i].node->limit_us = until_us;
-	}
-	return place_pick(pass->plan, out, unit->n);
-}
-
-/* Books a unit whose seats are chosen until it must be saved by its nodes' limit_us. */
-static bool book_cut(struct plan *plan, struct unit *unit, struct run run)
-{
-	wall_us from_us = run.start_us > plan->now_us ? run.start_us : plan->now_us + plan->settings.lead_us;
-
-	run.then = RUN_SUSPEND;
-	run.end_us = preempt_end(plan, unit);
-	if (run.end_us - from_us < least(plan, unit) || run.end_us >= run.start_us + unit->left_us) {
-		return false;
-	}
-	return place_book(plan, unit, &run);
-}
-
-static struct run boot_run(const struct plan *plan, const struct unit *unit, wall_us start_us)
-{
-	return (struct run){
-		.from = RUN_BOOT,
-		.then = RUN_STOP,
-		.prepare_us = start_us - plan->settings.prepare_us,
-		.start_us = start_us,
-		.end_us = start_us + unit->left_us,
-		.release_us = start_us + unit->left_us + plan->settings.stop_us,
-	};
-}
-
-/* Books a queued unit to boot and start at start_us, or as soon after it as its image allows. */
-static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
-{
-	struct plan *plan = pass->plan;
-	struct choices *choices = &pass->choices;
-
-	pass->no_room = false;
-	for (int i = 0; i < STAGE_TRIES; i++) {
-		struct run run = boot_run(plan, unit, start_us);
-		place_list(plan, unit, &run, choices);
-		bool whole = place_pick(plan, choices, unit->n);
-		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
-			pass->no_room = i == 0;
-			break;
-		}
-		wall_us ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count);
-		if (ready_us > run.prepare_us) {
-			start_us = ready_us + plan->settings.prepare_us;
-			continue;
-		}
-		place_seat(plan, unit, choices);
-		if (whole ? place_book(plan, unit, &run) : book_cut(plan, unit, run)) {
-			prep_trim(plan);
-			return true;
-		}
-		break;
-	}
-	prep_trim(plan);
-	return false;
-}
-
-/*
- * Sets restore_us on each seat's node to how long restoring takes there; the longest. The seats' nodes are their
- * guests' own.
- */
-static span_us restore_span(const struct plan *plan, const struct unit *unit)
-{
-	span_us longest_us = 0;
-
-	for (uint32_t i = 0; i < unit->n; i++) {
-		unit->seat[i].node->restore_us = 0;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		struct node *node = unit->seat[i].node;
-		node->restore_us +=
-			estimate_resume(&plan->settings, &node->info, unit->spec->per_vm.amount[RES_MEMORY]);
-		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;
-	}
-	return longest_us;
-}
-
-/* Sets count on each seat's node to how many of the unit's guests are there. */
-static void count_seats(const struct unit *unit)
-{
-	for (uint32_t i = 0; i < unit->n; i++) {
-		unit->seat[i].node->count = 0;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		unit->seat[i].node->count++;
-	}
-}
-
-/* Sets limit_us on each seat's node to when, from from_us on, something is in the way of the unit's guests there. */
-static void limit_seats(const struct unit *unit, wall_us from_us)
-{
-	count_seats(unit);
-	for (uint32_t i = 0; i < unit->n; i++) {
-		struct node *node = unit->seat[i].node;
-		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
-		node->limit_us = slots_until(node->slots, place_limit(node, use), from_us);
-	}
-}
-
-/* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
-static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
-{
-	place_lift(plan, unit);
-	start_us = preempt_restored(unit, start_us);
-	struct run run = boot_run(plan, unit, start_us);
-	run.from = RUN_RESUME;
-	if (place_book(plan, unit, &run)) {
-		return true;
-	}
-	if (place_may_cut(plan, unit->spec)) {
-		limit_seats(unit, start_us);
-		if (book_cut(plan, unit, run)) {
-			return true;
-		}
-	}
-	place_put_back(plan, unit);
-	return false;
-}
-
-static int soonest_first(const void *a, const void *b)
-{
-	const struct choice *x = a, *y = b;
-
-	return x->until_us < y->until_us ? -1 : x->until_us > y->until_us;
-}
-
-/*
- * No start of the unit before this can succeed: each node's first time with room for one VM, taken in order until the
- * nodes, were they empty, would hold it.
- */
-static wall_us boot_bound(struct pass *pass, const struct unit *unit, wall_us from_us)
-{
-	struct plan *plan = pass->plan;
-	struct choices *list = &pass->choices;
-	uint64_t most = 0;
-
-	list->count = 0;
-	for (size_t i = 0; i < plan->node_count; i++) {
-		struct node *node = plan->nodes[i];
-		uint32_t count = node_takes_new(node) ? place_most(plan, node, unit->spec, unit->n) : 0;
-		if (count == 0) {
-			continue;
-		}
-		list->item = plan_grow(list->item, list->count, &list->room, sizeof(*list->item));
-		list->item[list->count++] = (struct choice){
-			.node = node,
-			.count = count,
-			.until_us = slots_fit(node->slots, place_limit(node, unit->spec->per_vm), from_us,
-					      least(plan, unit)),
-		};
-	}
-	if (list->count) {
-		qsort(list->item, list->count, sizeof(*list->item), soonest_first);
-	}
-	for (size_t i = 0; i < list->count; i++) {
-		most += list->item[i].count;
-		if (most >= unit->n) {
-			return list->item[i].until_us;
-		}
-	}
-	return WALL_NEVER;
-}
-
-/* The unit's earliest start, wherever that is; false if there is none. */
-static bool reserve_boot(struct pass *pass, struct unit *unit)
-{
-	struct plan *plan = pass->plan;
-	wall_us start_us = plan->now_us + plan->settings.lead_us + plan->settings.prepare_us;
-
-	for (int i = 0; i < RESERVE_TRIES; i++) {
-		start_us = boot_bound(pass, unit, start_us);
-		if (start_us >= WALL_NEVER) {
-			return false;
-		}
-		if (boot_at(pass, unit, start_us)) {
-			return true;
-		}
-		/* Memory may be what is short, and is needed from the preparation on. */
-		start_us = place_next(plan, start_us - plan->settings.prepare_us) + plan->settings.prepare_us;
-	}
-	return false;
-}
-
-static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore_us)
-{
-	wall_us start_us = plan->now_us + plan->settings.lead_us + restore_us;
-
-	for (int i = 0; i < RESERVE_TRIES && start_us < WALL_NEVER; i++) {
-		wall_us from_us = start_us;
-		count_seats(unit);
-		for (uint32_t s = 0; s < unit->n; s++) {
-			struct node *node = unit->seat[s].node;
-			struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
-			use.amount[RES_DISK] = 0; /* its HOLD has it already */
-			start_us = slots_fit(node->slots, place_limit(node, use), start_us, least(plan, unit));
-			if (start_us >= WALL_NEVER) {
-				return false;
-			}
-		}
-		if (start_us == from_us) {
-			if (resume_at(plan, unit, start_us)) {
-				return true;
-			}
-			start_us = place_next(plan, start_us - restore_us) + restore_us;
-		}
-	}
-	return false;
-}
-
-static bool hopeless(const struct pass *pass, const struct unit *unit)
-{
-	for (size_t i = 0; i < pass->memo_count; i++) {
-		const struct memo *memo = &pass->memo[i];
-		if (memo->n <= unit->n && memo->span_us <= least(pass->plan, unit) &&
-		    capacity_fits(memo->per_vm, unit->spec->per_vm)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* Whether all of the unit's guests are in this state, planned or not. */
 static bool all_in(const struct unit *unit, enum lease_state state, bool planned)
 {
@@ -360,6 +42,115 @@ static bool all_in(const struct unit *unit, enum lease_state state, bool planned
 		}
 	}
 	return unit->n > 0;
+}
+
+/* A unit's guests one after another, without making it: guest NULL is a gang's. */
+static struct guest *next_open(struct contract *contract, struct guest *guest, uint32_t *i)
+{
+	uint32_t n = guest ? 1 : contract->lease.spec.vms;
+
+	while (*i < n) {
+		struct guest *each = guest ? guest : &contract->guest[*i];
+		(*i)++;
+		if (!lease_state_final(each->vm->state)) {
+			return each;
+		}
+	}
+	return NULL;
+}
+
+/* When the unit will have had all it is owed, if nothing cuts it; 0 if it cannot be changed now, or is to have it. */
+static wall_us owed_until(const struct plan *plan, struct contract *contract, struct guest *guest)
+{
+	wall_us began_us = 0, until_us;
+	bool short_run = false;
+	span_us left_us = 1;
+
+	for (uint32_t i = 0;;) {
+		const struct guest *each = next_open(contract, guest, &i);
+		if (!each) {
+			break;
+		}
+		const struct vm *vm = each->vm;
+		if (!vm->planned || each->node->info.state == NODE_SILENT || vm->state == LEASE_SUSPENDING ||
+		    vm->state == LEASE_STOPPING || vm->run.end_us <= plan->now_us + plan->settings.lead_us) {
+			return 0;
+		}
+		wall_us each_us = vm->started_us ? vm->started_us : vm->run.start_us;
+		began_us = each_us > began_us ? each_us : began_us;
+		left_us = guest_left(each) > left_us ? guest_left(each) : left_us;
+	}
+	until_us = began_us + left_us;
+	for (uint32_t i = 0; !short_run;) {
+		const struct guest *each = next_open(contract, guest, &i);
+		if (!each) {
+			break;
+		}
+		/* A start some milliseconds late is not worth telling every node anew. */
+		const struct run *run = &each->vm->run;
+		short_run = run->then == RUN_SUSPEND || run->end_us + plan->settings.late_us < until_us;
+	}
+	return short_run ? until_us : 0;
+}
+
+/* True if on some node that what its guests were cut for is still in their way. */
+static bool hemmed_in(const struct plan *plan, const struct unit *unit, wall_us until_us)
+{
+	start_count(unit);
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct run *run = &unit->seat[i].guest->vm->run;
+		struct node *node = unit->seat[i].node;
+		if (node->count == 0 || run->then != RUN_SUSPEND ||
+		    until_us + plan->settings.stop_us <= run->release_us) {
+			continue;
+		}
+		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+		use.amount[RES_DISK] = 0; /* of that it holds enough */
+		if (slots_until(node->slots, place_limit(node, use), run->release_us) <= run->release_us) {
+			return true;
+		}
+		node->count = 0; /* looked at, for all its seats */
+	}
+	return false;
+}
+
+/* The unit's guests are under way, and run until until_us if there is room, or as long as there is. */
+static void refit(struct plan *plan, struct unit *unit, wall_us until_us)
+{
+	struct run run = unit->seat[0].guest->vm->run;
+	wall_us end_us = run.end_us;
+
+	if (hemmed_in(plan, unit, until_us)) {
+		return;
+	}
+	place_lift(plan, unit);
+	run.then = RUN_STOP;
+	run.end_us = until_us;
+	run.release_us = until_us + plan->settings.stop_us;
+	if (place_book(plan, unit, &run)) {
+		return;
+	}
+	if (place_may_cut(plan, unit->spec)) {
+		start_limit(unit, run.start_us > plan->now_us ? run.start_us : plan->now_us);
+		run.then = RUN_SUSPEND;
+		run.end_us = preempt_end(plan, unit);
+		if (run.end_us > end_us && run.end_us < until_us && place_book(plan, unit, &run)) {
+			return;
+		}
+	}
+	place_put_back(plan, unit);
+}
+
+void queue_refit(struct plan *plan, struct contract *contract, struct guest *guest)
+{
+	wall_us until_us = owed_until(plan, contract, guest);
+	struct unit unit;
+
+	if (until_us) {
+		place_unit(contract, guest, &unit);
+		refit(plan, &unit, until_us);
+		free(unit.seat);
+	}
 }
 
 /* How many that have to wait are promised not to be delayed by those after them. */
@@ -388,60 +179,61 @@ static void reserved(struct pass *pass)
 
 static void turn_boot(struct pass *pass, struct unit *unit)
 {
-	struct plan *plan = pass->plan;
-
-	if (!hopeless(pass, unit)) {
-		if (boot_at(pass, unit, plan->now_us + plan->settings.lead_us + plan->settings.prepare_us)) {
-			return;
-		}
-		if (pass->no_room && pass->memo_count < MEMO_MAX) {
-			pass->memo[pass->memo_count++] = (struct memo){unit->spec->per_vm, unit->n, least(plan, unit)};
-		}
-	}
-	if (pass->reservations > 0 && reserve_boot(pass, unit)) {
+	if (!start_boot_now(pass, unit) && pass->reservations > 0 && start_boot_later(pass, unit)) {
 		reserved(pass);
 	}
 }
 
 static void turn_resume(struct pass *pass, struct unit *unit)
 {
-	struct plan *plan = pass->plan;
-
 	for (uint32_t i = 0; i < unit->n; i++) {
 		if (!node_takes_new(unit->seat[i].node)) {
 			return;
 		}
 	}
-	span_us restore_us = restore_span(plan, unit);
-	if (resume_at(plan, unit, plan->now_us + plan->settings.lead_us + restore_us)) {
-		return;
-	}
-	if (pass->reservations > 0 && reserve_resume(plan, unit, restore_us)) {
+	if (!start_resume_now(pass, unit) && pass->reservations > 0 && start_resume_later(pass, unit)) {
 		reserved(pass);
 	}
 }
 
+/* True if neither can anything of the contract's unit start at once, nor may it have a reservation. */
+static bool hopeless(struct pass *pass, const struct contract *contract)
+{
+	const struct lease_spec *spec = &contract->lease.spec;
+	span_us need_us = room_need(&pass->room, spec, spec->duration_us);
+
+	return pass->closed ||
+	       (pass->reservations == 0 &&
+		room_bound(&pass->room, spec->per_vm, spec->serial ? 1 : spec->vms, need_us) > pass->room.start_us);
+}
+
 static void turn(struct pass *pass, struct contract *contract, struct guest *guest)
 {
+	uint32_t i = 0;
+	const struct guest *first = next_open(contract, guest, &i);
 	struct unit unit;
 
+	if (!first || (first->vm->state != LEASE_QUEUED && first->vm->planned)) {
+		queue_refit(pass->plan, contract, guest);
+		return;
+	}
+	if (pass->closed) {
+		return;
+	}
 	place_unit(contract, guest, &unit);
 	if (all_in(&unit, LEASE_QUEUED, false)) {
-		if (!pass->closed) {
-			turn_boot(pass, &unit);
-		}
+		turn_boot(pass, &unit);
 	} else if (all_in(&unit, LEASE_SUSPENDED, false)) {
-		if (!pass->closed) {
-			turn_resume(pass, &unit);
-		}
-	} else {
-		queue_refit(pass->plan, &unit);
+		turn_resume(pass, &unit);
 	}
 	free(unit.seat);
 }
 
 static void turn_of_all(struct pass *pass, struct contract *contract)
 {
+	if (!contract->begun && hopeless(pass, contract)) {
+		return;
+	}
 	if (!contract->lease.spec.serial) {
 		turn(pass, contract, NULL);
 		return;
@@ -479,12 +271,25 @@ static size_t sort_turns(struct plan *plan)
 	return n;
 }
 
+static void pass_init(struct pass *pass, struct plan *plan)
+{
+	*pass = (struct pass){.plan = plan, .reservations = reservations(&plan->settings)};
+	room_init(&pass->room, plan);
+}
+
+static void pass_fini(struct pass *pass)
+{
+	room_fini(&pass->room);
+	free(pass->choices.item);
+}
+
 void queue_pass(struct plan *plan)
 {
-	struct pass pass = {.plan = plan, .reservations = reservations(&plan->settings)};
+	struct pass pass;
 	struct contract *contract;
 
 	queue_drop(plan);
+	pass_init(&pass, plan);
 	if (plan->settings.queue->key) {
 		size_t n = sort_turns(plan);
 		for (size_t i = 0; i < n; i++) {
@@ -495,79 +300,85 @@ void queue_pass(struct plan *plan)
 			turn_of_all(&pass, contract);
 		}
 	}
-	free(pass.choices.item);
+	pass_fini(&pass);
+}
+
+/* True if before it in the queue somebody waits without a plan: then it gets no reservation either. */
+static bool outranked(const struct plan *plan, struct contract *contract)
+{
+	int64_t (*key)(const struct plan *, const struct contract *) = plan->settings.queue->key;
+	struct contract *other = RB_PREV(turns, &plan->turns, contract);
+
+	for (int i = 0; other && i < OUTRANKED_TRIES; i++) {
+		if (other->booked == 0 && (!key || key(plan, other) <= key(plan, contract))) {
+			return true;
+		}
+		other = RB_PREV(turns, &plan->turns, other);
+	}
+	return false;
+}
+
+/* True if the new lease can be left waiting without a look at the others. */
+static bool just_waits(struct pass *pass, struct contract *contract)
+{
+	const struct plan *plan = pass->plan;
+
+	switch (plan->settings.backfill) {
+	case BACKFILL_NONE:
+		return outranked(plan, contract);
+	case BACKFILL_FIRST_FIT:
+		return hopeless(pass, contract);
+	case BACKFILL_AGGRESSIVE:
+	case BACKFILL_INTERMEDIATE:
+		pass->reservations = 0;
+		return outranked(plan, contract) && hopeless(pass, contract);
+	case BACKFILL_CONSERVATIVE:
+		break;
+	}
+	return false;
+}
+
+void queue_arrivals(struct plan *plan)
+{
+	struct pass pass;
+	size_t i = 0;
+
+	pass_init(&pass, plan);
+	if (plan->settings.backfill == BACKFILL_CONSERVATIVE && !plan->settings.queue->key) {
+		/* All others have their places, and are before them. */
+		for (; i < plan->arrived_count; i++) {
+			turn_of_all(&pass, plan->arrived[i]);
+		}
+	}
+	while (i < plan->arrived_count && just_waits(&pass, plan->arrived[i])) {
+		i++;
+	}
+	pass_fini(&pass);
+	if (i < plan->arrived_count) {
+		queue_pass(plan);
+	}
 }
 
 void queue_reserve(struct plan *plan, struct contract *contract)
 {
-	struct pass pass = {.plan = plan};
+	struct pass pass;
 	struct unit unit;
 
+	pass_init(&pass, plan);
 	place_unit(contract, contract->lease.spec.serial ? &contract->guest[0] : NULL, &unit);
 	if (all_in(&unit, LEASE_QUEUED, false)) {
-		reserve_boot(&pass, &unit);
+		start_boot_later(&pass, &unit);
 	}
 	free(unit.seat);
-	free(pass.choices.item);
+	pass_fini(&pass);
 }
 
 bool queue_boot_now(struct plan *plan, struct unit *unit)
 {
-	struct pass pass = {.plan = plan};
-	bool done = boot_at(&pass, unit, plan->now_us + plan->settings.lead_us + plan->settings.prepare_us);
+	struct pass pass;
 
-	free(pass.choices.item);
+	pass_init(&pass, plan);
+	bool done = start_boot_now(&pass, unit);
+	pass_fini(&pass);
 	return done;
-}
-
-/* When the unit will have had all it is owed, if nothing cuts it; 0 if it cannot be changed now. */
-static wall_us owed_until(const struct plan *plan, const struct unit *unit, bool *short_run)
-{
-	wall_us until_us = 0;
-
-	*short_run = false;
-	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct vm *vm = unit->seat[i].guest->vm;
-		const struct node *node = unit->seat[i].node;
-		if (!vm->planned || node->info.state == NODE_SILENT || vm->state == LEASE_SUSPENDING ||
-		    vm->state == LEASE_STOPPING || vm->run.end_us <= plan->now_us + plan->settings.lead_us) {
-			return 0;
-		}
-		wall_us began_us = vm->started_us ? vm->started_us : vm->run.start_us;
-		until_us = began_us + unit->left_us > until_us ? began_us + unit->left_us : until_us;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct run *run = &unit->seat[i].guest->vm->run;
-		/* A start some milliseconds late is not worth telling every node anew. */
-		*short_run = *short_run || run->then == RUN_SUSPEND || run->end_us + plan->settings.late_us < until_us;
-	}
-	return until_us;
-}
-
-void queue_refit(struct plan *plan, struct unit *unit)
-{
-	bool short_run;
-	wall_us until_us = owed_until(plan, unit, &short_run);
-
-	if (until_us == 0 || !short_run) {
-		return;
-	}
-	struct run run = unit->seat[0].guest->vm->run;
-	wall_us end_us = run.end_us;
-	place_lift(plan, unit);
-	run.then = RUN_STOP;
-	run.end_us = until_us;
-	run.release_us = until_us + plan->settings.stop_us;
-	if (place_book(plan, unit, &run)) {
-		return;
-	}
-	if (place_may_cut(plan, unit->spec)) {
-		limit_seats(unit, run.start_us > plan->now_us ? run.start_us : plan->now_us);
-		run.then = RUN_SUSPEND;
-		run.end_us = preempt_end(plan, unit);
-		if (run.end_us > end_us && run.end_us < until_us && place_book(plan, unit, &run)) {
-			return;
-		}
-	}
-	place_put_back(plan, unit);
 }

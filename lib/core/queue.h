@@ -12,7 +12,13 @@ void queue_pass(struct plan *plan);
 void queue_reserve(struct plan *plan, struct contract *contract);
 /* Books a queued unit at the earliest time its image allows, waiting for nobody; for immediate leases. */
 bool queue_boot_now(struct plan *plan, struct unit *unit);
-/* Gives a unit under way all the time it is owed, or as much as there is room for; never less than it has. */
-void queue_refit(struct plan *plan, struct unit *unit);
+/*
+ * The same when nothing is new but leases, plan->arrived: whoever of them cannot start now waits, as it would after a
+ * pass over the whole queue.
+ */
+void queue_arrivals(struct plan *plan);
+/* Gives a unit under way (guest NULL: the gang) all the time it is owed, or as much as there is room for; never less
+ * than it has. */
+void queue_refit(struct plan *plan, struct contract *contract, struct guest *guest);
 
 #endif

@@ -1,0 +1,242 @@
+/* Remembers where there is no room, and looks for where there is. Books nothing. */
+#include "room.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "estimate.h"
+
+void room_init(struct room *room, struct plan *plan)
+{
+	*room = (struct room){
+		.plan = plan,
+		.start_us = plan->now_us + plan->settings.lead_us + plan->settings.prepare_us,
+	};
+	for (size_t i = 0; i < plan->node_count && plan->settings.suspension != SUSPENSION_NONE; i++) {
+		int64_t rate = plan->nodes[i]->info.suspend_rate;
+		room->suspend_rate = rate > room->suspend_rate ? rate : room->suspend_rate;
+	}
+}
+
+span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us)
+{
+	const struct plan *plan = room->plan;
+
+	if (!place_may_cut(plan, spec) || room->suspend_rate == 0) {
+		return left_us;
+	}
+	span_us cut_us = plan->settings.min_run_us + plan->settings.suspend_us +
+			 estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
+	return cut_us < left_us ? cut_us : left_us;
+}
+
+void room_fini(struct room *room)
+{
+	free(room->shape);
+	room->shape = NULL;
+	room->plan->free_us = 0;
+}
+
+void room_forget(struct room *room)
+{
+	room->known = false;
+	room->plan->free_us = 0;
+	room->shapes = 0;
+}
+
+static void look(const struct room *room, struct node *node)
+{
+	static const struct capacity nothing;
+
+	node->free = node_takes_new(node) ? capacity_sub(node->info.capacity,
+							 slots_peak(node->slots, room->start_us, room->start_us + 1))
+					  : nothing;
+}
+
+/* Finds the size, or makes it known; NULL if there are too many. */
+static struct room_shape *shape_of(struct room *room, const struct capacity *per_vm)
+{
+	struct plan *plan = room->plan;
+
+	for (size_t i = 0; i < room->shapes; i++) {
+		if (memcmp(&room->shape[i].per_vm, per_vm, sizeof(*per_vm)) == 0) {
+			return &room->shape[i];
+		}
+	}
+	if (room->shapes == ROOM_SHAPES) {
+		return NULL;
+	}
+	if (!room->shape) {
+		room->shape = malloc(ROOM_SHAPES * sizeof(*room->shape));
+		assert(room->shape);
+	}
+	struct room_shape *shape = &room->shape[room->shapes++];
+	shape->per_vm = *per_vm;
+	shape->now = 0;
+	shape->misses = 0;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		if (!room->known) {
+			look(room, plan->nodes[i]);
+		}
+		shape->now += capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
+	}
+	room->known = true;
+	plan->free_us = room->start_us;
+	return shape;
+}
+
+wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us)
+{
+	const struct room_shape *shape = shape_of(room, &per_vm);
+	wall_us bound_us = room->start_us;
+
+	if (!shape) {
+		return bound_us;
+	}
+	if (shape->now < n) {
+		bound_us++;
+	}
+	for (uint32_t i = 0; i < shape->misses; i++) {
+		const struct room_miss *miss = &shape->miss[i];
+		if (miss->n <= n && miss->need_us <= need_us && miss->from_us > bound_us) {
+			bound_us = miss->from_us;
+		}
+	}
+	return bound_us;
+}
+
+/* True if a says all that b does. */
+static bool covers(const struct room_miss *a, const struct room_miss *b)
+{
+	return a->n <= b->n && a->need_us <= b->need_us && a->from_us >= b->from_us;
+}
+
+void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us)
+{
+	struct room_shape *shape = shape_of(room, &per_vm);
+	struct room_miss miss = {n, need_us, from_us};
+	uint32_t kept = 0;
+
+	if (!shape) {
+		return;
+	}
+	for (uint32_t i = 0; i < shape->misses; i++) {
+		if (covers(&shape->miss[i], &miss)) {
+			return; /* what it covers is gone already */
+		}
+	}
+	for (uint32_t i = 0; i < shape->misses; i++) {
+		if (!covers(&miss, &shape->miss[i])) {
+			shape->miss[kept++] = shape->miss[i];
+		}
+	}
+	/* Full: the newest is what those that follow in the queue will most likely ask. */
+	if (kept == ROOM_FRONT) {
+		kept--;
+	}
+	shape->miss[kept++] = miss;
+	shape->misses = kept;
+}
+
+void room_taken(struct room *room, const struct unit *unit)
+{
+	if (!room->known) {
+		return;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		struct capacity before = node->free;
+		look(room, node);
+		if (memcmp(&before, &node->free, sizeof(before)) == 0) {
+			continue; /* a node of several seats, or a later start */
+		}
+		for (size_t s = 0; s < room->shapes; s++) {
+			struct room_shape *shape = &room->shape[s];
+			shape->now -= capacity_times(shape->per_vm, before, LEASE_VMS_MAX);
+			shape->now += capacity_times(shape->per_vm, node->free, LEASE_VMS_MAX);
+		}
+	}
+}
+
+/* How many VMs the node has room for at that time, and when that may be different. */
+static void probe(struct seek *seek, struct node *node)
+{
+	const struct plan_settings *settings = &seek->plan->settings;
+	struct capacity use = seek->spec->per_vm;
+	struct run run = {
+		.prepare_us = seek->at_us - settings->prepare_us,
+		.start_us = seek->at_us,
+		.end_us = seek->at_us + seek->need_us,
+		.release_us = seek->at_us + seek->need_us + settings->stop_us,
+	};
+	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
+
+	node->next_us = WALL_NEVER;
+	node->fits = node->most ? place_count(node, use, &run, node->most) : 0;
+	if (node->most == 0) {
+		return;
+	}
+	if (node->fits == 0) {
+		node->next_us = slots_fit(node->slots, place_limit(node, use), seek->at_us, seek->need_us);
+		if (node->next_us > seek->at_us) {
+			return;
+		}
+	}
+	node->next_us = WALL_NEVER;
+	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
+		wall_us change_us = slots_next(node->slots, edge[i]);
+		if (change_us < WALL_NEVER && seek->at_us + (change_us - edge[i]) < node->next_us) {
+			node->next_us = seek->at_us + (change_us - edge[i]);
+		}
+	}
+}
+
+/* On to the next time at which anything may be different. */
+static bool advance(struct seek *seek)
+{
+	struct plan *plan = seek->plan;
+	wall_us next_us = WALL_NEVER;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		next_us = plan->nodes[i]->next_us < next_us ? plan->nodes[i]->next_us : next_us;
+	}
+	if (next_us >= WALL_NEVER) {
+		return false;
+	}
+	seek->at_us = next_us;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct node *node = plan->nodes[i];
+		if (node->next_us <= next_us) {
+			seek->total -= node->fits;
+			probe(seek, node);
+			seek->total += node->fits;
+		}
+	}
+	return true;
+}
+
+bool seek_first(struct seek *seek, wall_us from_us)
+{
+	struct plan *plan = seek->plan;
+
+	seek->at_us = from_us;
+	seek->total = 0;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct node *node = plan->nodes[i];
+		node->most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
+		probe(seek, node);
+		seek->total += node->fits;
+	}
+	return seek->total >= seek->n || seek_next(seek);
+}
+
+bool seek_next(struct seek *seek)
+{
+	do {
+		if (!advance(seek)) {
+			return false;
+		}
+	} while (seek->total < seek->n);
+	return true;
+}

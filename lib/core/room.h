@@ -1,0 +1,67 @@
+/*
+ * What a queue pass knows of free room, so that who cannot start is refused without a look at the nodes. Within a pass
+ * bookings are only added, so that what was found too little once stays so; room_forget() is for the exceptions.
+ */
+#ifndef TENURE_ROOM_H
+#define TENURE_ROOM_H
+
+#include "place.h"
+
+#define ROOM_SHAPES 32 /* sizes of VM told apart in a pass; of more nothing is remembered */
+#define ROOM_FRONT 64  /* failures remembered for each */
+
+/* So many VMs find no room for that long before from_us. */
+struct room_miss {
+	uint32_t n;
+	span_us need_us;
+	wall_us from_us;
+};
+
+struct room_shape {
+	struct capacity per_vm;
+	uint64_t now; /* VMs that could begin at once, if only for an instant */
+	struct room_miss miss[ROOM_FRONT];
+	uint32_t misses;
+};
+
+struct room {
+	struct plan *plan;
+	wall_us start_us;     /* the earliest start */
+	int64_t suspend_rate; /* of the fastest node; 0 = nothing is suspended */
+	bool known;           /* node->free of every node is */
+	struct room_shape *shape;
+	size_t shapes;
+};
+
+/* For a pass that begins now; the caller ends with room_fini(). */
+void room_init(struct room *room, struct plan *plan);
+void room_fini(struct room *room);
+/* How long a unit of the lease must have room at least: for all it has left, or for the least run and being saved. */
+span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us);
+/*
+ * A start of n VMs that stay at least need_us is not possible before the time returned, which is start_us if nothing is
+ * known against it.
+ */
+wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
+/* That many find no room for that long before from_us. */
+void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us);
+/* The nodes of the unit's seats have more booked than before. */
+void room_taken(struct room *room, const struct unit *unit);
+/* Something has less booked than before. */
+void room_forget(struct room *room);
+
+/* A search for the earliest time at which the nodes together have room for n VMs for need_us, and for stopping them. */
+struct seek {
+	struct plan *plan;
+	const struct lease_spec *spec;
+	uint32_t n;
+	span_us need_us;
+	wall_us at_us;
+	uint64_t total;
+};
+/* False if there is no such time, from from_us on; else it is seek->at_us. */
+bool seek_first(struct seek *seek, wall_us from_us);
+/* The same from after seek->at_us on. */
+bool seek_next(struct seek *seek);
+
+#endif

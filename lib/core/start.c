@@ -1,0 +1,322 @@
+/* When and where a unit starts or goes on, given what is booked. Whose turn it is is the queue's. */
+#include "start.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "estimate.h"
+#include "preempt.h"
+#include "prep.h"
+
+#define RESERVE_TRIES 512 /* start times tried for a reservation: a table fuller than that is left for later */
+#define STAGE_TRIES 4     /* each try waits for the images of the nodes the one before chose */
+
+/* The least a unit must be able to run to be started at all. */
+static span_us least(const struct plan *plan, const struct unit *unit)
+{
+	span_us min_us = plan->settings.min_run_us;
+
+	return place_may_cut(plan, unit->spec) && min_us < unit->left_us ? min_us : unit->left_us;
+}
+
+static int latest_first(const void *a, const void *b)
+{
+	const struct choice *x = a, *y = b;
+
+	if (x->until_us != y->until_us) {
+		return x->until_us > y->until_us ? -1 : 1;
+	}
+	return x->node->info.id < y->node->info.id ? -1 : 1;
+}
+
+/* How many VMs the first count nodes could take from run->start_us until end_us. */
+static uint64_t room_until(const struct unit *unit, struct choices *choices, size_t count, const struct run *run,
+			   wall_us end_us)
+{
+	struct run until = *run;
+	uint64_t total = 0;
+
+	until.end_us = end_us;
+	until.release_us = end_us;
+	for (size_t i = 0; i < count; i++) {
+		struct choice *choice = &choices->item[i];
+		choice->count = place_count(choice->node, unit->spec->per_vm, &until, unit->n);
+		total += choice->count;
+	}
+	return total;
+}
+
+/*
+ * Nodes for a run that something cuts short: those on which the unit can stay longest. Each limit_us is set to when the
+ * node must be clear. False if there are not enough.
+ */
+static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run)
+{
+	struct choices *out = &pass->choices;
+	struct run least_run = *run;
+	size_t low = 0, high, n = 0;
+
+	least_run.end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
+	least_run.release_us = least_run.end_us;
+	place_list(pass->plan, unit, &least_run, out);
+	for (size_t i = 0; i < out->count; i++) {
+		struct choice choice = out->item[i];
+		struct capacity limit = place_limit(choice.node, unit->spec->per_vm);
+		choice.until_us = slots_until(choice.node->slots, limit, run->start_us);
+		out->item[n++] = choice;
+	}
+	out->count = n;
+	pass->missed = out->vms < unit->n && !out->pool_short;
+	if (n == 0 || out->vms < unit->n) {
+		return false;
+	}
+	qsort(out->item, n, sizeof(*out->item), latest_first);
+	/* The fewer of the long-free nodes, the later the end: find the fewest that hold the unit. */
+	for (high = n; low + 1 < high;) {
+		size_t middle = (low + high) / 2;
+		if (room_until(unit, out, middle, run, out->item[middle - 1].until_us) >= unit->n) {
+			high = middle;
+		} else {
+			low = middle;
+		}
+	}
+	wall_us until_us = out->item[high - 1].until_us;
+	uint64_t total = room_until(unit, out, high, run, until_us);
+	out->count = high;
+	out->vms = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
+	for (size_t i = 0; i < high; i++) {
+		out->item[i].node->limit_us = until_us;
+	}
+	return place_pick(pass->plan, out, unit->n);
+}
+
+/* Books a unit whose seats are chosen until it must be saved by its nodes' limit_us. */
+static bool book_cut(struct plan *plan, struct unit *unit, struct run run)
+{
+	wall_us from_us = run.start_us > plan->now_us ? run.start_us : plan->now_us + plan->settings.lead_us;
+
+	run.then = RUN_SUSPEND;
+	run.end_us = preempt_end(plan, unit);
+	if (run.end_us - from_us < least(plan, unit) || run.end_us >= run.start_us + unit->left_us) {
+		return false;
+	}
+	return place_book(plan, unit, &run);
+}
+
+static struct run boot_run(const struct plan *plan, const struct unit *unit, wall_us start_us)
+{
+	return (struct run){
+		.from = RUN_BOOT,
+		.then = RUN_STOP,
+		.prepare_us = start_us - plan->settings.prepare_us,
+		.start_us = start_us,
+		.end_us = start_us + unit->left_us,
+		.release_us = start_us + unit->left_us + plan->settings.stop_us,
+	};
+}
+
+/*
+ * Books a queued unit to boot and start at start_us, or as soon after it as its image allows. If it returns false and
+ * pass->missed, room_need() of room is not there at start_us.
+ */
+static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
+{
+	struct plan *plan = pass->plan;
+	struct choices *choices = &pass->choices;
+
+	pass->missed = false;
+	for (int i = 0; i < STAGE_TRIES; i++) {
+		struct run run = boot_run(plan, unit, start_us);
+		place_list(plan, unit, &run, choices);
+		bool whole = place_pick(plan, choices, unit->n);
+		pass->missed = !whole && !choices->pool_short;
+		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
+			pass->missed = pass->missed && i == 0;
+			break;
+		}
+		wall_us ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count);
+		if (ready_us > run.prepare_us) {
+			start_us = ready_us + plan->settings.prepare_us;
+			continue;
+		}
+		place_seat(plan, unit, choices);
+		if (whole ? place_book(plan, unit, &run) : book_cut(plan, unit, run)) {
+			prep_trim(plan);
+			return true;
+		}
+		break;
+	}
+	prep_trim(plan);
+	return false;
+}
+
+/*
+ * Sets restore_us on each seat's node to how long restoring takes there; the longest. The seats' nodes are their
+ * guests' own.
+ */
+static span_us restore_span(const struct plan *plan, const struct unit *unit)
+{
+	span_us longest_us = 0;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->restore_us = 0;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		node->restore_us +=
+			estimate_resume(&plan->settings, &node->info, unit->spec->per_vm.amount[RES_MEMORY]);
+		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;
+	}
+	return longest_us;
+}
+
+void start_count(const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->count = 0;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->count++;
+	}
+}
+
+void start_limit(const struct unit *unit, wall_us from_us)
+{
+	start_count(unit);
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+		node->limit_us = slots_until(node->slots, place_limit(node, use), from_us);
+	}
+}
+
+/* True if something on the nodes of a suspended unit keeps it from running the least from start_us on. */
+static bool kept_from(const struct plan *plan, const struct unit *unit, wall_us start_us)
+{
+	start_count(unit);
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+		use.amount[RES_DISK] = 0; /* its HOLD has it already */
+		if (node->count &&
+		    slots_until(node->slots, place_limit(node, use), start_us) < start_us + least(plan, unit)) {
+			return true;
+		}
+		node->count = 0; /* looked at, for all its seats */
+	}
+	return false;
+}
+
+/* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
+static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
+{
+	start_us = preempt_restored(unit, start_us);
+	if (kept_from(plan, unit, start_us)) {
+		return false;
+	}
+	place_lift(plan, unit);
+	struct run run = boot_run(plan, unit, start_us);
+	run.from = RUN_RESUME;
+	if (place_book(plan, unit, &run)) {
+		return true;
+	}
+	if (place_may_cut(plan, unit->spec)) {
+		start_limit(unit, start_us);
+		if (book_cut(plan, unit, run)) {
+			return true;
+		}
+	}
+	place_put_back(plan, unit);
+	return false;
+}
+
+bool start_boot_now(struct pass *pass, struct unit *unit)
+{
+	struct room *room = &pass->room;
+	struct capacity per_vm = unit->spec->per_vm;
+	span_us need_us = room_need(room, unit->spec, unit->left_us);
+
+	if (room_bound(room, per_vm, unit->n, need_us) > room->start_us) {
+		return false;
+	}
+	if (boot_at(pass, unit, room->start_us)) {
+		room_taken(room, unit);
+		return true;
+	}
+	if (pass->missed) {
+		room_learn(room, per_vm, unit->n, need_us, room->start_us + 1);
+	}
+	return false;
+}
+
+bool start_boot_later(struct pass *pass, struct unit *unit)
+{
+	struct room *room = &pass->room;
+	struct seek seek = {
+		.plan = pass->plan,
+		.spec = unit->spec,
+		.n = unit->n,
+		.need_us = room_need(room, unit->spec, unit->left_us),
+	};
+	wall_us from_us = room_bound(room, unit->spec->per_vm, unit->n, seek.need_us);
+	bool found = seek_first(&seek, from_us);
+
+	if (found && seek.at_us > from_us) {
+		room_learn(room, unit->spec->per_vm, unit->n, seek.need_us, seek.at_us);
+	}
+	for (int i = 0; found && i < RESERVE_TRIES; i++) {
+		if (boot_at(pass, unit, seek.at_us)) {
+			room_taken(room, unit);
+			return true;
+		}
+		found = seek_next(&seek);
+	}
+	return false;
+}
+
+static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore_us)
+{
+	wall_us start_us = plan->now_us + plan->settings.lead_us + restore_us;
+
+	for (int i = 0; i < RESERVE_TRIES && start_us < WALL_NEVER; i++) {
+		wall_us from_us = start_us;
+		start_count(unit);
+		for (uint32_t s = 0; s < unit->n; s++) {
+			struct node *node = unit->seat[s].node;
+			struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+			use.amount[RES_DISK] = 0; /* its HOLD has it already */
+			start_us = slots_fit(node->slots, place_limit(node, use), start_us, least(plan, unit));
+			if (start_us >= WALL_NEVER) {
+				return false;
+			}
+		}
+		if (start_us == from_us) {
+			if (resume_at(plan, unit, start_us)) {
+				return true;
+			}
+			start_us = place_next(plan, start_us - restore_us) + restore_us;
+		}
+	}
+	return false;
+}
+
+bool start_resume_now(struct pass *pass, struct unit *unit)
+{
+	struct plan *plan = pass->plan;
+	span_us restore_us = restore_span(plan, unit);
+
+	if (!resume_at(plan, unit, plan->now_us + plan->settings.lead_us + restore_us)) {
+		return false;
+	}
+	room_forget(&pass->room);
+	return true;
+}
+
+bool start_resume_later(struct pass *pass, struct unit *unit)
+{
+	if (!reserve_resume(pass->plan, unit, restore_span(pass->plan, unit))) {
+		return false;
+	}
+	room_forget(&pass->room);
+	return true;
+}

@@ -1,0 +1,29 @@
+/* Starting the units of the queue: at once, or at the earliest time there is; and resuming them. */
+#ifndef TENURE_START_H
+#define TENURE_START_H
+
+#include "room.h"
+
+/* One pass over the queue. */
+struct pass {
+	struct plan *plan;
+	struct room room;
+	struct choices choices;
+	uint32_t reservations; /* how many more may be given */
+	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
+	bool missed;           /* the last attempt failed as there was no room, whatever the image */
+};
+
+/* The unit's guests are queued. It is booked to boot as soon as its image allows; false if there is no room then. */
+bool start_boot_now(struct pass *pass, struct unit *unit);
+/* The same at the earliest time with room for it, wherever that is; false if there is none. */
+bool start_boot_later(struct pass *pass, struct unit *unit);
+/* The unit's guests are suspended and go on, on their own nodes: as soon as these can restore them, or later. */
+bool start_resume_now(struct pass *pass, struct unit *unit);
+bool start_resume_later(struct pass *pass, struct unit *unit);
+/* Sets count on each seat's node to how many of the unit's guests are there. */
+void start_count(const struct unit *unit);
+/* Sets limit_us on each seat's node to when, from from_us on, something is in the way of the unit's guests there. */
+void start_limit(const struct unit *unit, wall_us from_us);
+
+#endif
