@@ -14,7 +14,30 @@
 
 /* ---- what a row's type and range do not say ---- */
 
-/* One of the nodes' own values, "memory:2GiB"; NULL out only checks. */
+/* Rates of 0 cost no time. */
+static int64_t rate(int64_t bytes)
+{
+	return bytes ? bytes : INT64_MAX;
+}
+
+/* The member of that name which holds bytes; NULL if there is none. */
+static int64_t *node_member(const char *name, struct node_info *node)
+{
+	static const char *const of_capacity[RES_COUNT] = {
+		[RES_MEMORY] = "memory", [RES_DISK] = "disk", [RES_NET_IN] = "net_in", [RES_NET_OUT] = "net_out"};
+
+	for (int r = 0; r < RES_COUNT; r++) {
+		if (of_capacity[r] && strcmp(name, of_capacity[r]) == 0) {
+			return &node->capacity.amount[r];
+		}
+	}
+	return strcmp(name, "pool") == 0           ? &node->pool_bytes
+	       : strcmp(name, "suspend_rate") == 0 ? &node->suspend_rate
+	       : strcmp(name, "resume_rate") == 0  ? &node->resume_rate
+						   : NULL;
+}
+
+/* One of the nodes' own values, "memory:2GiB". */
 static int node_value(const char *text, struct node_info *node, struct err *err)
 {
 	_cleanup_free_ char *word = xstrdup(text);
@@ -28,31 +51,21 @@ static int node_value(const char *text, struct node_info *node, struct err *err)
 	if (strcmp(word, "cpu") == 0) {
 		return when_parse_cpu(value, &node->capacity.amount[RES_CPU], err);
 	}
-	if (when_parse_size(value, &n, err) < 0) {
-		return -1;
-	}
-	if (strcmp(word, "memory") == 0) {
-		node->capacity.amount[RES_MEMORY] = n;
-		return n > 0 ? 0 : err_set(err, ERR_PARAMS, "nodes without memory can run nothing: give memory");
-	}
-	if (strcmp(word, "disk") == 0) {
-		node->capacity.amount[RES_DISK] = n;
-	} else if (strcmp(word, "net_in") == 0) {
-		node->capacity.amount[RES_NET_IN] = n;
-	} else if (strcmp(word, "net_out") == 0) {
-		node->capacity.amount[RES_NET_OUT] = n;
-	} else if (strcmp(word, "pool") == 0) {
-		node->pool_bytes = n;
-	} else if (strcmp(word, "suspend_rate") == 0) {
-		node->suspend_rate = n ? n : INT64_MAX;
-	} else if (strcmp(word, "resume_rate") == 0) {
-		node->resume_rate = n ? n : INT64_MAX;
-	} else {
+	int64_t *member = node_member(word, node);
+	if (!member) {
 		return err_set(err, ERR_PARAMS,
 			       "nodes have no \"%s\": cpu, memory, disk, net_in, net_out, pool, suspend_rate, "
 			       "resume_rate",
 			       word);
 	}
+	if (when_parse_size(value, &n, err) < 0) {
+		return -1;
+	}
+	if (member == &node->capacity.amount[RES_MEMORY] && n == 0) {
+		return err_set(err, ERR_PARAMS, "nodes without memory can run nothing: give memory");
+	}
+	bool is_rate = member == &node->suspend_rate || member == &node->resume_rate;
+	*member = is_rate ? rate(n) : n;
 	return 0;
 }
 
@@ -248,7 +261,7 @@ const struct setting config_table[] = {
 	ROW("workload", reuse, SETTING_BOOL, "yes", 0, 0, NULL, "leases share images; no: each has one of its own"),
 	ROW("workload", predeployed, SETTING_BOOL, "no", 0, 0, NULL,
 	    "images are everywhere from the beginning, at no cost"),
-	ROW("workload", runtime_overhead, SETTING_STRING, "5%", 2, 16, check_percent,
+	ROW("workload", runtime_overhead, SETTING_STRING, "5%", 1, 16, check_percent,
 	    "what virtual machines add to run times"),
 	SPAN("workload", boot, "20s", "what booting and shutting down add to a run time"),
 	WORD("workload", overhead, "best-effort", "to whose run times both are added: none, best-effort, all"),
@@ -417,11 +430,6 @@ void config_free(struct sim_config *config)
 }
 
 /* ---- what is made of it ---- */
-
-static int64_t rate(int64_t bytes)
-{
-	return bytes ? bytes : INT64_MAX;
-}
 
 struct plan_settings config_plan(const struct sim_config *config)
 {
