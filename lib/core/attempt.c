@@ -8,7 +8,8 @@
 #include "prep.h"
 #include "search.h"
 
-#define SAMPLE 64      /* nodes with room among which to choose: more make no better choice, and cost time */
+#define SMALL 64       /* clusters up to so many nodes are looked at whole */
+#define SAMPLE 16      /* nodes with room among which to choose in larger ones: more choose little better */
 #define BLAME_STEPS 64 /* guests of a node looked at for the one in the way */
 #define TRIES 32       /* starts tried in one span, each on the nodes that matter then */
 
@@ -111,7 +112,7 @@ static void list(struct plan *plan, struct attempt *at, bool staged_only)
 {
 	size_t first = first_node(plan, at);
 
-	if (at->all || plan->node_count <= SAMPLE) {
+	if (at->all || plan->node_count <= SMALL) {
 		list_all(plan, at, staged_only);
 		return;
 	}
@@ -225,7 +226,7 @@ static bool try_ways(struct plan *plan, struct attempt *at, bool preempt)
 	}
 	/* Nodes that have the image may do what the emptier ones cannot in time. */
 	at->all = true;
-	bool done = (!all && plan->node_count > SAMPLE && try_way(plan, at, preempt, false)) ||
+	bool done = (!all && plan->node_count > SMALL && try_way(plan, at, preempt, false)) ||
 		    try_way(plan, at, preempt, true);
 	at->all = all;
 	at->reason = why;

@@ -4,10 +4,8 @@
 #include "admit.h"
 #include "attempt.h"
 
-#define OFFER_NODES                                                                                                   \
-	256              /* looked at for a later start: the first to be free of so many is seldom far from the first \
-			  */
-#define OFFER_LOOKS 2048 /* at nodes, for one such search */
+#define OFFER_NODES 128 /* looked at for a later start: the first of so many to be free is seldom much later */
+#define OFFER_LOOKS 384 /* at nodes, for one such search */
 
 /* An offer that is being made. */
 struct making {

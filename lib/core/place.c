@@ -38,11 +38,19 @@ static uint32_t count_in(const struct node *node, struct capacity use, wall_us s
 	if (start_us >= end_us || limit == 0) {
 		return limit;
 	}
+	/* Most nodes asked are full, and most VMs are alone: then the first moment in the way says it all. */
+	if (!slots_within(node->slots, place_limit(node, use), start_us, end_us)) {
+		return 0;
+	}
+	if (limit == 1) {
+		return 1;
+	}
 	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(node->slots, start_us, end_us)), limit);
 }
 
 uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit)
 {
+	limit = capacity_times(use, node->info.capacity, limit);
 	limit = count_in(node, use, run->start_us, run->end_us, limit);
 	if (run->prepare_us == run->start_us && run->end_us == run->release_us) {
 		return limit;

@@ -123,6 +123,9 @@ void search_init(struct search *search, struct plan *plan, const struct search_w
 		};
 		sift_up(search->heap, search->count++);
 	}
+	if (search->count > want->looks / 2) {
+		search->count = 0; /* looking at each of them once or twice seldom finds anything */
+	}
 }
 
 void search_fini(struct search *search)

@@ -610,11 +610,11 @@ static bool zero_fits(const struct slots *slots, const struct capacity *limit, w
 	return true;
 }
 
-/* The first point from that in force at from_us on where use exceeds limit, or WALL_NEVER. */
+/* The first point before end_us, from that in force at from_us on, where use exceeds limit, or WALL_NEVER. */
 static wall_us first_over(const struct slots *slots, const struct page *page, unsigned height, wall_us from_us,
-			  const struct level *offset, const struct level *limit)
+			  wall_us end_us, const struct level *offset, const struct level *limit)
 {
-	for (uint32_t i = row_of(page, from_us); i < page->count; i++) {
+	for (uint32_t i = row_of(page, from_us); i < page->count && page->cell[i] < end_us; i++) {
 		if (within(slots, row_at(slots, page, height, i), offset, limit)) {
 			continue;
 		}
@@ -622,8 +622,8 @@ static wall_us first_over(const struct slots *slots, const struct page *page, un
 			return page->cell[i];
 		}
 		struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
-		wall_us at_us =
-			first_over(slots, page_below(slots, page, height, i), height - 1, from_us, &below, limit);
+		wall_us at_us = first_over(slots, page_below(slots, page, height, i), height - 1, from_us, end_us,
+					   &below, limit);
 		if (at_us < WALL_NEVER) {
 			return at_us;
 		}
@@ -631,18 +631,30 @@ static wall_us first_over(const struct slots *slots, const struct page *page, un
 	return WALL_NEVER;
 }
 
-wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
+/* The same before end_us only. */
+static wall_us until(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us end_us)
 {
-	struct level offset = {{0}}, most = pack(slots, &limit);
+	struct level offset = {{0}}, most = pack(slots, limit);
 
-	if (!zero_fits(slots, &limit, from_us)) {
+	if (!zero_fits(slots, limit, from_us)) {
 		return from_us;
 	}
 	if (!slots->root) {
 		return WALL_NEVER;
 	}
-	wall_us at_us = first_over(slots, slots->root, slots->height, from_us, &offset, &most);
+	wall_us at_us = first_over(slots, slots->root, slots->height, from_us, end_us, &offset, &most);
 	return at_us > from_us ? at_us : from_us;
+}
+
+wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
+{
+	return until(slots, &limit, from_us, WALL_NEVER);
+}
+
+bool slots_within(const struct slots *slots, struct capacity limit, wall_us start_us, wall_us end_us)
+{
+	assert(start_us < end_us);
+	return until(slots, &limit, start_us, end_us) >= end_us;
 }
 
 /* A walk through the points in order, for slots_fit(). */

@@ -119,6 +119,10 @@ static void compare(void)
 		ck_assert_int_eq(peak.amount[r], want.amount[r]);
 	}
 	ck_assert_int_eq(slots_until(slots, limit, from), naive_until(limit, from));
+	for (span_us span = 1; span < 200; span += span) {
+		ck_assert_int_eq(slots_within(slots, limit, from, from + span),
+				 naive_until(limit, from) >= from + span);
+	}
 	ck_assert_int_eq(slots_fit(slots, limit, from, length), naive_fit(limit, from, length));
 	ck_assert_int_eq(slots_next(slots, from), naive_next(from));
 }
