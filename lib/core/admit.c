@@ -122,17 +122,24 @@ static bool admit_immediate(struct plan *plan, struct attempt *at, struct reason
 	return false;
 }
 
-/* Looks for the earliest start that will do. A deadline lease would rather wait than have others suspended. */
+/*
+ * Looks for the earliest start that will do. A deadline lease would rather wait than have others suspended, and any
+ * lease rather than have others lose what they have done.
+ */
 static bool find(struct plan *plan, struct attempt *at, const struct attempt_span *span)
 {
+	span_us duration_us = at->unit.spec->duration_us;
 	bool done = false;
 
+	at->stoppable = false;
 	if (at->unit.spec->kind == LEASE_DEADLINE) {
-		at->gentle = true;
-		done = attempt_within(plan, at, span, at->unit.spec->duration_us);
-		at->gentle = false;
+		at->cost = COST_NOBODY;
+		done = attempt_within(plan, at, span, duration_us);
 	}
-	return done || attempt_within(plan, at, span, at->unit.spec->duration_us);
+	at->cost = COST_SUSPEND;
+	done = done || attempt_within(plan, at, span, duration_us);
+	at->cost = COST_STOP;
+	return done || (at->stoppable && attempt_within(plan, at, span, duration_us));
 }
 
 /* Has it at the cost of deadline leases that can wait longer. */

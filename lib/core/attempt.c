@@ -20,7 +20,7 @@ wall_us attempt_earliest(const struct plan *plan)
 
 void attempt_init(struct attempt *at, struct contract *contract)
 {
-	*at = (struct attempt){0};
+	*at = (struct attempt){.cost = COST_STOP};
 	place_unit(contract, NULL, &at->unit);
 }
 
@@ -190,7 +190,13 @@ static bool try_way(struct plan *plan, struct attempt *at, bool preempt, bool st
 	at->victims = (struct victims){0};
 	list(plan, at, staged_only);
 	if (at->choices.vms < at->unit.n) {
-		struct preempt_want want = {.unit = &at->unit, .run = &at->run, .staged_only = staged_only};
+		struct preempt_want want = {
+			.unit = &at->unit,
+			.run = &at->run,
+			.fits = at->choices.vms,
+			.staged_only = staged_only,
+			.stop = at->cost == COST_STOP,
+		};
 		uint32_t would_fit = at->choices.vms;
 		if (!preempt || !preempt_for(plan, &want, &at->victims)) {
 			blame(plan, at, would_fit);
@@ -198,6 +204,7 @@ static bool try_way(struct plan *plan, struct attempt *at, bool preempt, bool st
 				at->reason.code = REASON_SUSPEND_LATE;
 				at->reason.arg0 = want.earliest_us;
 			}
+			at->stoppable = at->stoppable || want.stoppable;
 			return false;
 		}
 		list_all(plan, at, staged_only);
@@ -233,10 +240,10 @@ static bool try_ways(struct plan *plan, struct attempt *at, bool preempt)
 	return done;
 }
 
-/* True if there may be somebody to suspend. */
+/* True if there may be somebody to suspend or stop. */
 static bool may_preempt(const struct plan *plan, const struct attempt *at)
 {
-	return !at->gentle && plan->settings.suspension != SUSPENSION_NONE && !RB_EMPTY(&plan->turns);
+	return at->cost != COST_NOBODY && !RB_EMPTY(&plan->turns);
 }
 
 bool attempt_at(struct plan *plan, struct attempt *at, wall_us start_us, span_us duration_us)

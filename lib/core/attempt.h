@@ -8,11 +8,19 @@
 #include "place.h"
 #include "preempt.h"
 
+/* What best-effort leases in the way may be made to bear. */
+enum attempt_cost {
+	COST_NOBODY, /* nothing */
+	COST_SUSPEND,
+	COST_STOP, /* the loss of what they have done, if suspending them is not enough */
+};
+
 struct attempt {
 	struct unit unit; /* its n may be lowered for an offer */
 	struct run run;
-	bool gentle; /* nobody is suspended for it */
-	bool all;    /* all nodes are looked at, however many have room */
+	enum attempt_cost cost; /* at most; COST_STOP at first */
+	bool stoppable;         /* COST_SUSPEND failed where COST_STOP may not */
+	bool all;               /* all nodes are looked at, however many have room */
 	struct choices choices;
 	struct victims victims;
 	struct reason reason; /* why it failed */

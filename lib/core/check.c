@@ -239,6 +239,32 @@ static enum check_rule check_pool(const struct node *node, struct check_fault *f
 	return CHECK_OK;
 }
 
+static size_t seen_in(const struct lane *lane, wall_us from_us, wall_us to_us, bool *there)
+{
+	*there = *there && (from_us >= to_us || lane_has(lane, from_us, to_us) > 0);
+	return from_us < to_us;
+}
+
+/* Every saving and restoring of a guest is on its node's lane, and nothing else. */
+static enum check_rule check_lanes(const struct plan *plan, struct check_fault *fault)
+{
+	size_t want = 0, have = plan->lane ? lane_count(plan->lane) : 0;
+	bool there = true;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		const struct node *node = plan->nodes[i];
+		const struct guest *guest;
+		have += plan->lane ? 0 : lane_count(node->lane);
+		DL_FOREACH (node->best_effort, guest) {
+			struct guest_moves moves = guest_moves(guest);
+			want += seen_in(node->lane, moves.restore_us, moves.restored_us, &there);
+			want += seen_in(node->lane, moves.save_us, moves.saved_us, &there);
+		}
+	}
+	*fault = (struct check_fault){.rule = there && want == have ? CHECK_OK : CHECK_TABLE};
+	return fault->rule;
+}
+
 enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 {
 	struct changes changes = {0};
@@ -257,5 +283,6 @@ enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 			rule = check_contract(plan, contract, fault);
 		}
 	}
+	rule = rule ? rule : check_lanes(plan, fault);
 	return rule ? rule : check_link(plan, fault);
 }

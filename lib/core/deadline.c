@@ -133,7 +133,7 @@ static bool moves_on(struct plan *plan, struct move *move)
 		guest_unplan(plan, move->was.seat[i].guest);
 	}
 	attempt_init(&move->now, contract);
-	move->now.gentle = true;
+	move->now.cost = COST_NOBODY;
 	move->anew = attempt_within(plan, &move->now, &span, contract->lease.spec.duration_us);
 	if (move->anew) {
 		attempt_book(plan, &move->now);

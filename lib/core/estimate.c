@@ -9,6 +9,9 @@
 span_us estimate_bytes(int64_t bytes, int64_t rate)
 {
 	assert(bytes >= 0 && rate > 0);
+	if (rate == INT64_MAX) {
+		return 0;
+	}
 	int64_t seconds = bytes / rate;
 	if (seconds >= LONGEST_US / USEC_PER_SEC) {
 		return LONGEST_US;

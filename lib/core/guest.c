@@ -21,7 +21,36 @@ static int promise_compare(const struct guest *a, const struct guest *b)
 	return x->index < y->index ? -1 : x->index > y->index;
 }
 
+static void see_latest(struct guest *guest)
+{
+	const struct guest *child[] = {RB_LEFT(guest, promise), RB_RIGHT(guest, promise)};
+
+	guest->latest_us = guest_tail(guest);
+	for (int i = 0; i < 2; i++) {
+		if (child[i] && child[i]->latest_us > guest->latest_us) {
+			guest->latest_us = child[i]->latest_us;
+		}
+	}
+}
+
+#undef RB_AUGMENT
+#define RB_AUGMENT(changed) see_latest(changed)
 RB_GENERATE(promises, guest, promise, promise_compare)
+
+/* The tree's own macros do so only where they turn it round. */
+static void see_latest_upwards(struct guest *guest)
+{
+	for (; guest; guest = RB_PARENT(guest, promise)) {
+		see_latest(guest);
+	}
+}
+
+wall_us guest_tail(const struct guest *guest)
+{
+	wall_us release_us = guest->vm->run.release_us;
+
+	return guest->tail_us > release_us ? guest->tail_us : release_us;
+}
 
 void *plan_grow(void *items, size_t count, size_t *room, size_t size)
 {
@@ -79,7 +108,7 @@ void guest_slots(const struct guest *guest, struct guest_slots *out)
 	put(guest, out, SLOT_AT_LEAD, run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, run->prepare_us,
 	    run->start_us);
 	put(guest, out, SLOT_AT_RUN, SLOT_RUN, run->start_us, run->end_us);
-	wall_us tail_us = guest->tail_us > run->release_us ? guest->tail_us : run->release_us;
+	wall_us tail_us = guest_tail(guest);
 	if (run->then == RUN_STOP) {
 		put(guest, out, SLOT_AT_TAIL, SLOT_STOP, run->end_us, tail_us);
 	} else {
@@ -118,6 +147,51 @@ void guest_touch(struct plan *plan, struct guest *guest)
 	memcpy(memory->slot_id, guest->slot_id, sizeof(memory->slot_id));
 }
 
+struct guest_moves guest_moves(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	struct guest_moves moves = {0};
+
+	if (vm->planned && vm->run.from == RUN_RESUME) {
+		moves.restore_us = vm->run.prepare_us;
+		moves.restored_us = vm->run.start_us;
+	}
+	if (vm->planned && vm->run.then == RUN_SUSPEND) {
+		moves.save_us = vm->run.end_us;
+		moves.saved_us = guest_tail(guest);
+	}
+	return moves;
+}
+
+/* On its node, as what it is there. */
+static void arrive(struct node *node, struct guest *guest)
+{
+	if (!is_best_effort(guest)) {
+		guest->latest_us = 0;
+		RB_INSERT(promises, &node->promised, guest);
+		see_latest_upwards(guest);
+		return;
+	}
+	struct guest_moves moves = guest_moves(guest);
+	lane_add(node->lane, moves.restore_us, moves.restored_us);
+	lane_add(node->lane, moves.save_us, moves.saved_us);
+	DL_APPEND(node->best_effort, guest);
+}
+
+static void depart(struct node *node, struct guest *guest)
+{
+	if (!is_best_effort(guest)) {
+		struct guest *above = RB_PARENT(guest, promise);
+		RB_REMOVE(promises, &node->promised, guest);
+		see_latest_upwards(above);
+		return;
+	}
+	struct guest_moves moves = guest_moves(guest);
+	lane_remove(node->lane, moves.restore_us, moves.restored_us);
+	lane_remove(node->lane, moves.save_us, moves.saved_us);
+	DL_DELETE(node->best_effort, guest);
+}
+
 void guest_unbook(struct plan *plan, struct guest *guest)
 {
 	struct node *node = guest->node;
@@ -133,11 +207,7 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 			slots_release(node->slots, slots.at[i].start_us, slots.at[i].end_us, slots.at[i].use);
 		}
 	}
-	if (is_best_effort(guest)) {
-		DL_DELETE(node->best_effort, guest);
-	} else {
-		RB_REMOVE(promises, &node->promised, guest);
-	}
+	depart(node, guest);
 	guest->node = NULL;
 	guest->contract->booked--;
 	prep_leave(plan, node, guest);
@@ -153,11 +223,7 @@ void guest_book(struct plan *plan, struct guest *guest)
 	guest->node = node;
 	guest->contract->booked++;
 	guest->contract->begun = true;
-	if (is_best_effort(guest)) {
-		DL_APPEND(node->best_effort, guest);
-	} else {
-		RB_INSERT(promises, &node->promised, guest);
-	}
+	arrive(node, guest);
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		if (slots.there[i]) {
@@ -165,6 +231,45 @@ void guest_book(struct plan *plan, struct guest *guest)
 		}
 	}
 	prep_use(plan, node, guest);
+}
+
+static wall_us later(wall_us a, wall_us b)
+{
+	return a > b ? a : b;
+}
+
+/* When the guest is gone, if it is being destroyed in that time; else 0. */
+static wall_us stops_until(const struct guest *guest, wall_us from_us, wall_us to_us)
+{
+	const struct vm *vm = guest->vm;
+	wall_us gone_us = guest_tail(guest);
+
+	bool stops = vm->planned && vm->run.then == RUN_STOP && gone_us > vm->run.end_us;
+	return stops && vm->run.end_us < to_us && gone_us > from_us ? gone_us : 0;
+}
+
+static wall_us promised_stop_until(const struct guest *root, wall_us from_us, wall_us to_us)
+{
+	if (!root || root->latest_us <= from_us) {
+		return 0;
+	}
+	wall_us gone_us = promised_stop_until(RB_LEFT(root, promise), from_us, to_us);
+	if (root->vm->run.prepare_us >= to_us) {
+		return gone_us;
+	}
+	gone_us = later(gone_us, stops_until(root, from_us, to_us));
+	return later(gone_us, promised_stop_until(RB_RIGHT(root, promise), from_us, to_us));
+}
+
+wall_us guest_stops_until(const struct node *node, wall_us from_us, wall_us to_us)
+{
+	wall_us gone_us = promised_stop_until(RB_ROOT(&node->promised), from_us, to_us);
+	const struct guest *guest;
+
+	DL_FOREACH (node->best_effort, guest) {
+		gone_us = later(gone_us, stops_until(guest, from_us, to_us));
+	}
+	return gone_us;
 }
 
 const struct guest *guest_promised_after(const struct node *node, wall_us at_us)

@@ -6,6 +6,7 @@
 
 #include "estimate.h"
 #include "policy.h"
+#include "preempt.h"
 #include "prep.h"
 
 bool place_may_cut(const struct plan *plan, const struct lease_spec *spec)
@@ -247,15 +248,12 @@ static bool booked_within(const struct plan *plan, const struct guest *guest)
 bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 {
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+	span_us all_us = 0; /* of restoring, if that is one at a time on all nodes together */
 	bool fits = true;
 
+	preempt_save_spans(plan, unit);
 	for (uint32_t i = 0; i < unit->n; i++) {
-		unit->seat[i].node->save_us = 0;
 		unit->seat[i].node->restore_us = 0;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		struct node *node = unit->seat[i].node;
-		node->save_us += estimate_suspend(&plan->settings, &node->info, memory);
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct seat *seat = &unit->seat[i];
@@ -267,8 +265,9 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 			mine.start_us = seat->was.run.start_us;
 		} else if (run->from == RUN_RESUME) {
 			/* Restoring ends at the start; who restores before others begins that much earlier. */
-			node->restore_us += estimate_resume(&plan->settings, &node->info, memory);
-			mine.prepare_us = run->start_us - node->restore_us;
+			span_us *sum_us = plan->lane ? &all_us : &node->restore_us;
+			*sum_us += estimate_resume(&plan->settings, &node->info, memory);
+			mine.prepare_us = run->start_us - *sum_us;
 		}
 		if (run->then == RUN_SUSPEND) {
 			/* In what order a node saves them is its own affair: none counts as saved before all are. */

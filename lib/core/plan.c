@@ -65,6 +65,8 @@ struct plan *plan_new(const struct plan_settings *settings)
 
 	assert(plan);
 	plan->settings = settings ? *settings : plan_defaults();
+	plan->settings.min_run_us = plan->settings.min_run_us > 0 ? plan->settings.min_run_us : 1;
+	plan->lane = plan->settings.exclusion == EXCLUSION_GLOBAL ? lane_new() : NULL;
 	plan->step = 1; /* 0 is that of stages never wanted */
 	RB_INIT(&plan->contracts);
 	RB_INIT(&plan->turns);
@@ -97,8 +99,12 @@ void plan_free(struct plan *plan)
 		contract_free(contract);
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {
+		if (!plan->lane) {
+			lane_free(plan->nodes[i]->lane);
+		}
 		node_free(plan->nodes[i]);
 	}
+	lane_free(plan->lane);
 	free(plan->nodes);
 	free(plan->images);
 	free(plan->link);

@@ -18,6 +18,7 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	node->info = *info;
 	node->owed = info->capacity;
 	node->slots = slots_new();
+	node->lane = plan->lane ? plan->lane : lane_new();
 	plan->nodes = realloc(plan->nodes, (plan->node_count + 1) * sizeof(struct node *));
 	assert(plan->nodes);
 	for (; i > 0 && plan->nodes[i - 1]->info.id > info->id; i--) {

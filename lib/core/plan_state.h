@@ -9,6 +9,7 @@
 
 #include <bsd/sys/tree.h>
 
+#include "lane.h"
 #include "plan.h"
 
 #define GUEST_SLOTS 5 /* HOLD before, PREPARE or RESUME, RUN, STOP or SUSPEND, HOLD after */
@@ -26,7 +27,10 @@ struct guest {
 	wall_us tail_us;               /* overdue: the end of its last slot, when later than run.release_us */
 	uint64_t slot_id[GUEST_SLOTS]; /* by enum guest_slot; 0 = none */
 	union {                        /* on its node: */
-		RB_ENTRY(guest) promise;
+		struct {
+			RB_ENTRY(guest) promise;
+			wall_us latest_us; /* promised: when the last of its subtree is gone */
+		};
 		struct {
 			struct guest *prev, *next; /* best-effort */
 		};
@@ -76,6 +80,7 @@ struct node {
 	struct slots *slots;
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
 	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
+	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
 	struct stage *stages;
 	int64_t pool_booked;  /* bytes of images with users */
 	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
@@ -130,6 +135,7 @@ struct plan {
 	wall_us now_us;
 	struct node **nodes; /* by id */
 	size_t node_count;
+	struct lane *lane;         /* EXCLUSION_GLOBAL: of all nodes; else NULL */
 	struct image_info *images; /* by id */
 	size_t image_count;
 	struct contracts contracts;
@@ -187,6 +193,12 @@ void guest_slots(const struct guest *guest, struct guest_slots *out);
 /* Remembers the guest (and its contract) as it is now; to be called before any change. */
 void guest_touch(struct plan *plan, struct guest *guest);
 void contract_touch(struct plan *plan, struct contract *contract);
+/* The spans of the node's lane that are the guest's: restoring and saving it; of no length if there is no such thing.
+ */
+struct guest_moves {
+	wall_us restore_us, restored_us, save_us, saved_us;
+};
+struct guest_moves guest_moves(const struct guest *guest);
 /* Takes its slots out of the table and it off its node. A guest that is nowhere stays so. */
 void guest_unbook(struct plan *plan, struct guest *guest);
 /* Puts it on the node vm->node with the slots that follow from its state. */
@@ -195,6 +207,10 @@ void guest_book(struct plan *plan, struct guest *guest);
 void guest_plan(struct plan *plan, struct guest *guest, struct node *node, const struct run *run);
 /* The promised guest on the node that is prepared first, not before at_us; NULL = there is none. */
 const struct guest *guest_promised_after(const struct node *node, wall_us at_us);
+/* When the last of those guests is gone that are being destroyed on the node in [from_us, to_us); 0 = none is. */
+wall_us guest_stops_until(const struct node *node, wall_us from_us, wall_us to_us);
+/* The end of its last slot, overdue or not. */
+wall_us guest_tail(const struct guest *guest);
 /* All guests of a node one after another, promised ones first; NULL at the end. */
 struct guest *guest_first(const struct node *node);
 struct guest *guest_next(const struct guest *guest);

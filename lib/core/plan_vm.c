@@ -8,13 +8,6 @@
 #include "plan_state.h"
 #include "queue.h"
 
-static wall_us tail_end(const struct guest *guest)
-{
-	wall_us release_us = guest->vm->run.release_us;
-
-	return guest->tail_us > release_us ? guest->tail_us : release_us;
-}
-
 static bool is_best_effort(const struct guest *guest)
 {
 	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
@@ -145,7 +138,7 @@ static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
 	struct vm *vm = guest->vm;
 	wall_us from_us = vm->started_us ? vm->started_us : vm->run.start_us;
 	wall_us to_us = at_us < vm->run.end_us ? at_us : vm->run.end_us;
-	wall_us tail_us = tail_end(guest);
+	wall_us tail_us = guest_tail(guest);
 
 	guest_unbook(plan, guest);
 	vm->served_us += to_us > from_us ? to_us - from_us : 0;
@@ -349,7 +342,7 @@ static wall_us given_up_at(const struct plan *plan, const struct guest *guest)
 /* How long until an overdue guest is looked at again: at times that do not depend on when it was last done. */
 static span_us overdue_rest(const struct plan *plan, const struct guest *guest)
 {
-	return overdue_step(plan) - (plan->now_us - tail_end(guest)) % overdue_step(plan);
+	return overdue_step(plan) - (plan->now_us - guest_tail(guest)) % overdue_step(plan);
 }
 
 /* Right after a restart the timer is only a guess: true if a planner that went on would look after the guest now. */
@@ -357,8 +350,8 @@ static bool has_turn(const struct plan *plan, const struct guest *guest)
 {
 	wall_us now_us = plan->now_us, given_up_us = given_up_at(plan, guest);
 
-	return !plan->restored || now_us == tail_end(guest) || now_us == given_up_us ||
-	       (now_us > tail_end(guest) && now_us > given_up_us && overdue_rest(plan, guest) == overdue_step(plan));
+	return !plan->restored || now_us == guest_tail(guest) || now_us == given_up_us ||
+	       (now_us > guest_tail(guest) && now_us > given_up_us && overdue_rest(plan, guest) == overdue_step(plan));
 }
 
 static void due(struct plan *plan, struct guest *guest)
@@ -380,7 +373,7 @@ static void due(struct plan *plan, struct guest *guest)
 	if (now_us >= given_up_at(plan, guest)) {
 		unconfirmed(plan, guest);
 	}
-	if (vm->planned && now_us >= tail_end(guest) && guest->node->info.state != NODE_SILENT) {
+	if (vm->planned && now_us >= guest_tail(guest) && guest->node->info.state != NODE_SILENT) {
 		extend_tail(plan, guest);
 	}
 }
@@ -389,7 +382,7 @@ static void due(struct plan *plan, struct guest *guest)
 static wall_us next_due(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
-	wall_us wish[] = {NO_TIMER, NO_TIMER, tail_end(guest), given_up_at(plan, guest)};
+	wall_us wish[] = {NO_TIMER, NO_TIMER, guest_tail(guest), given_up_at(plan, guest)};
 	wall_us next_us = NO_TIMER;
 
 	if (lease_state_final(vm->state) || !vm->planned) {

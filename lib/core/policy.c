@@ -85,8 +85,57 @@ static int64_t youngest(const struct plan *plan, const struct contract *contract
 	return -(int64_t)contract->lease.id;
 }
 
+static int64_t oldest(const struct plan *plan, const struct contract *contract)
+{
+	return -youngest(plan, contract);
+}
+
+/* The run time its VM that got most has had, in this run and those before. */
+static int64_t least_served(const struct plan *plan, const struct contract *contract)
+{
+	span_us most_us = 0;
+
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct vm *vm = contract->guest[i].vm;
+		bool runs = vm->started_us > 0 && vm->started_us < plan->now_us;
+		span_us had_us = vm->served_us + (runs ? plan->now_us - vm->started_us : 0);
+		most_us = had_us > most_us ? had_us : most_us;
+	}
+	return most_us;
+}
+
+/* By CPU of what would stop with one of its VMs. */
+static int64_t smallest(const struct plan *plan, const struct contract *contract)
+{
+	const struct lease_spec *spec = &contract->lease.spec;
+
+	(void)plan;
+	return spec->per_vm.amount[RES_CPU] * (spec->serial ? 1 : spec->vms);
+}
+
+static int64_t largest(const struct plan *plan, const struct contract *contract)
+{
+	return -smallest(plan, contract);
+}
+
+static int64_t shortest_left(const struct plan *plan, const struct contract *contract)
+{
+	return contract->lease.spec.duration_us - least_served(plan, contract);
+}
+
+static int64_t longest_left(const struct plan *plan, const struct contract *contract)
+{
+	return -shortest_left(plan, contract);
+}
+
 static const struct victim_policy victim_table[] = {
 	{"youngest", "the lease submitted last", youngest},
+	{"oldest", "the lease submitted first", oldest},
+	{"least-served", "the lease that has run least", least_served},
+	{"largest", "the lease with most CPUs: fewest are disturbed", largest},
+	{"smallest", "the lease with fewest CPUs", smallest},
+	{"shortest-left", "the lease that has least left to run", shortest_left},
+	{"longest-left", "the lease that has most left to run", longest_left},
 };
 
 /* ---- admission -----------------------------------------------------------------------------------------------------

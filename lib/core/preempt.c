@@ -6,86 +6,54 @@
 #include <utlist.h>
 
 #include "estimate.h"
+#include "policy.h"
 #include "prep.h"
 
-/* Half-open. */
-struct span_at {
-	wall_us from_us, to_us;
-};
-
-static wall_us last_us(const struct guest *guest)
+void preempt_save_spans(const struct plan *plan, const struct unit *unit)
 {
-	wall_us release_us = guest->vm->run.release_us;
-
-	return guest->tail_us > release_us ? guest->tail_us : release_us;
-}
-
-/* True if the guest is to be saved or restored at some time in [from_us, to_us); then all of that time is in out. */
-static bool meets(const struct guest *guest, wall_us from_us, wall_us to_us, struct span_at *out)
-{
-	const struct run *run = &guest->vm->run;
-	struct span_at restore = {run->prepare_us, run->start_us}, save = {run->end_us, last_us(guest)};
-
-	if (!guest->vm->planned) {
-		return false;
-	}
-	if (run->from == RUN_RESUME && restore.from_us < to_us && restore.to_us > from_us) {
-		*out = restore;
-		return true;
-	}
-	*out = save;
-	return run->then == RUN_SUSPEND && save.from_us < to_us && save.to_us > from_us;
-}
-
-/* Moves end_us earlier until saving on this node, which takes node->save_us, meets nothing of the kind there. */
-static wall_us clear_before(const struct node *node, wall_us end_us)
-{
-	const struct guest *guest;
-	struct span_at other;
-	bool moved;
-
-	do {
-		moved = false;
-		DL_FOREACH (node->best_effort, guest) {
-			if (meets(guest, end_us, end_us + node->save_us, &other)) {
-				end_us = other.from_us - node->save_us;
-				moved = true;
-			}
-		}
-	} while (moved);
-	return end_us;
-}
-
-/* Moves start_us later until restoring on this node, which takes node->restore_us, meets nothing of the kind there. */
-static wall_us clear_after(const struct node *node, wall_us start_us)
-{
-	const struct guest *guest;
-	struct span_at other;
-	bool moved;
-
-	do {
-		moved = false;
-		DL_FOREACH (node->best_effort, guest) {
-			if (meets(guest, start_us - node->restore_us, start_us, &other)) {
-				start_us = other.to_us + node->restore_us;
-				moved = true;
-			}
-		}
-	} while (moved);
-	return start_us;
-}
-
-wall_us preempt_end(struct plan *plan, const struct unit *unit)
-{
-	wall_us end_us = WALL_NEVER, before_us;
+	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+	span_us all_us = 0;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
 		unit->seat[i].node->save_us = 0;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
-		node->save_us += estimate_suspend(&plan->settings, &node->info, unit->spec->per_vm.amount[RES_MEMORY]);
+		span_us mine_us = estimate_suspend(&plan->settings, &node->info, memory);
+		node->save_us += mine_us;
+		all_us += mine_us;
 	}
+	for (uint32_t i = 0; i < unit->n && plan->lane; i++) {
+		unit->seat[i].node->save_us = all_us;
+	}
+}
+
+span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
+{
+	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+	span_us all_us = 0, longest_us = 0;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->restore_us = 0;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		span_us mine_us = estimate_resume(&plan->settings, &node->info, memory);
+		node->restore_us += mine_us;
+		all_us += mine_us;
+		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;
+	}
+	for (uint32_t i = 0; i < unit->n && plan->lane; i++) {
+		unit->seat[i].node->restore_us = all_us;
+	}
+	return plan->lane ? all_us : longest_us;
+}
+
+wall_us preempt_end(struct plan *plan, const struct unit *unit)
+{
+	wall_us end_us = WALL_NEVER, before_us;
+
+	preempt_save_spans(plan, unit);
 	for (uint32_t i = 0; i < unit->n; i++) {
 		const struct node *node = unit->seat[i].node;
 		end_us = node->limit_us - node->save_us < end_us ? node->limit_us - node->save_us : end_us;
@@ -94,16 +62,35 @@ wall_us preempt_end(struct plan *plan, const struct unit *unit)
 	do {
 		before_us = end_us;
 		for (uint32_t i = 0; i < unit->n; i++) {
-			end_us = clear_before(unit->seat[i].node, end_us);
+			const struct node *node = unit->seat[i].node;
+			end_us = lane_before(node->lane, end_us, node->save_us);
 		}
 	} while (end_us < before_us);
 	return end_us;
 }
 
-wall_us preempt_restored(const struct unit *unit, wall_us start_us)
+/* The earliest end, not before start_us, of restoring on this node while nobody is saved, restored or destroyed there.
+ */
+static wall_us clear_after(const struct node *node, wall_us start_us)
+{
+	wall_us from_us = start_us - node->restore_us, gone_us;
+
+	while (node->restore_us > 0) {
+		from_us = lane_after(node->lane, from_us, node->restore_us);
+		gone_us = guest_stops_until(node, from_us, from_us + node->restore_us);
+		if (gone_us == 0) {
+			break;
+		}
+		from_us = gone_us;
+	}
+	return from_us + node->restore_us;
+}
+
+wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us start_us)
 {
 	wall_us before_us;
 
+	preempt_restore_spans(plan, unit);
 	do {
 		before_us = start_us;
 		for (uint32_t i = 0; i < unit->n; i++) {
@@ -138,20 +125,30 @@ static bool may_cut(const struct guest *guest)
 	return false;
 }
 
-static int youngest_first(const void *a, const void *b)
-{
-	const struct vm *x = (*(struct guest *const *)a)->vm, *y = (*(struct guest *const *)b)->vm;
+/* A guest in the way, and what its lease counts by the victim policy. */
+struct candidate {
+	struct guest *guest;
+	int64_t key;
+};
 
-	if (x->lease != y->lease) {
-		return x->lease > y->lease ? -1 : 1;
+static int by_policy(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	const struct vm *p = x->guest->vm, *q = y->guest->vm;
+
+	if (x->key != y->key) {
+		return x->key < y->key ? -1 : 1;
 	}
-	return x->index < y->index ? -1 : x->index > y->index;
+	if (p->lease != q->lease) {
+		return p->lease > q->lease ? -1 : 1;
+	}
+	return p->index < q->index ? -1 : p->index > q->index;
 }
 
-/* One guest of each unit that is in the way of the run on some node, youngest lease first. */
-static struct guest **in_the_way(const struct plan *plan, const struct run *run, size_t *count)
+/* One guest of each unit that is in the way of the run on some node, in the order of the victim policy. */
+static struct candidate *in_the_way(const struct plan *plan, const struct run *run, size_t *count)
 {
-	struct guest **found = NULL;
+	struct candidate *found = NULL;
 	size_t n = 0, room = 0, kept = 0;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
@@ -160,19 +157,20 @@ static struct guest **in_the_way(const struct plan *plan, const struct run *run,
 			continue;
 		}
 		DL_FOREACH (plan->nodes[i]->best_effort, guest) {
-			if (may_cut(guest) && last_us(guest) > run->prepare_us &&
+			if (may_cut(guest) && guest_tail(guest) > run->prepare_us &&
 			    guest->vm->run.prepare_us < run->release_us) {
-				found = plan_grow(found, n, &room, sizeof(struct guest *));
-				found[n++] = guest;
+				int64_t key = plan->settings.victim->key(plan, guest->contract);
+				found = plan_grow(found, n, &room, sizeof(*found));
+				found[n++] = (struct candidate){guest, key};
 			}
 		}
 	}
 	if (n) {
-		qsort(found, n, sizeof(struct guest *), youngest_first);
+		qsort(found, n, sizeof(*found), by_policy);
 	}
 	for (size_t i = 0; i < n; i++) {
-		const struct contract *contract = found[i]->contract;
-		if (kept == 0 || contract->lease.spec.serial || found[kept - 1]->contract != contract) {
+		const struct contract *contract = found[i].guest->contract;
+		if (kept == 0 || contract->lease.spec.serial || found[kept - 1].guest->contract != contract) {
 			found[kept++] = found[i];
 		}
 	}
@@ -221,32 +219,105 @@ static bool hardly_begun(const struct unit *unit)
 	return true;
 }
 
-/* Cuts the lifted victim's run so that it is out of the way. On failure the unit stays lifted. */
-static bool cut(struct plan *plan, struct preempt_want *want, struct victim *victim)
+/* True if the unit lies suspended and nothing was done yet to restore it: it can go on lying there. */
+static bool lies_still(const struct unit *unit, wall_us told_us)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct vm *vm = &unit->seat[i].was;
+		if (vm->started_us || vm->run.from != RUN_RESUME || vm->run.prepare_us < told_us) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Books the lifted unit without a run. */
+static void let_lie(struct plan *plan, struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct guest *guest = unit->seat[i].guest;
+		guest->vm->planned = false;
+		guest->vm->run = (struct run){0};
+		guest->vm->state = LEASE_SUSPENDED;
+		guest->tail_us = 0;
+		guest_book(plan, guest);
+	}
+}
+
+/* Does to the lifted unit what was chosen. False if there is no room for that; then it stays lifted. */
+static bool make_way(struct plan *plan, struct victim *victim)
+{
+	switch (victim->way) {
+	case WAY_SUSPEND:
+		return place_book(plan, &victim->unit, &victim->cut);
+	case WAY_LIE:
+		let_lie(plan, &victim->unit);
+		break;
+	case WAY_REQUEUE: /* only preempt_keep() does so: till then it is nowhere */
+		break;
+	}
+	return true;
+}
+
+/* Notes when the reservation could start if this victim, told now, were so much too late. */
+static void too_late(struct preempt_want *want, span_us late_us)
+{
+	wall_us earliest_us = want->run->start_us + late_us;
+
+	if (want->earliest_us == 0 || earliest_us < want->earliest_us) {
+		want->earliest_us = earliest_us;
+	}
+}
+
+/* Suspends the lifted victim in time for the reservation. On failure the unit stays lifted. */
+static bool suspend(struct plan *plan, struct preempt_want *want, struct victim *victim)
 {
 	struct unit *unit = &victim->unit;
-	wall_us told_us = plan->now_us + plan->settings.lead_us;
+	wall_us start_us = victim->cut.start_us, first_us = plan->now_us + plan->settings.lead_us;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
 		unit->seat[i].node->limit_us = want->run->prepare_us;
 	}
-	wall_us end_us = preempt_end(plan, unit);
-	victim->cut = unit->seat[0].was.run;
-	if (end_us >= told_us && end_us > victim->cut.start_us) {
-		victim->cut.then = RUN_SUSPEND;
-		victim->cut.end_us = end_us;
-		return place_book(plan, unit, &victim->cut);
+	first_us = first_us > start_us ? first_us : start_us + 1;
+	victim->way = WAY_SUSPEND;
+	victim->cut.then = RUN_SUSPEND;
+	victim->cut.end_us = preempt_end(plan, unit);
+	if (victim->cut.end_us < first_us && !want->stop) {
+		too_late(want, first_us - victim->cut.end_us);
 	}
-	if (hardly_begun(unit) && told_us + plan->settings.stop_us <= want->run->prepare_us) {
-		victim->requeue = true;
+	return victim->cut.end_us >= first_us && make_way(plan, victim);
+}
+
+/* Stops the lifted victim, for which it has nothing to lose or must. On failure the unit stays lifted. */
+static bool stop(struct plan *plan, struct preempt_want *want, struct victim *victim, bool must)
+{
+	wall_us gone_us = plan->now_us + plan->settings.lead_us + plan->settings.stop_us;
+
+	victim->way = WAY_REQUEUE;
+	want->stoppable = want->stoppable || (!must && !hardly_begun(&victim->unit));
+	if (gone_us > want->run->prepare_us) {
+		if (want->stop) {
+			too_late(want, gone_us - want->run->prepare_us);
+		}
+		return false;
+	}
+	return (must || hardly_begun(&victim->unit)) && make_way(plan, victim);
+}
+
+/* Gets the lifted victim out of the way of the reservation. On failure the unit stays lifted. */
+static bool cut(struct plan *plan, struct preempt_want *want, struct victim *victim, bool must)
+{
+	struct unit *unit = &victim->unit;
+
+	victim->cut = unit->seat[0].was.run;
+	if (place_may_cut(plan, unit->spec) && suspend(plan, want, victim)) {
 		return true;
 	}
-	wall_us first_us = told_us > victim->cut.start_us + 1 ? told_us : victim->cut.start_us + 1;
-	wall_us earliest_us = want->run->start_us + (first_us - end_us);
-	if (want->earliest_us == 0 || earliest_us < want->earliest_us) {
-		want->earliest_us = earliest_us;
+	if (lies_still(unit, plan->now_us + plan->settings.lead_us)) {
+		victim->way = WAY_LIE;
+		return make_way(plan, victim);
 	}
-	return false;
+	return stop(plan, want, victim, must);
 }
 
 static void drop_bookings(struct plan *plan, struct unit *unit)
@@ -257,7 +328,7 @@ static void drop_bookings(struct plan *plan, struct unit *unit)
 }
 
 /* Cuts one unit if that makes room; adds how much to *total. */
-static void try_victim(struct plan *plan, struct preempt_want *want, struct guest *guest, uint64_t *total,
+static void try_victim(struct plan *plan, struct preempt_want *want, struct guest *guest, bool must, uint64_t *total,
 		       struct victims *out)
 {
 	struct contract *contract = guest->contract;
@@ -266,7 +337,7 @@ static void try_victim(struct plan *plan, struct preempt_want *want, struct gues
 
 	place_unit(contract, contract->lease.spec.serial ? guest : NULL, &victim.unit);
 	for (uint32_t i = 0; i < victim.unit.n; i++) {
-		may = may && place_may_cut(plan, victim.unit.spec) && may_cut(victim.unit.seat[i].guest);
+		may = may && may_cut(victim.unit.seat[i].guest);
 	}
 	if (!may) {
 		free(victim.unit.seat);
@@ -274,7 +345,7 @@ static void try_victim(struct plan *plan, struct preempt_want *want, struct gues
 	}
 	uint64_t before = useful_at(plan, want, &victim.unit);
 	place_lift(plan, &victim.unit);
-	bool done = cut(plan, want, &victim);
+	bool done = cut(plan, want, &victim, must);
 	uint64_t after = done ? useful_at(plan, want, &victim.unit) : before;
 	if (after <= before) {
 		if (done) {
@@ -306,42 +377,43 @@ static void spare(struct plan *plan, const struct preempt_want *want, uint64_t t
 			continue;
 		}
 		place_lift(plan, &victim->unit);
-		if (!victim->requeue) {
-			bool fits = place_book(plan, &victim->unit, &victim->cut);
-			assert(fits);
-			(void)fits;
-		}
+		bool fits = make_way(plan, victim);
+		assert(fits);
+		(void)fits;
 		victims->item[kept++] = *victim;
 	}
 	victims->count = kept;
 }
 
-bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *out)
+/* Cuts candidates in turn until the unit fits. False if it never does; then all is as before. */
+static bool cut_enough(struct plan *plan, struct preempt_want *want, const struct candidate *candidates, size_t count,
+		       bool must, struct victims *out)
 {
-	uint64_t total = 0;
-	size_t count;
+	uint64_t total = want->fits;
 
-	*out = (struct victims){0};
-	if (plan->settings.suspension == SUSPENSION_NONE) {
-		return false;
-	}
-	struct guest **guests = in_the_way(plan, want->run, &count);
-	if (count == 0) {
-		return false;
-	}
-	for (size_t i = 0; i < plan->node_count; i++) {
-		total += useful(plan, want, plan->nodes[i]);
-	}
 	for (size_t i = 0; i < count && total < want->unit->n; i++) {
-		try_victim(plan, want, guests[i], &total, out);
+		try_victim(plan, want, candidates[i].guest, must, &total, out);
 	}
-	free(guests);
 	if (total < want->unit->n) {
 		preempt_undo(plan, out);
 		return false;
 	}
 	spare(plan, want, total, out);
 	return true;
+}
+
+bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *out)
+{
+	size_t count;
+
+	*out = (struct victims){0};
+	struct candidate *candidates = in_the_way(plan, want->run, &count);
+	/* First without loss; but a promise is worth more than what a best-effort lease has done so far. */
+	bool done =
+		count > 0 && (cut_enough(plan, want, candidates, count, false, out) ||
+			      (want->stop && want->stoppable && cut_enough(plan, want, candidates, count, true, out)));
+	free(candidates);
+	return done;
 }
 
 static void victims_fini(struct victims *victims)
@@ -357,10 +429,13 @@ void preempt_keep(struct plan *plan, struct victims *victims, uint64_t lease)
 {
 	for (size_t i = 0; i < victims->count; i++) {
 		struct victim *victim = &victims->item[i];
-		if (victim->requeue) {
-			struct guest *guest = victim->unit.seat[0].guest;
+		struct guest *guest = victim->unit.seat[0].guest;
+		if (victim->way == WAY_SUSPEND) {
+			continue; /* why is said when it comes to that */
+		}
+		guest->contract->why = (struct reason){.code = REASON_PREEMPTED, .lease = lease};
+		if (victim->way == WAY_REQUEUE) {
 			place_put_back(plan, &victim->unit);
-			guest->contract->why = (struct reason){.code = REASON_PREEMPTED, .lease = lease};
 			contract_requeue(plan, guest);
 		}
 	}

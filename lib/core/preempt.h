@@ -5,31 +5,49 @@
 #include "place.h"
 
 /*
- * The latest instant at which all guests of the unit can stop, so that on each of their nodes all are saved, one after
- * another and not while others are saved or restored there, by node->limit_us (set by the caller on every seat's node).
+ * Sets node->save_us (restore_us) on each seat's node to how long saving (restoring) the unit's guests takes there: one
+ * after another on each node, or everywhere, as exclusion says.
+ */
+void preempt_save_spans(const struct plan *plan, const struct unit *unit);
+/* Returns the longest. */
+span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit);
+/*
+ * The latest instant at which all guests of the unit can stop, so that on each of their nodes all are saved, and not
+ * while others are saved or restored there, by node->limit_us (set by the caller on every seat's node).
  * The unit must be lifted. May be in the past.
  */
 wall_us preempt_end(struct plan *plan, const struct unit *unit);
 /*
  * The earliest instant, not before start_us, at which all guests of the unit can go on, so that on each of their nodes
- * restoring takes the node->restore_us before it (set by the caller) and nobody else is saved or restored then. The
- * unit must be lifted.
+ * restoring takes the node->restore_us before it and nobody else is saved, restored or destroyed then. The unit must be
+ * lifted.
  */
-wall_us preempt_restored(const struct unit *unit, wall_us start_us);
+wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us start_us);
 
 /* Room an advance reservation wants made. */
 struct preempt_want {
 	const struct unit *unit;
 	const struct run *run;
+	uint32_t fits;       /* VMs for which there is room as it is, < unit->n */
+	bool stop;           /* victims may lose what they have done */
 	bool staged_only;    /* only nodes that have the image in time are of use */
-	wall_us earliest_us; /* out: the start by which too late victims could be saved; 0 = there are none */
+	wall_us earliest_us; /* out: the start by which those too late to make way could have done so; 0 = there are
+				none */
+	bool stoppable;      /* out: some were only to be suspended, in time or not */
+};
+
+/* How a victim gets out of the way. */
+enum way {
+	WAY_SUSPEND,
+	WAY_LIE,     /* it is suspended, and stays so */
+	WAY_REQUEUE, /* it is stopped and goes back to the queue whole: what it has done is lost */
 };
 
 /* Whose runs were cut, and how to put them back. */
 struct victim {
 	struct unit unit;
-	struct run cut;
-	bool requeue; /* it has hardly begun: it goes back to the queue whole */
+	struct run cut; /* WAY_SUSPEND */
+	enum way way;
 };
 struct victims {
 	struct victim *item;
@@ -37,8 +55,9 @@ struct victims {
 };
 
 /*
- * Cuts the runs of best-effort leases (youngest first, and none more than needed) until the unit fits. False if that is
- * not enough; then all is as before. On success the caller ends with preempt_keep() or preempt_undo().
+ * Cuts the runs of best-effort leases (by the victim policy, and none more than needed) until the unit fits. Those that
+ * cannot be suspended in time are stopped only if nothing else helps. False if that is not enough; then all is as
+ * before. On success the caller ends with preempt_keep() or preempt_undo().
  */
 bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *out);
 void preempt_keep(struct plan *plan, struct victims *victims, uint64_t lease);

@@ -150,26 +150,6 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	return false;
 }
 
-/*
- * Sets restore_us on each seat's node to how long restoring takes there; the longest. The seats' nodes are their
- * guests' own.
- */
-static span_us restore_span(const struct plan *plan, const struct unit *unit)
-{
-	span_us longest_us = 0;
-
-	for (uint32_t i = 0; i < unit->n; i++) {
-		unit->seat[i].node->restore_us = 0;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		struct node *node = unit->seat[i].node;
-		node->restore_us +=
-			estimate_resume(&plan->settings, &node->info, unit->spec->per_vm.amount[RES_MEMORY]);
-		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;
-	}
-	return longest_us;
-}
-
 void start_count(const struct unit *unit)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -210,7 +190,7 @@ static bool kept_from(const struct plan *plan, const struct unit *unit, wall_us 
 /* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
 static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 {
-	start_us = preempt_restored(unit, start_us);
+	start_us = preempt_restored(plan, unit, start_us);
 	if (kept_from(plan, unit, start_us)) {
 		return false;
 	}
@@ -303,7 +283,7 @@ static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore
 bool start_resume_now(struct pass *pass, struct unit *unit)
 {
 	struct plan *plan = pass->plan;
-	span_us restore_us = restore_span(plan, unit);
+	span_us restore_us = preempt_restore_spans(plan, unit);
 
 	if (!resume_at(plan, unit, plan->now_us + plan->settings.lead_us + restore_us)) {
 		return false;
@@ -314,7 +294,7 @@ bool start_resume_now(struct pass *pass, struct unit *unit)
 
 bool start_resume_later(struct pass *pass, struct unit *unit)
 {
-	if (!reserve_resume(pass->plan, unit, restore_span(pass->plan, unit))) {
+	if (!reserve_resume(pass->plan, unit, preempt_restore_spans(pass->plan, unit))) {
 		return false;
 	}
 	room_forget(&pass->room);

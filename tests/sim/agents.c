@@ -66,6 +66,17 @@ static void add_body(struct world *world, const struct lease *lease, const struc
 	body->doomed = world->settings.faults && world_chance(world, 10);
 }
 
+static bool one_everywhere(const struct world *world)
+{
+	return world->plan_settings.exclusion == EXCLUSION_GLOBAL;
+}
+
+/* Until when guests are saved or restored where this one is to be. */
+static wall_us *busy_until(struct world *world, uint32_t node)
+{
+	return one_everywhere(world) ? &world->busy_us : &world->node[node].busy_us;
+}
+
 /* It is saved or restored no further: those behind it have their turn earlier. */
 static void give_way(struct world *world, const struct body_of *gone)
 {
@@ -74,12 +85,12 @@ static void give_way(struct world *world, const struct body_of *gone)
 
 	for (size_t i = 0; i < world->body_count; i++) {
 		struct body_of *body = &world->body[i];
-		if (body->node == gone->node && body->until_us > gone->until_us &&
+		if ((one_everywhere(world) || body->node == gone->node) && body->until_us > gone->until_us &&
 		    (body->body == BODY_SAVING || body->body == BODY_RESTORING)) {
 			body->until_us -= rest_us;
 		}
 	}
-	world->node[gone->node].busy_us -= rest_us;
+	*busy_until(world, gone->node) -= rest_us;
 }
 
 void agents_deliver(struct world *world, uint32_t id)
@@ -210,13 +221,14 @@ static void run_body(struct world *world, struct body_of *body)
 	see(world, body, SEEN_RUNNING);
 }
 
-/* A node saves and restores one guest at a time: this one, which takes that long, when the others are through. */
-static void after_others(const struct world *world, struct world_node *node, struct body_of *body, span_us span)
+/* Guests are saved and restored one at a time: this one, which takes that long, when the others are through. */
+static void after_others(struct world *world, struct body_of *body, span_us span)
 {
-	wall_us from_us = node->busy_us > world->now_us ? node->busy_us : world->now_us;
+	wall_us *busy_us = busy_until(world, body->node);
+	wall_us from_us = *busy_us > world->now_us ? *busy_us : world->now_us;
 
 	body->span_us = span;
-	body->until_us = node->busy_us = from_us + span;
+	body->until_us = *busy_us = from_us + span;
 }
 
 static void end_body(struct world *world, struct body_of *body)
@@ -224,8 +236,10 @@ static void end_body(struct world *world, struct body_of *body)
 	struct world_node *node = &world->node[body->node];
 
 	if (body->dies_us <= world->now_us && body->dies_us < body->run.end_us) {
+		/* Its absence is not told twice: it must not overtake the word that it runs. */
+		bool told = world->now_us - body->since_us > WORLD_DELAY_US;
 		body->body = BODY_GONE;
-		see(world, body, world->settings.faults && world_chance(world, 300) ? SEEN_ABSENT : SEEN_ENDED);
+		see(world, body, told && world->settings.faults && world_chance(world, 300) ? SEEN_ABSENT : SEEN_ENDED);
 	} else if (body->run.then == RUN_STOP) {
 		note_ran(world, body);
 		body->body = BODY_STOPPING;
@@ -237,7 +251,7 @@ static void end_body(struct world *world, struct body_of *body)
 		}
 		body->ran_us += world->now_us - body->first_us;
 		body->body = BODY_SAVING;
-		after_others(world, node, body, some_of(world, span));
+		after_others(world, body, some_of(world, span));
 		see(world, body, SEEN_SUSPENDING);
 		world->figures.suspensions++;
 	}
@@ -278,7 +292,7 @@ static bool move_body(struct world *world, struct body_of *body)
 		break;
 	case BODY_SAVED:
 		body->body = BODY_RESTORING;
-		after_others(world, node, body,
+		after_others(world, body,
 			     some_of(world, moving(body, node->info.resume_rate, world->plan_settings.resume_us)));
 		break;
 	case BODY_STOPPING:

@@ -39,7 +39,7 @@ void *world_grow(void *items, size_t count, size_t *room, size_t size)
 
 void world_send(struct world *world, uint32_t id, const struct event *event)
 {
-	wall_us at_us = world->now_us + (wall_us)world_random(world, 300 * USEC_PER_MSEC);
+	wall_us at_us = world->now_us + (wall_us)world_random(world, WORLD_DELAY_US);
 	const struct world_node *node = &world->node[id];
 
 	if (node->silent_us) {
@@ -190,7 +190,7 @@ static void write_transfer(struct world *world, const struct transfer *transfer,
 static void deliver_soon(struct world *world, uint32_t id)
 {
 	struct world_node *node = &world->node[id];
-	wall_us at_us = world->now_us + (wall_us)world_random(world, 300 * USEC_PER_MSEC);
+	wall_us at_us = world->now_us + (wall_us)world_random(world, WORLD_DELAY_US);
 
 	if (at_us < node->deliver_us) {
 		node->deliver_us = at_us;
@@ -749,6 +749,8 @@ struct world *world_new(const struct world_settings *settings)
 	world->plan_settings.backfill_depth = 1 + (uint32_t)world_random(world, 3);
 	world->plan_settings.queue = policy_queue(choose(world, POLICY_QUEUE));
 	world->plan_settings.host = policy_host(choose(world, POLICY_HOST));
+	world->plan_settings.victim = policy_victim(choose(world, POLICY_VICTIM));
+	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
 	world->plan_settings.share_half_us = 10 * 60 * USEC_PER_SEC;
 	world->plan_settings.grace_us = 20 * USEC_PER_SEC;
 	world->plan = plan_new(&world->plan_settings);

@@ -6,6 +6,8 @@
 
 #include "world.h"
 
+#define WORLD_DELAY_US (300 * USEC_PER_MSEC) /* the longest a part or a report is on its way */
+
 /* Where a guest really is. */
 enum body {
 	BODY_NONE,
@@ -100,6 +102,7 @@ struct world {
 	wall_us wake_us, arrival_us, mischief_us;
 	struct body_of *body;
 	size_t body_count, body_room;
+	wall_us busy_us; /* EXCLUSION_GLOBAL: a guest is saved or restored somewhere until then */
 	struct world_fetch *fetch;
 	size_t fetch_count, fetch_room;
 	struct world_report *report;

@@ -78,9 +78,6 @@ START_TEST(no_delay_without_suspension)
 	ck_assert_int_ge(lease->vms[0].run.prepare_us, now + 90 * SEC);
 	lease = request(spec_of(LEASE_BEST_EFFORT, 1, 40 * SEC));
 	ck_assert_int_lt(lease->vms[0].run.end_us, now + 60 * SEC);
-	/* Nobody makes room for a reservation. */
-	run_all(lease);
-	ck_assert_int_eq(request(ar_of(4, now + 20 * SEC, SEC))->state, LEASE_REJECTED);
 }
 END_TEST
 
@@ -291,35 +288,6 @@ START_TEST(gang_with_something_left)
 		ck_assert_int_eq(gang->vms[i].run.from, RUN_RESUME);
 		ck_assert_int_eq(gang->vms[i].run.end_us - gang->vms[i].run.start_us, 10 * SEC);
 	}
-}
-END_TEST
-
-START_TEST(too_late_to_suspend)
-{
-	running_gang(600 * SEC);
-	wall_us earliest = now + settings.lead_us + save_of(2) + settings.prepare_us;
-	const struct lease *ar = request(ar_of(2, earliest - 1, 60 * SEC));
-	ck_assert_int_eq(ar->state, LEASE_REJECTED);
-	ck_assert_int_eq(ar->reason.code, REASON_SUSPEND_LATE);
-	ck_assert_int_eq(ar->reason.arg0, earliest);
-	ck_assert_int_eq(plan_offer(plan).start_us, earliest);
-	ck_assert_int_eq(request(ar_of(2, earliest, 60 * SEC))->state, LEASE_SCHEDULED);
-}
-END_TEST
-
-START_TEST(youngest_is_preempted)
-{
-	const struct lease *old = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
-	run_all(old);
-	const struct lease *young = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
-	run_all(young);
-	request(ar_of(2, now + 300 * SEC, 60 * SEC));
-	ck_assert_int_eq(old->vms[0].run.then, RUN_STOP);
-	ck_assert_int_eq(young->vms[0].run.then, RUN_SUSPEND);
-	/* A reservation is never preempted, nor an immediate lease. */
-	request(ar_of(2, now + 300 * SEC, 60 * SEC));
-	ck_assert_int_eq(old->vms[0].run.then, RUN_SUSPEND);
-	ck_assert_int_eq(request(ar_of(1, now + 310 * SEC, 60 * SEC))->reason.code, REASON_NO_ROOM);
 }
 END_TEST
 
@@ -586,8 +554,6 @@ int main(void)
 	tcase_add_test(all, saved_with_nothing_left);
 	tcase_add_test(all, gang_with_nothing_left);
 	tcase_add_test(all, gang_with_something_left);
-	tcase_add_test(all, too_late_to_suspend);
-	tcase_add_test(all, youngest_is_preempted);
 	tcase_add_test(all, starts_before_a_reservation);
 	tcase_add_test(all, starts_and_is_cut_staged);
 	tcase_add_test(all, starts_and_is_cut_unstaged);
