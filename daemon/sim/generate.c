@@ -25,8 +25,8 @@ const size_t generate_count = ARRAY_SIZE(generate_table);
  */
 const struct generate_kind generate_kinds[] = {
 	{"mixed",
-	 "reservations known at the start, serial best-effort requests at even intervals (thesis, section 8.3)", "",
-	 generate_mixed},
+	 "reservations known at the start, serial best-effort requests at even intervals (thesis, section 8.3)",
+	 "rate=12500kB", generate_mixed},
 	{"accuracy", "reservations whose images must be staged in time, starts spread evenly (thesis, trace I)",
 	 "length=2h slots=48 requests=36 total-vms=110 ar-duration=30m ar-vms-min=2 ar-vms-max=4 rate=12500kB",
 	 generate_reserved},

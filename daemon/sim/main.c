@@ -8,6 +8,9 @@
 
 static const struct sim_command *const commands[] = {
 	&command_run,
+	&command_compare,
+	&command_figures,
+	&command_generate,
 };
 
 static void usage(FILE *out)

@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "command.h"
+#include "figure.h"
 #include "progress.h"
 #include "util.h"
 #include "world.h"
@@ -152,7 +153,7 @@ int run_simulation(const struct sim_config *config, const struct trace *trace, c
 
 /* ---- the command ---- */
 
-enum option { CLUSTER, TRACE, PROFILE, IMAGES, SET, OUT, SEED, CHECK, SLOTS, PRINT_CONFIG, QUIET, HELP };
+enum option { CLUSTER, TRACE, PROFILE, IMAGES, SET, OUT, SEED, CHECK, SLOTS, FIGURES, PRINT_CONFIG, QUIET, HELP };
 
 static const struct sim_option options[] = {
 	[CLUSTER] = {"cluster", "FILE", "settings of the cluster and the planner", false},
@@ -165,6 +166,7 @@ static const struct sim_option options[] = {
 	[SEED] = {"seed", "N", "as --set seed=N", false},
 	[CHECK] = {"check", NULL, "check all invariants after every step: slow", false},
 	[SLOTS] = {"slots", NULL, "write slots.csv too: who was where when", false},
+	[FIGURES] = {"figures", NULL, "draw figures too, as \"tenure-sim figures\" does; implies --slots", false},
 	[PRINT_CONFIG] = {"print-config", NULL, "print the settings as they would be, and end", false},
 	[QUIET] = {"quiet", NULL, "no progress, no summary on the terminal", false},
 	[HELP] = {"help", NULL, "this text", false},
@@ -178,7 +180,7 @@ struct arguments {
 	const char *set[WORDS_MAX];
 	char *made[2]; /* sets made of other options */
 	size_t sets;
-	bool print_config;
+	bool print_config, figures;
 };
 
 static int add_word(const char **words, size_t *n, const char *word, struct err *err)
@@ -227,6 +229,9 @@ static int take(void *arg, size_t option, const char *text, struct err *err)
 		break;
 	case SLOTS:
 		to->run.slots = true;
+		break;
+	case FIGURES:
+		to->run.slots = to->figures = true;
 		break;
 	case PRINT_CONFIG:
 		to->print_config = true;
@@ -288,6 +293,9 @@ static int run_traces(const struct arguments *arguments, const struct sim_config
 		tell(&summary, arguments->run.out);
 	}
 	trace_fini(&trace);
+	if (!bad && arguments->figures) {
+		bad = figure_make(arguments->run.out, &(struct figure_window){0}, stderr, err);
+	}
 	return bad ? SIM_FAILED : SIM_OK;
 }
 
