@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "pool.h"
 #include "prep.h"
 #include "search.h"
 
@@ -60,7 +61,7 @@ static bool image_may_come(const struct plan *plan, const struct attempt *at, st
 	if (in_time || ready_us == WALL_NEVER) {
 		return true;
 	}
-	return !prep_begun(plan, prep_find(choice->node, at->unit.spec->image));
+	return !prep_too_late(plan, choice->node, at->unit.spec->image, at->run.prepare_us);
 }
 
 static void list_all(struct plan *plan, struct attempt *at, bool staged_only)
@@ -90,8 +91,7 @@ static void list_some(struct plan *plan, struct attempt *at, size_t first, bool 
 		size_t n = first + i < plan->node_count ? first + i : first + i - plan->node_count;
 		struct choice choice = {.node = plan->nodes[n]};
 		if (!node_takes_new(choice.node) || !image_may_come(plan, at, &choice) ||
-		    (choice.ready_us == 0) != staged ||
-		    !prep_pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
+		    (choice.ready_us == 0) != staged || !pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
 			continue;
 		}
 		choice.count = place_count(choice.node, at->unit.spec->per_vm, &at->run, at->unit.n);
@@ -210,8 +210,7 @@ static bool try_way(struct plan *plan, struct attempt *at, bool preempt, bool st
 		list_all(plan, at, staged_only);
 	}
 	if (place_pick(plan, &at->choices, at->unit.n) &&
-	    prep_promise(plan, at->unit.spec->image, place_nodes(plan, &at->choices), at->choices.count,
-			 at->run.prepare_us)) {
+	    prep_promise(plan, at->unit.spec->image, place_nodes(plan, &at->choices), at->choices.count, &at->run)) {
 		return true;
 	}
 	at->reason = (struct reason){.code = REASON_IMAGE_LATE, .arg0 = image_earliest(plan, at)};

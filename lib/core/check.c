@@ -7,7 +7,9 @@
 #include <utlist.h>
 
 #include "estimate.h"
+#include "link.h"
 #include "plan_state.h"
+#include "pool.h"
 #include "prep.h"
 
 const char *check_rule_name(enum check_rule rule)
@@ -149,11 +151,11 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 	}
 	/*
 	 * A transfer that proved late makes its guest late, and so may a promise made after a gang has begun in part;
-	 * nothing is planned so.
+	 * nothing is planned so, except by strategies that look at no more than one transfer.
 	 */
 	if (waits && vm->run.from == RUN_BOOT && vm->run.prepare_us > plan->now_us + plan->settings.lead_us) {
 		const struct stage *stage = prep_find(guest->node, spec->image);
-		bool late = stage && stage->on_link && stage->transfer.end_us > stage->transfer.deadline_us;
+		bool late = (stage && stage->flight && stage->flight->late) || plan->settings.staging > STAGING_EDF;
 		bool soft = spec->serial ? guest_soft(plan, guest) : gang_soft(plan, guest->contract);
 		if (soft && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
 			return broken(fault, CHECK_IMAGE, guest);
@@ -202,40 +204,103 @@ static enum check_rule check_contract(const struct plan *plan, const struct cont
 	return CHECK_OK;
 }
 
-static enum check_rule check_link(const struct plan *plan, struct check_fault *fault)
+/* All aboard a flight have its times, and it the earliest of their deadlines. */
+static bool flight_whole(const struct flight *flight)
+{
+	const struct stage *stage;
+	wall_us deadline_us = WALL_NEVER;
+
+	DL_FOREACH (flight->stages, stage) {
+		const struct transfer *t = &stage->transfer;
+		deadline_us = t->deadline_us < deadline_us ? t->deadline_us : deadline_us;
+		if (stage->flight != flight || stage->image != flight->image || stage->present ||
+		    t->start_us != flight->start_us || t->end_us != flight->end_us) {
+			return false;
+		}
+	}
+	return flight->stages && deadline_us == flight->deadline_us;
+}
+
+static enum check_rule check_link(const struct plan *plan, const struct link *link, struct check_fault *fault)
 {
 	wall_us free_us = 0;
+	size_t late = 0;
 
-	for (size_t i = 0; i < plan->link_count; i++) {
-		const struct stage *stage = plan->link[i];
-		const struct transfer *t = &stage->transfer;
+	for (size_t i = 0; i < link->count; i++) {
+		const struct flight *flight = link->item[i];
 		/* Two that are both under way may meet when the first proves late; nothing is planned so. */
-		if (t->start_us < free_us && !prep_begun(plan, stage)) {
-			*fault = (struct check_fault){.rule = CHECK_LINK, .node = t->node, .at_us = t->start_us};
+		bool meets = flight->start_us < free_us && !flight->begun && !link_blind(plan, link);
+		bool alone = plan->settings.multicast || !flight->stages || !flight->stages->next;
+		if (meets || !alone || !flight_whole(flight) || flight->link != link) {
+			*fault = (struct check_fault){
+				.rule = CHECK_LINK, .node = flight->node, .at_us = flight->start_us};
 			return CHECK_LINK;
 		}
-		free_us = t->end_us > free_us ? t->end_us : free_us;
+		free_us = flight->end_us > free_us ? flight->end_us : free_us;
+		late += flight->end_us > flight->deadline_us;
+	}
+	if (late != link->late) {
+		*fault = (struct check_fault){.rule = CHECK_LINK};
+		return CHECK_LINK;
 	}
 	return CHECK_OK;
 }
 
-static enum check_rule check_pool(const struct node *node, struct check_fault *fault)
+/* Who needs the image on its node, by the guests themselves; false if the stage says otherwise. */
+static bool stage_whole(const struct stage *stage, wall_us *until_us)
 {
-	const struct stage *stage;
-	struct guest *guest;
-	int64_t bytes = 0, users = 0, guests = 0;
+	uint32_t users = 0, riders = 0;
+	const struct guest *guest;
 
-	DL_FOREACH (node->stages, stage) {
-		users += stage->users;
-		bytes += stage->users ? stage->size : 0;
+	*until_us = 0;
+	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
+		if (guest->contract->lease.spec.image == stage->image) {
+			wall_us each_us = pool_guest_until(guest);
+			*until_us = each_us > *until_us ? each_us : *until_us;
+			users++;
+			riders += guest->contract->lease.spec.kind == LEASE_BEST_EFFORT && guest->vm->planned;
+		}
 	}
-	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
-		guests++;
+	return users == stage->users && riders == stage->riders;
+}
+
+/* Sums up what is needed in the pool in order of time: never more than it holds, and always what its table says. */
+static enum check_rule check_pool(const struct plan *plan, const struct node *node, struct changes *changes,
+				  struct check_fault *fault)
+{
+	int64_t bytes = 0;
+
+	*fault = (struct check_fault){.rule = CHECK_POOL, .node = node->info.id};
+	changes->count = 0;
+	for (size_t i = 0; i < node->stage_count; i++) {
+		const struct stage *stage = node->stages[i].stage;
+		struct slot slot = {.use = {.amount = {[RES_DISK] = stage->size}}};
+		if (!stage_whole(stage, &slot.end_us)) {
+			return CHECK_POOL;
+		}
+		if (stage->users && (stage->flight ? stage->flight->start_us < WALL_NEVER : stage->present)) {
+			wall_us least_us = stage->flight ? stage->flight->end_us : 1;
+			slot.start_us = stage->flight ? stage->flight->start_us : 0;
+			slot.end_us = slot.end_us > least_us ? slot.end_us : least_us;
+			add_slot(changes, &slot);
+		}
 	}
-	if (users != guests || bytes != node->pool_booked || bytes > node->info.pool_bytes) {
-		*fault = (struct check_fault){.rule = CHECK_POOL, .node = node->info.id};
-		return CHECK_POOL;
+	if (changes->count) {
+		qsort(changes->item, changes->count, sizeof(*changes->item), by_time);
 	}
+	for (size_t i = 0; i < changes->count; i++) {
+		wall_us at_us = changes->item[i].at_us;
+		bytes += changes->item[i].step.amount[RES_DISK];
+		if (i + 1 < changes->count && changes->item[i + 1].at_us == at_us) {
+			continue;
+		}
+		wall_us until_us = i + 1 < changes->count ? changes->item[i + 1].at_us : at_us + 1;
+		fault->at_us = at_us;
+		if (bytes != pool_peak(node, at_us, until_us) || (until_us > plan->now_us && bytes > node->pool_owed)) {
+			return CHECK_POOL;
+		}
+	}
+	*fault = (struct check_fault){0};
 	return CHECK_OK;
 }
 
@@ -274,7 +339,7 @@ enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 	for (size_t i = 0; i < plan->node_count && !rule; i++) {
 		rule = check_node(plan, plan->nodes[i], &changes, fault);
 		if (!rule) {
-			rule = check_pool(plan->nodes[i], fault);
+			rule = check_pool(plan, plan->nodes[i], &changes, fault);
 		}
 	}
 	free(changes.item);
@@ -284,5 +349,8 @@ enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 		}
 	}
 	rule = rule ? rule : check_lanes(plan, fault);
-	return rule ? rule : check_link(plan, fault);
+	for (int l = 0; l < LINKS && !rule; l++) {
+		rule = check_link(plan, &plan->link[l], fault);
+	}
+	return rule;
 }

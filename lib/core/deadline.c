@@ -6,6 +6,7 @@
 
 #include "admit.h"
 #include "attempt.h"
+#include "pool.h"
 #include "prep.h"
 
 #define LEASES_MAX 32   /* moved for one request */
@@ -43,7 +44,7 @@ static bool guest_waits(const struct plan *plan, const struct guest *guest)
 		return false;
 	}
 	stage = prep_find(guest->node, guest->contract->lease.spec.image);
-	return stage && (stage->present || !prep_begun(plan, stage));
+	return stage && (stage->present || !prep_begun(stage));
 }
 
 /* True if the lease is booked in that time and none of it has begun. */
@@ -104,12 +105,12 @@ static bool stays(struct plan *plan, struct move *move)
 	struct unit *unit = &move->was;
 	const struct run *run = &unit->seat[0].was.run;
 	for (uint32_t i = 0; i < unit->n; i++) {
-		if (!prep_pool_fits(plan, unit->seat[i].node, unit->spec->image, run)) {
+		if (!pool_fits(plan, unit->seat[i].node, unit->spec->image, run)) {
 			return false;
 		}
 	}
 	struct node **nodes = nodes_of(unit);
-	bool done = prep_promise(plan, unit->spec->image, nodes, unit->n, run->prepare_us);
+	bool done = prep_promise(plan, unit->spec->image, nodes, unit->n, run);
 
 	if (done && !place_book(plan, unit, run)) {
 		prep_withdraw(plan, unit->spec->image, nodes, unit->n);
@@ -175,14 +176,17 @@ bool deadline_settle(struct plan *plan, struct moves *moves)
 void deadline_return(struct plan *plan, struct moves *moves)
 {
 	for (size_t i = 0; i < moves->count; i++) {
+		place_put_back(plan, &moves->item[i].was);
+	}
+	/* Only now it is known when the pools have room. */
+	for (size_t i = 0; i < moves->count; i++) {
 		struct unit *unit = &moves->item[i].was;
 		struct node **nodes = nodes_of(unit);
-		if (!prep_promise(plan, unit->spec->image, nodes, unit->n, unit->seat[0].was.run.prepare_us)) {
+		if (!prep_promise(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run)) {
 			/* Something on the link is late anyhow: that these are on it again is what matters. */
-			prep_append(plan, unit->spec->image, nodes, unit->n);
+			prep_append(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run);
 		}
 		free(nodes);
-		place_put_back(plan, unit);
 	}
 }
 

@@ -210,7 +210,7 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 	depart(node, guest);
 	guest->node = NULL;
 	guest->contract->booked--;
-	prep_leave(plan, node, guest);
+	prep_leave(plan, guest);
 }
 
 void guest_book(struct plan *plan, struct guest *guest)

@@ -6,6 +6,7 @@
 
 #include "estimate.h"
 #include "policy.h"
+#include "pool.h"
 #include "preempt.h"
 #include "prep.h"
 
@@ -96,7 +97,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 		if (count == 0) {
 			continue;
 		}
-		if (!prep_pool_fits(plan, node, spec->image, run)) {
+		if (!pool_fits(plan, node, spec->image, run)) {
 			out->pool_short = true;
 			continue;
 		}
@@ -276,7 +277,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		guest_plan(plan, seat->guest, node, &mine);
 	}
 	for (uint32_t i = 0; i < unit->n && fits; i++) {
-		fits = booked_within(plan, unit->seat[i].guest);
+		fits = booked_within(plan, unit->seat[i].guest) && pool_within(plan, unit->seat[i].node);
 	}
 	if (!fits) {
 		for (uint32_t i = 0; i < unit->n; i++) {

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "deadline.h"
+#include "link.h"
 #include "plan_state.h"
 #include "policy.h"
 #include "prep.h"
@@ -67,7 +68,8 @@ struct plan *plan_new(const struct plan_settings *settings)
 	plan->settings = settings ? *settings : plan_defaults();
 	plan->settings.min_run_us = plan->settings.min_run_us > 0 ? plan->settings.min_run_us : 1;
 	plan->lane = plan->settings.exclusion == EXCLUSION_GLOBAL ? lane_new() : NULL;
-	plan->step = 1; /* 0 is that of stages never wanted */
+	plan->step = 1; /* 0 is that of flights never hastened */
+	link_init(plan);
 	RB_INIT(&plan->contracts);
 	RB_INIT(&plan->turns);
 	RB_INIT(&plan->deadlines);
@@ -77,11 +79,11 @@ struct plan *plan_new(const struct plan_settings *settings)
 
 static void node_free(struct node *node)
 {
-	struct stage *stage, *next;
-
-	DL_FOREACH_SAFE (node->stages, stage, next) {
-		free(stage);
+	for (size_t i = 0; i < node->stage_count; i++) {
+		free(node->stages[i].stage);
 	}
+	free(node->stages);
+	slots_free(node->pool);
 	slots_free(node->slots);
 	free(node);
 }
@@ -107,7 +109,8 @@ void plan_free(struct plan *plan)
 	lane_free(plan->lane);
 	free(plan->nodes);
 	free(plan->images);
-	free(plan->link);
+	link_fini(plan);
+	free(plan->loose);
 	free(plan->orphans.item);
 	free(plan->shares);
 	free(plan->order);
@@ -268,6 +271,7 @@ void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, str
 
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	*answer = (struct plan_answer){0};
+	link_begin(plan);
 	plan_request(plan, id, spec);
 	struct contract *contract = plan_find_contract(plan, id);
 	if (contract->lease.state == LEASE_REJECTED) {
@@ -332,15 +336,12 @@ void plan_each_transfer(const struct plan *plan, uint32_t id, bool (*fn)(const s
 			void *arg)
 {
 	const struct node *node = plan_find_node(plan, id);
-	const struct stage *stage;
 
-	if (!node) {
-		return;
-	}
-	DL_FOREACH (node->stages, stage) {
+	for (size_t i = 0; node && i < node->stage_count; i++) {
+		const struct stage *stage = node->stages[i].stage;
 		struct transfer there = {.image = stage->image, .node = id, .state = TRANSFER_DONE};
 		bool needed = stage->users > 0 && stage->present;
-		if ((stage->on_link && !fn(&stage->transfer, arg)) || (needed && !fn(&there, arg))) {
+		if ((stage->flight && !fn(&stage->transfer, arg)) || (needed && !fn(&there, arg))) {
 			return;
 		}
 	}

@@ -220,20 +220,20 @@ static void emit_stage(struct plan *plan, struct stage *stage, struct actions *o
 {
 	struct transfer *now = &stage->transfer;
 	bool told = stage->old.id != 0;
-	bool shown = stage->on_link || now->state != TRANSFER_PLANNED; /* done and failed ones stay, for history */
+	bool shown = stage->flight || now->state != TRANSFER_PLANNED; /* done and failed ones stay, for history */
 
 	if (told && (!shown || now->id != stage->old.id)) {
 		emit_old_transfer(plan, &stage->old, shown, out);
 		stage->node->changed = true;
 	}
-	if (shown && !now->id && stage->on_link) {
+	if (shown && !now->id && stage->flight) {
 		now->id = ++plan->last_transfer;
 	}
 	if (shown && now->id && !transfer_equal(now, &stage->old)) {
 		add(out, ACTION_TRANSFER)->transfer = *now;
 		stage->node->changed = true;
 	}
-	if (!stage->on_link) {
+	if (!stage->flight) {
 		*now = (struct transfer){0};
 	}
 }
@@ -263,23 +263,6 @@ static void emit_wake(struct plan *plan, struct actions *out)
 	}
 }
 
-/* Transfers under way that nobody needs any more. */
-static void drop_unneeded(struct plan *plan)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < plan->link_count; i++) {
-		struct stage *stage = plan->link[i];
-		if (stage->users) {
-			plan->link[kept++] = stage;
-		} else {
-			stage_touch(plan, stage);
-			stage->on_link = false;
-		}
-	}
-	plan->link_count = kept;
-}
-
 void plan_settle(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->touched_count; i++) {
@@ -299,12 +282,13 @@ void plan_settle(struct plan *plan)
 	plan->staged_count = 0;
 	plan->queue_due = false;
 	plan->arrived_count = 0;
+	prep_settle(plan);
 	plan->step++;
 }
 
 void plan_emit(struct plan *plan, struct actions *out)
 {
-	drop_unneeded(plan);
+	prep_sweep(plan);
 	if (plan->touched_count) {
 		qsort(plan->touched, plan->touched_count, sizeof(struct contract *), by_lease);
 	}
@@ -326,28 +310,6 @@ void plan_emit(struct plan *plan, struct actions *out)
 	plan_settle(plan);
 	emit_nodes(plan, out);
 	emit_wake(plan, out);
-}
-
-/* The link as it was: all off that were touched, then those back on that were on it. */
-static void rollback_link(struct plan *plan)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < plan->link_count; i++) {
-		if (plan->link[i]->touched) {
-			plan->link[i]->on_link = false;
-		} else {
-			plan->link[kept++] = plan->link[i];
-		}
-	}
-	plan->link_count = kept;
-	for (size_t i = 0; i < plan->staged_count; i++) {
-		struct stage *stage = plan->staged[i];
-		stage->transfer = stage->old;
-		if (stage->old.id && stage->old.state == TRANSFER_PLANNED) {
-			prep_restore(plan, stage, &stage->old);
-		}
-	}
 }
 
 void plan_rollback(struct plan *plan, size_t orphans)
@@ -372,7 +334,7 @@ void plan_rollback(struct plan *plan, size_t orphans)
 	for (size_t i = 0; i < plan->touched_count; i++) {
 		plan->touched[i]->lease = plan->touched[i]->old;
 	}
-	rollback_link(plan);
+	prep_rollback(plan);
 	plan_settle(plan);
 }
 

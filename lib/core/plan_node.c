@@ -6,6 +6,7 @@
 
 #include "place.h"
 #include "plan_state.h"
+#include "pool.h"
 #include "prep.h"
 #include "queue.h"
 
@@ -19,6 +20,8 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	node->owed = info->capacity;
 	node->slots = slots_new();
 	node->lane = plan->lane ? plan->lane : lane_new();
+	node->pool = slots_new();
+	node->pool_owed = info->pool_bytes;
 	plan->nodes = realloc(plan->nodes, (plan->node_count + 1) * sizeof(struct node *));
 	assert(plan->nodes);
 	for (; i > 0 && plan->nodes[i - 1]->info.id > info->id; i--) {
@@ -47,6 +50,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	node->info = *info;
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
+	pool_owe(plan, node);
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guest_touch(plan, guest); /* its timer depends on whether the node answers */
 	}

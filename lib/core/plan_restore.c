@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "link.h"
 #include "plan_state.h"
+#include "pool.h"
 #include "prep.h"
 #include "share.h"
 
@@ -47,8 +49,8 @@ void plan_restore_transfer(struct plan *plan, const struct transfer *transfer)
 
 	if (node && transfer->state == TRANSFER_PLANNED) {
 		struct stage *stage = prep_stage(plan, node, transfer->image);
-		if (!stage->on_link) {
-			prep_restore(plan, stage, transfer);
+		if (!stage->flight) {
+			link_restore(plan, stage, transfer);
 		}
 	}
 }
@@ -227,6 +229,7 @@ int plan_restored(struct plan *plan)
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
 		node->owed = capacity_max(node->info.capacity, slots_peak(node->slots, 0, WALL_NEVER));
+		pool_owe(plan, node);
 	}
 	free(plan->rows);
 	plan->rows = NULL;

@@ -35,7 +35,9 @@ struct guest {
 			struct guest *prev, *next; /* best-effort */
 		};
 	};
-	wall_us timer_us; /* when time alone changes something; NO_TIMER = not in the tree */
+	struct stage *stage;                   /* its image there */
+	struct guest *stage_prev, *stage_next; /* those that need it there */
+	wall_us timer_us;                      /* when time alone changes something; NO_TIMER = not in the tree */
 	RB_ENTRY(guest) timer;
 };
 
@@ -62,16 +64,67 @@ struct stage {
 	struct node *node;
 	uint64_t image;
 	int64_t size;
-	uint32_t users; /* guests on the node that need it */
-	bool present;   /* in the pool, by the agent's word */
+	struct guest *guests; /* those booked on the node that need it */
+	uint32_t users;       /* how many they are */
+	uint32_t riders;      /* of them, planned best-effort ones */
+	bool present;         /* in the pool, by the agent's word */
 	bool touched;
-	bool on_link;             /* transfer is planned */
-	uint64_t wanted;          /* the step in which, last, a queued guest wanted it as soon as possible */
-	wall_us turn_us;          /* scratch of prep_layout(): its start before */
-	struct transfer transfer; /* id 0 = there was none */
-	struct transfer old;      /* as first touched in this step; id 0 = there was none */
-	struct stage *prev, *next;
+	bool loose;                /* in plan->loose */
+	wall_us until_us;          /* the last of its users needs it until then */
+	wall_us meant_us;          /* while nodes are chosen: the guests it is for will need it until then */
+	wall_us held_from_us;      /* what it takes of the pool: room in [held_from_us, held_until_us) */
+	wall_us held_until_us;     /* the same as held_from_us: none */
+	struct flight *flight;     /* that brings it; NULL = none */
+	struct stage *prev, *next; /* in that flight */
+	struct transfer transfer;  /* id 0 = there was none */
+	struct transfer old;       /* as first touched in this step; id 0 = there was none */
 };
+
+/* Sorted by image, to be searched without looking at the stages themselves. */
+struct stage_at {
+	uint64_t image;
+	struct stage *stage;
+};
+
+/* One transfer over a link: to one node or, with multicast, to any number of them at once. */
+struct flight {
+	struct link *link;
+	struct stage *stages; /* their transfers have the flight's times */
+	uint64_t image;
+	uint32_t node; /* the lowest id among its nodes */
+	span_us length_us;
+	wall_us start_us; /* WALL_NEVER = it has no place yet */
+	wall_us end_us;
+	wall_us deadline_us; /* the earliest of its stages' */
+	bool begun;          /* too far on to be moved */
+	bool shown;          /* the guests that wait for it are shown as preparing */
+	bool late;           /* counted in link->late */
+	bool apart;          /* best-effort, waiting for room in a pool: those behind need not wait for it */
+	uint64_t hastened;   /* the step in which, last, a queued guest wanted it as soon as possible */
+	wall_us aim_us;      /* scratch of link_layout(): where it would best start */
+	wall_us was_us;      /* and where it did before */
+};
+
+struct link {
+	struct flight **item; /* by start; those that have begun are the first */
+	size_t count, room;
+	struct flight **scratch;
+	size_t scratch_room;
+	int64_t rate;
+	size_t late;     /* flights that end after their deadline */
+	wall_us fifo_us; /* no best-effort flight starts later */
+	bool stale;      /* something is gone or hurried: to be laid out anew */
+	bool changed;    /* in this step gaps may have appeared */
+	bool laid; /* in this step promised flights were put where they have to be, best-effort ones before them */
+};
+
+/* A flight's times before they were changed, for link_undo(). */
+struct flight_was {
+	struct flight *flight;
+	wall_us start_us, end_us;
+};
+
+#define LINKS 2 /* the promises', and the best-effort flights' if they have one of their own */
 
 RB_HEAD(promises, guest);
 
@@ -81,8 +134,11 @@ struct node {
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
 	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
-	struct stage *stages;
-	int64_t pool_booked;  /* bytes of images with users */
+	struct stage_at *stages;   /* by image */
+	size_t stage_count, stage_room;
+	struct slots *pool;   /* bytes of needed images over time, as RES_DISK */
+	int64_t pool_booked;  /* bytes of all images that are needed at any time */
+	int64_t pool_owed;    /* the pool's size, or what was needed when that grew unforeseen; for check.c */
 	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
 	bool changed;         /* its part of the plan, in this step */
 	/* Scratch of one search. */
@@ -143,11 +199,10 @@ struct plan {
 	struct deadlines deadlines;
 	struct timers timers;
 	struct orphans orphans;
-	struct stage **link; /* transfers not done, by start: the repository's link */
-	size_t link_count, link_room;
+	struct link link[LINKS];
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
-	uint64_t step;   /* counts those that ended, plan_ask() among them; only ever compared with stage->wanted */
+	uint64_t step;   /* counts those that ended, plan_ask() among them; only ever compared with flight->hastened */
 	wall_us free_us; /* node->free is right for starts at this time; 0 = for none */
 	struct share *shares; /* by user */
 	size_t share_count, share_room;
@@ -162,6 +217,14 @@ struct plan {
 	size_t picked_room;
 	struct stage **staged; /* stages touched */
 	size_t staged_count, staged_room;
+	struct stage **loose; /* stages prep_trim() is to look at */
+	size_t loose_count, loose_room;
+	struct flight_was *undo;
+	size_t undo_count, undo_room;
+	bool marked;
+	struct {
+		bool stale, changed;
+	} mark[LINKS];             /* as link_mark() found them */
 	struct contract *ended;    /* final since this step; freed at the next */
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;

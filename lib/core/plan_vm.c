@@ -6,6 +6,7 @@
 #include "estimate.h"
 #include "place.h"
 #include "plan_state.h"
+#include "pool.h"
 #include "queue.h"
 
 static bool is_best_effort(const struct guest *guest)
@@ -149,6 +150,7 @@ static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
 	guest->tail_us = 0;
 	guest_move(plan, guest, LEASE_SUSPENDED);
 	guest_book(plan, guest);
+	pool_owe(plan, guest->node);
 	plan->queue_due = true;
 	finish_spent(plan, guest);
 }
@@ -209,6 +211,7 @@ static void stopped_early(struct plan *plan, struct guest *guest, wall_us stop_u
 	run->then = RUN_SUSPEND;
 	run->end_us = stop_us;
 	guest_book(plan, guest);
+	pool_owe(plan, guest->node);
 	plan->queue_due = true;
 }
 
@@ -326,7 +329,8 @@ static void extend_tail(struct plan *plan, struct guest *guest)
 	guest_unbook(plan, guest);
 	guest->tail_us = plan->now_us + overdue_step(plan);
 	guest_book(plan, guest);
-	if (!place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us,
+	if (!pool_within(plan, guest->node) ||
+	    !place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us,
 			  guest->tail_us)) {
 		guest_unbook(plan, guest);
 		guest->tail_us = was_us;

@@ -7,6 +7,7 @@
 
 #include "estimate.h"
 #include "policy.h"
+#include "pool.h"
 #include "prep.h"
 
 void preempt_save_spans(const struct plan *plan, const struct unit *unit)
@@ -183,7 +184,7 @@ static uint32_t useful(const struct plan *plan, const struct preempt_want *want,
 {
 	uint64_t image = want->unit->spec->image;
 
-	if (!node_takes_new(node) || !prep_pool_fits(plan, node, image, want->run) ||
+	if (!node_takes_new(node) || !pool_fits(plan, node, image, want->run) ||
 	    (want->staged_only && prep_ready(node, image) > want->run->prepare_us)) {
 		return 0;
 	}

@@ -1,4 +1,4 @@
-/* Plans image transfers on the repository's one link, and follows them. Moves no lease. */
+/* Follows images on nodes, and asks the links for those that are needed. Moves no lease. */
 #include "prep.h"
 
 #include <assert.h>
@@ -7,34 +7,51 @@
 #include <utlist.h>
 
 #include "estimate.h"
+#include "link.h"
+#include "pool.h"
 
 #define LATE_TRIES 4 /* a transfer that takes this many times its estimate is begun anew */
 
-struct stage *prep_find(const struct node *node, uint64_t image)
+/* The first of the node's stages that is not before the image. */
+static size_t place_of(const struct node *node, uint64_t image)
 {
-	struct stage *stage;
+	size_t low = 0, high = node->stage_count;
 
-	DL_FOREACH (node->stages, stage) {
-		if (stage->image == image) {
-			return stage;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (node->stages[middle].image < image) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
 	}
-	return NULL;
+	return low;
+}
+
+struct stage *prep_find(const struct node *node, uint64_t image)
+{
+	size_t i = place_of(node, image);
+
+	return i < node->stage_count && node->stages[i].image == image ? node->stages[i].stage : NULL;
 }
 
 struct stage *prep_stage(struct plan *plan, struct node *node, uint64_t image)
 {
-	struct stage *stage = prep_find(node, image);
-	const struct image_info *info = plan_find_image(plan, image);
+	size_t i = place_of(node, image);
 
-	if (!stage) {
-		stage = calloc(1, sizeof(*stage));
-		assert(stage);
-		stage->node = node;
-		stage->image = image;
-		stage->size = info ? info->size : 0;
-		DL_APPEND(node->stages, stage);
+	if (i < node->stage_count && node->stages[i].image == image) {
+		return node->stages[i].stage;
 	}
+	const struct image_info *info = plan_find_image(plan, image);
+	struct stage *stage = calloc(1, sizeof(*stage));
+	assert(stage);
+	stage->node = node;
+	stage->image = image;
+	stage->size = info ? info->size : 0;
+	node->stages = plan_grow(node->stages, node->stage_count, &node->stage_room, sizeof(*node->stages));
+	memmove(&node->stages[i + 1], &node->stages[i], (node->stage_count - i) * sizeof(*node->stages));
+	node->stages[i] = (struct stage_at){image, stage};
+	node->stage_count++;
 	return stage;
 }
 
@@ -52,19 +69,28 @@ wall_us prep_ready(const struct node *node, uint64_t image)
 	if (stage && stage->present) {
 		return 0;
 	}
-	return stage && stage->on_link ? stage->transfer.end_us : WALL_NEVER;
+	return stage && stage->flight ? stage->flight->end_us : WALL_NEVER;
 }
 
-bool prep_pool_fits(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)
+bool prep_begun(const struct stage *stage)
+{
+	return stage->flight && stage->flight->begun;
+}
+
+bool prep_too_late(const struct plan *plan, const struct node *node, uint64_t image, wall_us by_us)
 {
 	const struct stage *stage = prep_find(node, image);
-	const struct image_info *info = plan_find_image(plan, image);
+	const struct flight *flight = stage ? stage->flight : NULL;
 
-	(void)run;
-	if (stage && stage->users) {
-		return true;
-	}
-	return info && node->pool_booked <= node->info.pool_bytes - info->size;
+	return flight && flight->begun && flight->end_us > by_us && !link_blind(plan, flight->link);
+}
+
+wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes)
+{
+	const struct image_info *info = plan_find_image(plan, image);
+	uint32_t flights = plan->settings.multicast && nodes > 1 ? 1 : nodes;
+
+	return link_free_us(plan, &plan->link[0]) + flights * estimate_bytes(info->size, plan->link[0].rate);
 }
 
 void stage_touch(struct plan *plan, struct stage *stage)
@@ -78,43 +104,19 @@ void stage_touch(struct plan *plan, struct stage *stage)
 	plan->staged[plan->staged_count++] = stage;
 }
 
-static span_us duration(const struct plan *plan, const struct stage *stage)
+/* To be looked at by prep_trim(). */
+static void loosen(struct plan *plan, struct stage *stage)
 {
-	return estimate_bytes(stage->size, plan->settings.repository_rate);
-}
-
-bool prep_begun(const struct plan *plan, const struct stage *stage)
-{
-	/* What counts is what its node was told, not what this step has tried since. */
-	const struct transfer *told = stage->touched ? &stage->old : &stage->transfer;
-
-	return stage->on_link && told->id && told->id == stage->transfer.id &&
-	       told->start_us <= plan->now_us + plan->settings.lead_us;
-}
-
-static void link_remove(struct plan *plan, struct stage *stage)
-{
-	size_t i = 0;
-
-	while (plan->link[i] != stage) {
-		i++;
+	if (!stage->loose) {
+		stage->loose = true;
+		plan->loose = plan_grow(plan->loose, plan->loose_count, &plan->loose_room, sizeof(*plan->loose));
+		plan->loose[plan->loose_count++] = stage;
 	}
-	memmove(&plan->link[i], &plan->link[i + 1], (plan->link_count - i - 1) * sizeof(*plan->link));
-	plan->link_count--;
-	stage->on_link = false;
 }
 
-static void link_insert(struct plan *plan, struct stage *stage)
+static bool best_effort(const struct guest *guest)
 {
-	size_t i = plan->link_count;
-
-	plan->link = plan_grow(plan->link, plan->link_count, &plan->link_room, sizeof(*plan->link));
-	for (; i > 0 && plan->link[i - 1]->transfer.start_us > stage->transfer.start_us; i--) {
-		plan->link[i] = plan->link[i - 1];
-	}
-	plan->link[i] = stage;
-	plan->link_count++;
-	stage->on_link = true;
+	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
 }
 
 /* True if the guest was promised and waits for its image. */
@@ -122,8 +124,7 @@ static bool promised(const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return guest->contract->lease.spec.kind != LEASE_BEST_EFFORT && vm->planned &&
-	       (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+	return !best_effort(guest) && vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
 }
 
 /* The earliest time a promised guest wants to begin with the image; WALL_NEVER if only best-effort ones wait for it. */
@@ -132,366 +133,332 @@ static wall_us deadline_of(const struct stage *stage)
 	wall_us deadline_us = WALL_NEVER;
 	const struct guest *guest;
 
-	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
-		if (guest->contract->lease.spec.image == stage->image && promised(guest) &&
-		    guest->vm->run.prepare_us < deadline_us) {
+	DL_FOREACH2(stage->guests, guest, stage_next)
+	{
+		if (promised(guest) && guest->vm->run.prepare_us < deadline_us) {
 			deadline_us = guest->vm->run.prepare_us;
 		}
 	}
 	return deadline_us;
 }
 
-/* True if a best-effort guest waits for it too. */
-static bool ridden(const struct stage *stage)
+static wall_us until_of(const struct stage *stage)
 {
+	wall_us until_us = 0;
 	const struct guest *guest;
 
-	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
-		const struct lease_spec *spec = &guest->contract->lease.spec;
-		if (spec->image == stage->image && spec->kind == LEASE_BEST_EFFORT && guest->vm->planned) {
-			return true;
-		}
+	DL_FOREACH2(stage->guests, guest, stage_next)
+	{
+		wall_us each_us = pool_guest_until(guest);
+		until_us = each_us > until_us ? each_us : until_us;
 	}
-	return false;
+	return until_us;
 }
 
-static void put(struct plan *plan, struct stage *stage, wall_us start_us)
-{
-	stage_touch(plan, stage);
-	stage->transfer.start_us = start_us;
-	stage->transfer.end_us = start_us + duration(plan, stage);
-}
-
-/* A new transfer, not on the link yet. Taken off and put back in one step it stays the same one. */
-static void begin_anew(struct plan *plan, struct stage *stage)
-{
-	bool same = stage->touched && stage->old.id && stage->transfer.state == TRANSFER_PLANNED &&
-		    stage->transfer.id == stage->old.id;
-
-	stage_touch(plan, stage);
-	stage->transfer = (struct transfer){
-		.id = same ? stage->old.id : 0,
-		.image = stage->image,
-		.node = stage->node->info.id,
-		.state = TRANSFER_PLANNED,
-		.deadline_us = WALL_NEVER,
-	};
-}
-
-static int by_place(const struct stage *x, const struct stage *y)
-{
-	if (x->node->info.id != y->node->info.id) {
-		return x->node->info.id < y->node->info.id ? -1 : 1;
-	}
-	return x->image < y->image ? -1 : x->image > y->image;
-}
-
-static int by_deadline(const void *a, const void *b)
-{
-	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
-
-	if (x->transfer.deadline_us != y->transfer.deadline_us) {
-		return x->transfer.deadline_us < y->transfer.deadline_us ? -1 : 1;
-	}
-	return by_place(x, y);
-}
-
-static int by_turn(const void *a, const void *b)
-{
-	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
-
-	if (x->turn_us != y->turn_us) {
-		return x->turn_us < y->turn_us ? -1 : 1;
-	}
-	return by_place(x, y);
-}
-
-/* The first gap on the link of n (by start) from from_us on that takes length_us. */
-static wall_us gap(struct stage *const *link, size_t n, wall_us from_us, span_us length_us)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct transfer *t = &link[i]->transfer;
-		if (t->start_us >= from_us && t->start_us - from_us >= length_us) {
-			break;
-		}
-		from_us = t->end_us > from_us ? t->end_us : from_us;
-	}
-	return from_us;
-}
-
-/* Puts promised transfers in order of deadline, each as late as its deadline and the next one's start allow. */
-static void layout_promised(struct plan *plan, struct stage **item, size_t n, wall_us from_us)
-{
-	wall_us next_us = WALL_NEVER;
-
-	for (size_t i = n; i-- > 0;) {
-		span_us length_us = duration(plan, item[i]);
-		/* Just in time, but not to the last second: rates are estimates. */
-		wall_us end_us = item[i]->transfer.deadline_us - length_us / 4 - plan->settings.lead_us;
-		end_us = end_us < next_us ? end_us : next_us;
-		put(plan, item[i], end_us - length_us);
-		next_us = item[i]->transfer.start_us;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (item[i]->transfer.start_us < from_us) {
-			put(plan, item[i], from_us);
-		}
-		from_us = item[i]->transfer.end_us;
-	}
-}
-
-/* Moves a transfer that waits on the link into the first gap from from_us on, if that is before its place. */
-static void advance(struct plan *plan, struct stage *stage, wall_us from_us)
-{
-	if (from_us >= stage->transfer.start_us) {
-		return;
-	}
-	link_remove(plan, stage);
-	wall_us start_us = gap(plan->link, plan->link_count, from_us, duration(plan, stage));
-	if (start_us < stage->transfer.start_us) {
-		put(plan, stage, start_us);
-	}
-	link_insert(plan, stage);
-}
-
-/* Those of the link not begun yet, by deadline, into rest; begun ones stay on the link. Returns how many. */
-static size_t take_waiting(struct plan *plan, struct stage **rest, wall_us *from_us)
-{
-	size_t begun = 0, n = 0;
-
-	for (size_t i = 0; i < plan->link_count; i++) {
-		struct stage *stage = plan->link[i];
-		if (prep_begun(plan, stage)) {
-			plan->link[begun++] = stage;
-			*from_us = stage->transfer.end_us > *from_us ? stage->transfer.end_us : *from_us;
-		} else {
-			rest[n++] = stage;
-		}
-	}
-	plan->link_count = begun;
-	qsort(rest, n, sizeof(struct stage *), by_deadline);
-	return n;
-}
-
-void prep_layout(struct plan *plan)
-{
-	wall_us from_us = plan->now_us + plan->settings.lead_us, slack_us;
-	size_t promised = 0;
-
-	if (plan->link_count == 0) {
-		return;
-	}
-	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
-	assert(rest);
-	size_t n = take_waiting(plan, rest, &from_us);
-	while (promised < n && rest[promised]->transfer.deadline_us < WALL_NEVER) {
-		promised++;
-	}
-	for (size_t i = 0; i < n; i++) {
-		rest[i]->turn_us = rest[i]->transfer.start_us;
-	}
-	layout_promised(plan, rest, promised, from_us);
-	for (size_t i = 0; i < promised; i++) {
-		link_insert(plan, rest[i]);
-	}
-	/* The slack, in turn: what was planned for best-effort guests must not come later than before. */
-	qsort(rest, n, sizeof(struct stage *), by_turn);
-	slack_us = from_us;
-	for (size_t i = 0; i < n; i++) {
-		if (rest[i]->transfer.deadline_us == WALL_NEVER) {
-			put(plan, rest[i], gap(plan->link, plan->link_count, slack_us, duration(plan, rest[i])));
-			slack_us = rest[i]->transfer.end_us;
-			link_insert(plan, rest[i]);
-		} else if (rest[i]->wanted == plan->step || ridden(rest[i])) {
-			advance(plan, rest[i], from_us);
-		}
-	}
-	free(rest);
-}
-
-void prep_ahead(struct plan *plan)
-{
-	wall_us from_us = plan->now_us + plan->settings.lead_us;
-
-	if (plan->link_count == 0 || plan->settings.stage_ahead_us == 0) {
-		return;
-	}
-	struct stage **rest = calloc(plan->link_count, sizeof(struct stage *));
-	assert(rest);
-	size_t n = take_waiting(plan, rest, &from_us);
-	for (size_t i = 0; i < n; i++) {
-		link_insert(plan, rest[i]);
-	}
-	for (size_t i = 0; i < n && rest[i]->transfer.deadline_us < WALL_NEVER; i++) {
-		wall_us ahead_us = rest[i]->transfer.deadline_us - plan->settings.stage_ahead_us;
-		advance(plan, rest[i], ahead_us > from_us ? ahead_us : from_us);
-	}
-	free(rest);
-}
-
-void prep_use(struct plan *plan, struct node *node, const struct guest *guest)
+void prep_use(struct plan *plan, struct node *node, struct guest *guest)
 {
 	struct stage *stage = prep_stage(plan, node, guest->contract->lease.spec.image);
+	wall_us until_us = pool_guest_until(guest);
 
-	if (stage->users++ == 0) {
-		node->pool_booked += stage->size;
+	guest->stage = stage;
+	DL_APPEND2(stage->guests, guest, stage_prev, stage_next);
+	stage->users++;
+	stage->riders += best_effort(guest) && guest->vm->planned;
+	stage->until_us = until_us > stage->until_us ? until_us : stage->until_us;
+	pool_hold(stage);
+	if (!stage->flight || plan->restoring) {
+		return;
 	}
-	if (stage->on_link && !plan->restoring && promised(guest) &&
-	    guest->vm->run.prepare_us < stage->transfer.deadline_us) {
-		stage_touch(plan, stage);
-		stage->transfer.deadline_us = guest->vm->run.prepare_us;
+	stage->flight->shown = false;
+	if (promised(guest) && guest->vm->run.prepare_us < stage->transfer.deadline_us) {
+		flight_need(plan, stage, guest->vm->run.prepare_us);
 	}
 }
 
-void prep_leave(struct plan *plan, struct node *node, const struct guest *guest)
+void prep_leave(struct plan *plan, struct guest *guest)
 {
-	struct stage *stage = prep_find(node, guest->contract->lease.spec.image);
+	struct stage *stage = guest->stage;
+	struct flight *flight = stage->flight;
 
-	assert(stage && stage->users > 0);
-	if (--stage->users == 0) {
-		node->pool_booked -= stage->size;
+	assert(stage->users > 0);
+	DL_DELETE2(stage->guests, guest, stage_prev, stage_next);
+	guest->stage = NULL;
+	stage->users--;
+	stage->riders -= best_effort(guest) && guest->vm->planned;
+	if (pool_guest_until(guest) >= stage->until_us) {
+		stage->until_us = until_of(stage);
 	}
-	if (stage->on_link && guest->contract->lease.spec.kind != LEASE_BEST_EFFORT) {
-		stage_touch(plan, stage);
-		stage->transfer.deadline_us = deadline_of(stage);
+	pool_hold(stage);
+	if (!flight) {
+		return;
+	}
+	if (stage->users == 0) {
+		loosen(plan, stage);
+	}
+	if (promised(guest) && guest->vm->run.prepare_us <= stage->transfer.deadline_us) {
+		wall_us was_us = flight->deadline_us;
+		flight_need(plan, stage, deadline_of(stage));
+		flight->link->stale = flight->link->stale || (flight->deadline_us > was_us && !flight->begun);
 	}
 }
 
-static void refresh(struct plan *plan, struct stage *stage)
+/* The stage is looked at for a run that may come to be. */
+static void mean(struct plan *plan, struct stage *stage, const struct run *run)
 {
-	if (stage && stage->on_link) {
-		stage_touch(plan, stage);
-		stage->transfer.deadline_us = deadline_of(stage);
+	wall_us until_us = pool_run_until(run);
+
+	stage->meant_us = until_us > stage->meant_us ? until_us : stage->meant_us;
+	loosen(plan, stage);
+	if (stage->flight && !stage->flight->begun && pool_conflicts(stage)) {
+		/* Those it was for had left, and it went where it is for nobody's sake. */
+		flight_leave(plan, stage);
 	}
+	pool_hold(stage);
 }
 
-void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n)
+/*
+ * A flight for a stage that has none: with multicast the one others were just given, or one that may be joined, if the
+ * node has room from then on; else a new one.
+ */
+static void find_flight(struct plan *plan, struct stage *stage, struct link *link, wall_us by_us, struct flight **fresh)
+{
+	struct flight *flight = NULL;
+
+	if (plan->settings.multicast) {
+		struct flight *other = *fresh ? *fresh : link_share(link, stage->image, by_us);
+		bool placed = other && other->start_us < WALL_NEVER;
+		flight = placed && pool_free_from(stage, other->start_us) > other->start_us ? NULL : other;
+	}
+	if (!flight) {
+		flight = flight_new(link, stage->image, stage->size);
+		*fresh = flight;
+	}
+	flight_board(plan, flight, stage, WALL_NEVER);
+}
+
+/* When a flight goes that has no regard for others. */
+static wall_us blind_start(const struct plan *plan, const struct flight *flight, const struct run *run)
+{
+	switch (plan->settings.staging) {
+	case STAGING_JIT:
+		return run->prepare_us - flight->length_us;
+	case STAGING_JOB:
+		return run->start_us;
+	case STAGING_EDF_JIT:
+	case STAGING_EDF:
+	case STAGING_AGGRESSIVE:
+		break;
+	}
+	return plan->now_us;
+}
+
+/* Puts the flights of these nodes where they are in time; false if one has begun and is not. */
+static bool place_all(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run)
 {
 	for (size_t i = 0; i < n; i++) {
-		refresh(plan, prep_find(nodes[i], image));
-	}
-	prep_trim(plan);
-}
-
-static size_t late_count(const struct plan *plan)
-{
-	size_t late = 0;
-
-	for (size_t i = 0; i < plan->link_count; i++) {
-		late += plan->link[i]->transfer.end_us > plan->link[i]->transfer.deadline_us;
-	}
-	return late;
-}
-
-bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, wall_us deadline_us)
-{
-	size_t late = late_count(plan);
-
-	for (size_t i = 0; i < n; i++) {
-		struct stage *stage = prep_stage(plan, nodes[i], image);
-		if (stage->present) {
+		struct flight *flight = prep_find(nodes[i], image)->flight;
+		if (!flight) {
 			continue;
 		}
-		if (!stage->on_link) {
-			begin_anew(plan, stage);
-			stage->transfer.start_us = WALL_NEVER;
-			link_insert(plan, stage);
-		}
-		stage_touch(plan, stage);
-		if (deadline_us < stage->transfer.deadline_us) {
-			stage->transfer.deadline_us = deadline_us;
+		if (link_blind(plan, flight->link)) {
+			if (!flight->begun) {
+				link_place_blind(plan, flight, blind_start(plan, flight, run));
+			}
+		} else if (flight->end_us > run->prepare_us) {
+			if (flight->begun || flight->link != &plan->link[0]) {
+				return false;
+			}
+			flight->link->stale = flight->link->stale || !link_place(plan, flight);
 		}
 	}
 	prep_layout(plan);
-	if (late_count(plan) <= late) {
+	return true;
+}
+
+bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run)
+{
+	struct link *link = &plan->link[0];
+	struct flight *fresh = NULL;
+
+	prep_layout(plan);
+	size_t late = link->late;
+	link_mark(plan);
+	for (size_t i = 0; i < n; i++) {
+		struct stage *stage = prep_stage(plan, nodes[i], image);
+		mean(plan, stage, run);
+		if (stage->present) {
+			continue;
+		}
+		if (!stage->flight) {
+			find_flight(plan, stage, link, run->prepare_us, &fresh);
+		}
+		if (run->prepare_us < stage->transfer.deadline_us) {
+			flight_need(plan, stage, run->prepare_us);
+		}
+	}
+	bool ok = place_all(plan, image, nodes, n, run);
+	link_mark_end(plan);
+	if (ok && (link->late <= late || link_blind(plan, link))) {
 		return true;
 	}
 	prep_withdraw(plan, image, nodes, n);
 	return false;
 }
 
-static wall_us append_one(struct plan *plan, uint64_t image, struct node *node)
+void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n)
 {
-	struct stage *stage = prep_stage(plan, node, image);
-	wall_us from_us = plan->now_us + plan->settings.lead_us;
-
-	if (stage->on_link && !prep_begun(plan, stage)) {
-		stage->wanted = plan->step;
-		advance(plan, stage, from_us);
-	}
-	if (stage->present || stage->on_link) {
-		return prep_ready(node, image);
-	}
-	for (size_t i = 0; i < plan->link_count; i++) {
-		const struct transfer *t = &plan->link[i]->transfer;
-		if (t->deadline_us == WALL_NEVER && t->end_us > from_us) {
-			from_us = t->end_us;
+	link_undo(plan);
+	for (size_t i = 0; i < n; i++) {
+		struct stage *stage = prep_find(nodes[i], image);
+		if (stage && stage->flight) {
+			flight_need(plan, stage, deadline_of(stage));
 		}
 	}
-	begin_anew(plan, stage);
-	put(plan, stage, gap(plan->link, plan->link_count, from_us, duration(plan, stage)));
-	link_insert(plan, stage);
-	return stage->transfer.end_us;
+	prep_trim(plan);
 }
 
-wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n)
+/* What was brought ahead of time makes way for those who wait. */
+static void make_way(struct plan *plan, struct link *link)
 {
+	if (!link->laid && plan->settings.staging == STAGING_EDF_JIT && plan->settings.stage_ahead_us > 0) {
+		link_layout(plan, link);
+	}
+}
+
+wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run)
+{
+	struct link *link = link_of(plan, true);
+	struct flight *fresh = NULL;
 	wall_us ready_us = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		wall_us end_us = append_one(plan, image, nodes[i]);
-		ready_us = end_us > ready_us ? end_us : ready_us;
+		struct stage *stage = prep_stage(plan, nodes[i], image);
+		mean(plan, stage, run);
+		if (!stage->present && !stage->flight) {
+			make_way(plan, link);
+			find_flight(plan, stage, link, WALL_NEVER, &fresh);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct flight *flight = prep_find(nodes[i], image)->flight;
+		if (!flight) {
+			continue;
+		}
+		if (flight->start_us == WALL_NEVER) {
+			link_append(plan, flight);
+		} else {
+			link_hasten(plan, flight);
+		}
+		ready_us = flight->end_us > ready_us ? flight->end_us : ready_us;
 	}
 	return ready_us;
 }
 
-wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes)
+static void trim(struct plan *plan, bool begun_too)
 {
-	const struct image_info *info = plan_find_image(plan, image);
-	wall_us at_us = plan->now_us + plan->settings.lead_us;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < plan->link_count; i++) {
-		const struct transfer *t = &plan->link[i]->transfer;
-		at_us = prep_begun(plan, plan->link[i]) && t->end_us > at_us ? t->end_us : at_us;
+	for (size_t i = 0; i < plan->loose_count; i++) {
+		struct stage *stage = plan->loose[i];
+		stage->meant_us = 0;
+		stage->loose = false;
+		if (stage->flight && !stage->users) {
+			if (stage->flight->begun && !begun_too) {
+				stage->loose = true;
+				plan->loose[kept++] = stage;
+			} else {
+				flight_leave(plan, stage);
+			}
+		}
+		pool_hold(stage);
 	}
-	return at_us + nodes * estimate_bytes(info->size, plan->settings.repository_rate);
+	plan->loose_count = kept;
 }
 
 void prep_trim(struct plan *plan)
 {
-	size_t kept = 0;
+	trim(plan, false);
+	prep_layout(plan);
+}
 
-	for (size_t i = 0; i < plan->link_count; i++) {
-		struct stage *stage = plan->link[i];
-		if (stage->users || prep_begun(plan, stage)) {
-			plan->link[kept++] = stage;
-		} else {
-			stage_touch(plan, stage);
-			stage->on_link = false;
+void prep_sweep(struct plan *plan)
+{
+	trim(plan, true);
+}
+
+void prep_layout(struct plan *plan)
+{
+	for (int l = 0; l < LINKS; l++) {
+		if (plan->link[l].stale) {
+			link_layout(plan, &plan->link[l]);
 		}
 	}
-	plan->link_count = kept;
-	prep_layout(plan);
+}
+
+void prep_ahead(struct plan *plan)
+{
+	prep_trim(plan);
+	if (plan->link[0].changed) {
+		link_ahead(plan, &plan->link[0]);
+	}
+}
+
+void prep_settle(struct plan *plan)
+{
+	for (int l = 0; l < LINKS; l++) {
+		plan->link[l].changed = false;
+		plan->link[l].laid = false;
+	}
+}
+
+void prep_rollback(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->staged_count; i++) {
+		if (plan->staged[i]->flight) {
+			flight_leave(plan, plan->staged[i]);
+		}
+	}
+	for (size_t i = 0; i < plan->staged_count; i++) {
+		struct stage *stage = plan->staged[i];
+		stage->transfer = stage->old;
+		if (stage->old.id && stage->old.state == TRANSFER_PLANNED) {
+			link_restore(plan, stage, &stage->old);
+		}
+	}
+	trim(plan, true);
+	for (int l = 0; l < LINKS; l++) {
+		plan->link[l].stale = false;
+	}
+}
+
+/* The stage's transfer is over, one way or the other. */
+static void arrive(struct plan *plan, struct stage *stage, enum transfer_state state)
+{
+	stage_touch(plan, stage);
+	stage->transfer.state = state;
+	stage->transfer.end_us = plan->now_us;
+	if (stage->transfer.start_us > plan->now_us) {
+		stage->transfer.start_us = plan->now_us;
+	}
+	flight_leave(plan, stage);
 }
 
 void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
 {
 	struct stage *stage = prep_stage(plan, node, image);
+	bool foreseen = stage->flight && stage->flight->begun;
 
 	if (stage->present) {
 		return;
 	}
 	stage->present = true;
 	plan->queue_due = true;
-	if (stage->on_link) {
-		stage_touch(plan, stage);
-		stage->transfer.state = TRANSFER_DONE;
-		stage->transfer.end_us = plan->now_us;
-		if (stage->transfer.start_us > plan->now_us) {
-			stage->transfer.start_us = plan->now_us;
-		}
-		link_remove(plan, stage);
-		prep_layout(plan);
+	if (stage->flight) {
+		arrive(plan, stage, TRANSFER_DONE);
+	}
+	pool_hold(stage);
+	if (!foreseen) {
+		pool_owe(plan, node);
 	}
 }
 
@@ -503,13 +470,17 @@ void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 		return;
 	}
 	stage->present = false;
+	pool_hold(stage);
 	plan->queue_due = true;
-	if (deadline_of(stage) < WALL_NEVER) {
-		begin_anew(plan, stage);
-		stage->transfer.deadline_us = deadline_of(stage);
-		stage->transfer.start_us = WALL_NEVER;
-		link_insert(plan, stage);
-		prep_layout(plan);
+	wall_us deadline_us = deadline_of(stage);
+	if (deadline_us < WALL_NEVER) {
+		struct link *link = link_of(plan, false);
+		struct flight *flight = flight_new(link, image, stage->size);
+		flight_board(plan, flight, stage, deadline_us);
+		link->stale = true;
+		if (link_blind(plan, link)) {
+			link_place_blind(plan, flight, plan->now_us);
+		}
 	}
 }
 
@@ -517,88 +488,98 @@ void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image)
 {
 	struct stage *stage = prep_find(node, image);
 
-	if (stage && stage->on_link) {
-		stage_touch(plan, stage);
-		stage->transfer.state = TRANSFER_FAILED;
-		stage->transfer.end_us = plan->now_us;
-		if (stage->transfer.start_us > plan->now_us) {
-			stage->transfer.start_us = plan->now_us;
-		}
-		link_remove(plan, stage);
+	if (stage && stage->flight) {
+		arrive(plan, stage, TRANSFER_FAILED);
 		plan->queue_due = true;
 	}
 }
 
 /* Guests that wait for a transfer under way are being prepared. */
-static void show_preparing(struct plan *plan, struct stage *stage)
+static void show_preparing(struct plan *plan, struct flight *flight)
 {
+	struct stage *stage;
 	struct guest *guest;
 
-	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
-		if (guest->contract->lease.spec.image == stage->image && guest->vm->state == LEASE_SCHEDULED) {
-			guest_move(plan, guest, LEASE_PREPARING);
+	flight->shown = true;
+	DL_FOREACH (flight->stages, stage) {
+		DL_FOREACH2(stage->guests, guest, stage_next)
+		{
+			if (guest->vm->state == LEASE_SCHEDULED) {
+				guest_move(plan, guest, LEASE_PREPARING);
+			}
 		}
 	}
 }
 
-/* A transfer that is late goes on; one that is hopelessly late is planned anew, behind what cannot wait. */
-static void put_off(struct plan *plan, struct stage *stage)
+/* True if somebody could have said that the image is there. */
+static bool heard_of(const struct flight *flight)
 {
-	span_us length_us = duration(plan, stage);
-	wall_us deadline_us = stage->transfer.deadline_us;
-	span_us more_us = length_us / 4 > USEC_PER_SEC ? length_us / 4 : USEC_PER_SEC;
+	const struct stage *stage;
 
-	stage_touch(plan, stage);
+	DL_FOREACH (flight->stages, stage) {
+		if (stage->node->info.state != NODE_SILENT) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A transfer that is late goes on; one that is hopelessly late is planned anew, behind what cannot wait. */
+static void put_off(struct plan *plan, struct flight *flight)
+{
+	span_us length_us = flight->length_us;
+	span_us more_us = length_us / 4 > USEC_PER_SEC ? length_us / 4 : USEC_PER_SEC;
+	struct stage *stage;
+
 	plan->queue_due = true;
-	if (plan->now_us - stage->transfer.start_us < LATE_TRIES * (length_us + USEC_PER_SEC)) {
-		stage->transfer.end_us = plan->now_us + more_us;
+	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) ||
+	    link_blind(plan, flight->link)) {
+		flight_delay(plan, flight, plan->now_us + more_us);
 		return;
 	}
-	stage->transfer.id = 0; /* the old row is closed as failed */
-	begin_anew(plan, stage);
-	stage->transfer.deadline_us = deadline_us;
-	stage->transfer.start_us = WALL_NEVER;
+	flight_restart(plan, flight);
+	DL_FOREACH (flight->stages, stage) {
+		stage->transfer.id = 0; /* the old row is closed as failed */
+	}
 }
 
 void prep_tick(struct plan *plan)
 {
-	bool moved = false;
-
-	for (size_t i = 0; i < plan->link_count; i++) {
-		struct stage *stage = plan->link[i];
-		if (stage->transfer.start_us > plan->now_us) {
-			break;
+	link_begin(plan);
+	for (int l = 0; l < LINKS; l++) {
+		struct link *link = &plan->link[l];
+		for (size_t i = 0; i < link->count && link->item[i]->start_us <= plan->now_us;) {
+			struct flight *flight = link->item[i];
+			if (!flight->shown) {
+				show_preparing(plan, flight);
+			}
+			if (flight->end_us <= plan->now_us && heard_of(flight)) {
+				put_off(plan, flight);
+			}
+			i += link->item[i] == flight;
 		}
-		show_preparing(plan, stage);
-		if (stage->transfer.end_us <= plan->now_us && stage->node->info.state != NODE_SILENT) {
-			put_off(plan, stage);
-			moved = true;
-		}
-	}
-	if (moved) {
-		prep_layout(plan);
 	}
 }
 
-wall_us prep_next(const struct plan *plan)
+static wall_us next_of(const struct plan *plan, const struct link *link)
 {
 	wall_us next_us = WALL_NEVER;
 
-	for (size_t i = 0; i < plan->link_count; i++) {
-		const struct transfer *t = &plan->link[i]->transfer;
-		if (t->start_us > plan->now_us) {
-			return t->start_us < next_us ? t->start_us : next_us;
+	for (size_t i = 0; i < link->count; i++) {
+		const struct flight *flight = link->item[i];
+		if (flight->start_us > plan->now_us) {
+			return flight->start_us < next_us ? flight->start_us : next_us;
 		}
-		if (t->end_us < next_us &&
-		    (t->end_us > plan->now_us || plan->link[i]->node->info.state != NODE_SILENT)) {
-			next_us = t->end_us;
+		if (flight->end_us < next_us && (flight->end_us > plan->now_us || heard_of(flight))) {
+			next_us = flight->end_us;
 		}
 	}
 	return next_us;
 }
 
-void prep_restore(struct plan *plan, struct stage *stage, const struct transfer *transfer)
+wall_us prep_next(const struct plan *plan)
 {
-	stage->transfer = *transfer;
-	link_insert(plan, stage);
+	wall_us next_us = next_of(plan, &plan->link[0]), other_us = next_of(plan, &plan->link[1]);
+
+	return other_us < next_us ? other_us : next_us;
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "pool.h"
 #include "prep.h"
 
 #define FIT_TRIES 4 /* a start that fits the run, then the preparation, then the run again: seldom more than two */
@@ -76,14 +77,15 @@ static struct run run_at(const struct search *search, wall_us start_us)
 static void look(struct search *search, struct search_node *item, wall_us at_us)
 {
 	struct run run = run_at(search, at_us);
-	bool pool = prep_pool_fits(search->plan, item->node, search->want.spec->image, &run);
+	bool pool = pool_fits(search->plan, item->node, search->want.spec->image, &run);
 	uint32_t count = pool ? place_count(item->node, search->want.spec->per_vm, &run, search->want.vms) : 0;
 	wall_us next_us = item->next_us > at_us ? item->next_us : WALL_NEVER;
 
 	search->want.looks--;
 	if (!pool) {
 		/* Pools empty when guests leave. */
-		next_us = slots_next(item->node->slots, run.prepare_us) + search->plan->settings.prepare_us;
+		next_us = pool_next(search->plan, item->node, search->want.spec->image, &run) +
+			  search->plan->settings.prepare_us;
 	} else if (count < search->want.vms && (next_us == WALL_NEVER || count < item->count)) {
 		next_us = fit(search, item->node, count + 1, at_us);
 	}

@@ -127,6 +127,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	pass->missed = false;
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
+		prep_trim(plan); /* what the try before asked for */
 		place_list(plan, unit, &run, choices);
 		bool whole = place_pick(plan, choices, unit->n);
 		pass->missed = !whole && !choices->pool_short;
@@ -134,7 +135,11 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 			pass->missed = pass->missed && i == 0;
 			break;
 		}
-		wall_us ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count);
+		wall_us ready_us =
+			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run);
+		if (ready_us == WALL_NEVER) {
+			break;
+		}
 		if (ready_us > run.prepare_us) {
 			start_us = ready_us + plan->settings.prepare_us;
 			continue;

@@ -78,29 +78,37 @@ START_TEST(image)
 	struct guest *guest = plan_find_contract(plan, 2)->guest;
 	struct stage *stage = prep_find(guest->node, 1);
 
-	ck_assert(stage->on_link);
-	stage->on_link = false;
+	struct flight *flight = stage->flight;
+	ck_assert_ptr_nonnull(flight);
+	stage->flight = NULL;
+	slots_release(guest->node->pool, stage->held_from_us, stage->held_until_us,
+		      (struct capacity){.amount = {[RES_DISK] = stage->size}});
+	slots_reserve(guest->node->pool, 0, stage->until_us, (struct capacity){.amount = {[RES_DISK] = stage->size}});
 	ck_assert_int_eq(rule(), CHECK_IMAGE);
-	stage->on_link = true;
+	stage->flight = flight;
 }
 END_TEST
 
 START_TEST(link_twice)
 {
-	ck_assert_uint_ge(plan->link_count, 1);
-	struct stage *stage = plan->link[0];
-	struct stage other = {.node = stage->node, .transfer = stage->transfer, .on_link = true};
-	other.transfer.start_us++;
-	plan->link = plan_grow(plan->link, plan->link_count, &plan->link_room, sizeof(*plan->link));
+	struct link *link = &plan->link[0];
+
+	ck_assert_uint_ge(link->count, 1);
+	struct flight *flight = link->item[0];
 	/* Late in the table, so that neither counts as begun. */
-	stage->transfer.start_us += 1000 * SEC;
-	stage->transfer.end_us += 2000 * SEC;
-	other.transfer.start_us += 1000 * SEC;
-	plan->link[0] = stage;
-	plan->link[1] = &other;
-	plan->link_count = 2;
-	ck_assert_int_ne(rule(), CHECK_OK);
-	plan->link_count = 0;
+	struct flight other = {.link = link, .start_us = now + 1000 * SEC, .end_us = now + 2000 * SEC};
+	link->item = plan_grow(link->item, link->count, &link->room, sizeof(*link->item));
+	link->item[link->count++] = &other;
+	other.deadline_us = WALL_NEVER;
+	ck_assert_int_eq(rule(), CHECK_LINK); /* nobody is aboard */
+	link->count--;
+	flight->stages->transfer.start_us++;
+	ck_assert_int_eq(rule(), CHECK_LINK);
+	flight->stages->transfer.start_us--;
+	link->late++;
+	ck_assert_int_eq(rule(), CHECK_LINK);
+	link->late--;
+	ck_assert_int_eq(rule(), CHECK_OK);
 }
 END_TEST
 
@@ -109,6 +117,9 @@ START_TEST(pool)
 	prep_find(ar->guest[0].node, 1)->users++;
 	ck_assert_int_eq(rule(), CHECK_POOL);
 	prep_find(ar->guest[0].node, 1)->users--;
+	ck_assert_int_eq(rule(), CHECK_OK);
+	ar->guest[0].node->pool_owed = IMAGE_SIZE - 1;
+	ck_assert_int_eq(rule(), CHECK_POOL);
 }
 END_TEST
 

@@ -1,0 +1,159 @@
+/* Keeps, per node, a table of the bytes of needed images over time. Plans no transfers and evicts nothing. */
+#include "pool.h"
+
+#include "estimate.h"
+#include "prep.h"
+
+static struct capacity bytes(int64_t n)
+{
+	return (struct capacity){.amount = {[RES_DISK] = n}};
+}
+
+static wall_us later(wall_us a, wall_us b)
+{
+	return a > b ? a : b;
+}
+
+wall_us pool_run_until(const struct run *run)
+{
+	return run->then == RUN_SUSPEND ? WALL_NEVER : run->release_us;
+}
+
+wall_us pool_guest_until(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+
+	return vm->planned ? later(pool_run_until(&vm->run), guest->tail_us) : WALL_NEVER;
+}
+
+/* What the stage takes the pool for; nothing if from == until. */
+static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *until_us)
+{
+	*from_us = stage->flight ? stage->flight->start_us : 0;
+	*until_us = *from_us;
+	if ((stage->users || stage->meant_us) && (stage->present || stage->flight) && *from_us < WALL_NEVER) {
+		*until_us = later(stage->until_us, stage->meant_us);
+		*until_us = later(*until_us, stage->flight ? stage->flight->end_us : 1);
+	}
+}
+
+void pool_hold(struct stage *stage)
+{
+	struct node *node = stage->node;
+	wall_us from_us, until_us;
+
+	wanted_span(stage, &from_us, &until_us);
+	if (from_us == stage->held_from_us && until_us == stage->held_until_us) {
+		return;
+	}
+	if (stage->held_from_us < stage->held_until_us) {
+		slots_release(node->pool, stage->held_from_us, stage->held_until_us, bytes(stage->size));
+		node->pool_booked -= stage->size;
+	}
+	if (from_us < until_us) {
+		slots_reserve(node->pool, from_us, until_us, bytes(stage->size));
+		node->pool_booked += stage->size;
+	}
+	stage->held_from_us = from_us;
+	stage->held_until_us = until_us;
+}
+
+int64_t pool_peak(const struct node *node, wall_us from_us, wall_us to_us)
+{
+	return slots_peak(node->pool, from_us, to_us).amount[RES_DISK];
+}
+
+bool pool_conflicts(const struct stage *stage)
+{
+	wall_us from_us = stage->flight->start_us, until_us = later(stage->until_us, stage->meant_us);
+	bool held = stage->held_from_us < stage->held_until_us;
+
+	return from_us < until_us && stage->node->pool_booked + (held ? 0 : stage->size) > stage->node->pool_owed &&
+	       pool_peak(stage->node, from_us, until_us) + (held ? 0 : stage->size) > stage->node->pool_owed;
+}
+
+/* The first time from from_us on from which there is room for size more until until_us. */
+static wall_us room_from(const struct node *node, int64_t size, wall_us from_us, wall_us until_us)
+{
+	struct capacity limit = bytes(node->info.pool_bytes - size);
+
+	if (node->pool_booked <= limit.amount[RES_DISK]) {
+		return from_us;
+	}
+	while (from_us < until_us) {
+		wall_us full_us = slots_until(node->pool, limit, from_us);
+		if (full_us >= until_us) {
+			return from_us;
+		}
+		from_us = slots_fit(node->pool, limit, full_us, 1);
+	}
+	return WALL_NEVER;
+}
+
+wall_us pool_free_from(const struct stage *stage, wall_us from_us)
+{
+	wall_us until_us = later(stage->until_us, stage->meant_us);
+
+	if (stage->held_from_us < stage->held_until_us) {
+		/* It has its room already from then on. */
+		if (from_us >= stage->held_from_us) {
+			return from_us;
+		}
+		wall_us free_us = room_from(stage->node, stage->size, from_us, stage->held_from_us);
+		return free_us < stage->held_from_us ? free_us : stage->held_from_us;
+	}
+	return from_us < until_us ? room_from(stage->node, stage->size, from_us, until_us) : from_us;
+}
+
+static bool room_in(const struct node *node, int64_t size, wall_us from_us, wall_us until_us)
+{
+	return from_us >= until_us || pool_peak(node, from_us, until_us) + size <= node->info.pool_bytes;
+}
+
+static span_us transfer_span(const struct plan *plan, const struct image_info *info)
+{
+	return estimate_bytes(info->size, plan->settings.repository_rate);
+}
+
+bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)
+{
+	const struct image_info *info = plan_find_image(plan, image);
+
+	if (!info || info->size > node->info.pool_bytes) {
+		return false;
+	}
+	if (node->pool_booked <= node->info.pool_bytes - info->size) {
+		return true;
+	}
+	const struct stage *stage = prep_find(node, image);
+	wall_us from_us = plan->now_us, until_us = pool_run_until(run);
+	if (!stage || !stage->present) {
+		from_us = later(from_us, run->prepare_us - transfer_span(plan, info));
+	}
+	if (!stage || stage->held_from_us >= stage->held_until_us) {
+		return room_in(node, info->size, from_us, until_us);
+	}
+	wall_us before_us = stage->held_from_us < until_us ? stage->held_from_us : until_us;
+	return room_in(node, info->size, from_us, before_us) &&
+	       room_in(node, info->size, later(from_us, stage->held_until_us), until_us);
+}
+
+wall_us pool_next(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)
+{
+	span_us length_us = transfer_span(plan, plan_find_image(plan, image));
+	wall_us next_us = slots_next(node->pool, run->prepare_us - length_us);
+
+	return next_us < WALL_NEVER ? next_us + length_us : WALL_NEVER;
+}
+
+bool pool_within(const struct plan *plan, const struct node *node)
+{
+	return node->pool_booked <= node->pool_owed || pool_peak(node, plan->now_us, WALL_NEVER) <= node->pool_owed;
+}
+
+void pool_owe(const struct plan *plan, struct node *node)
+{
+	int64_t peak = pool_peak(node, plan->now_us, WALL_NEVER);
+
+	node->pool_owed = peak > node->info.pool_bytes ? peak : node->info.pool_bytes;
+}

@@ -1,0 +1,32 @@
+/*
+ * Room in the nodes' image pools over time. An image that guests booked on a node need takes room there from its
+ * planned arrival (from now on if it is there) until the last of them is done with it; one that nobody needs may be
+ * evicted at any time and takes none.
+ */
+#ifndef TENURE_POOL_H
+#define TENURE_POOL_H
+
+#include "plan_state.h"
+
+/* How long the run's guest needs its image on its node: for good once it is suspended. */
+wall_us pool_run_until(const struct run *run);
+wall_us pool_guest_until(const struct guest *guest);
+
+/* Brings the pool's table in line with the stage; to be called after anything about it changed. */
+void pool_hold(struct stage *stage);
+/* The first time, not before from_us, from which there is room for the image as long as it is needed; or WALL_NEVER. */
+wall_us pool_free_from(const struct stage *stage, wall_us from_us);
+/* True if the stage's flight comes while the pool has no room for the image. */
+bool pool_conflicts(const struct stage *stage);
+/* True if the image could be there for the run: if it comes at the last moment or, if it is there now, stays. */
+bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run);
+/* When a run might want to prepare instead for that to be true, later than run->prepare_us; or WALL_NEVER. */
+wall_us pool_next(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run);
+/* True if, from now on, the pool never holds more than it can of what is needed. */
+bool pool_within(const struct plan *plan, const struct node *node);
+/* What is needed was made to exceed the pool, by no plan of ours: that much is owed. */
+void pool_owe(const struct plan *plan, struct node *node);
+/* The most bytes needed at one time in [from_us, to_us), from_us < to_us. */
+int64_t pool_peak(const struct node *node, wall_us from_us, wall_us to_us);
+
+#endif
