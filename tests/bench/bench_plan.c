@@ -301,9 +301,9 @@ int main(int argc, char **argv)
 	       "4)\n"
 	       "of 1, 2 or 4 cores, 10 minutes to 8 hours long (logarithm uniform), and starts at any time of a span "
 	       "that\n"
-	       "they fill to 60 %%. Of the probes half are like that, a quarter want one whole node, a quarter an "
+	       "they fill to 90 %%. Of the probes half are like that, a quarter want one whole node, a quarter an "
 	       "eighth of\n"
-	       "the nodes (at most 512) whole; accepted ones are cancelled again. Queued: best-effort, 1 to 8 VMs, "
+	       "the nodes (at most 1250) whole; accepted ones are cancelled again. Queued: best-effort, 1 to 8 VMs, "
 	       "behind\n"
 	       "reservations that hold every core for 1 to 9 hours.\n",
 	       (unsigned long long)options.seed);

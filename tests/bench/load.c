@@ -9,8 +9,8 @@
 #define MEAN_S ((LONGEST_S - SHORTEST_S) / log(LONGEST_S / SHORTEST_S))
 #define MEAN_VMS 1.2
 #define MEAN_CORES (7 / 3.0)
-#define LOAD 0.6
-#define WIDE_MAX 512
+#define LOAD 0.9
+#define WIDE_MAX 1250
 
 uint64_t load_pick(uint64_t *seed, uint64_t below)
 {

@@ -23,11 +23,11 @@ struct lease_spec load_lease(uint64_t *seed, enum lease_kind kind);
 
 /*
  * Like load_lease() for half of the probes; of the rest half want one whole node, half an eighth of the nodes (at most
- * 512) whole.
+ * 1250) whole.
  */
 struct lease_spec load_probe(uint64_t *seed, uint32_t nodes);
 
-/* How long a span that many reservations fill to six tenths of the cores; 12 hours at least. */
+/* How long a span that many reservations fill to nine tenths of the cores; 12 hours at least. */
 span_us load_span(uint32_t nodes, uint64_t reservations);
 
 #endif
