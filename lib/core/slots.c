@@ -13,6 +13,8 @@
 #define PAGE_STEP \
 	8 /* a page has room for a multiple of this many, so that little is wasted and small tables are small */
 
+#define LINE 8 /* numbers in a line of the processor's cache */
+
 /* The times of its rows lie together, as that is what is searched. */
 struct page {
 	uint32_t count, room;
@@ -21,7 +23,7 @@ struct page {
 
 /*
  * A resource no slot of the table ever used takes no place in it: levels have only width numbers. A leaf's row is a
- * level. The row of a page above, whose time is the first one below it: three levels, and the page.
+ * level. The row of a page above, whose time is the first one below it: the page, and three levels.
  */
 struct slots {
 	struct page *root; /* NULL = nothing is used */
@@ -30,7 +32,8 @@ struct slots {
 	uint8_t column[RES_COUNT]; /* which resources the width numbers are of */
 };
 
-enum row_part { ROW_HIGH, ROW_LOW, ROW_OFFSET, ROW_PAGE }; /* of the page below, the first two with the third in them */
+/* Of the page below; the last two have the first in them. */
+enum row_part { ROW_OFFSET, ROW_HIGH, ROW_LOW, ROW_PARTS };
 
 /* Use by column, as in the rows. */
 struct level {
@@ -97,7 +100,7 @@ struct slots *slots_new(void)
 /* Numbers in a row. */
 static size_t row_size(const struct slots *slots, unsigned height)
 {
-	return height ? ROW_PAGE * slots->width + 1 : slots->width;
+	return height ? 1 + ROW_PARTS * slots->width : slots->width;
 }
 
 static int64_t *row_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
@@ -109,17 +112,23 @@ static int64_t *row_at(const struct slots *slots, const struct page *page, unsig
 static int64_t *part_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i,
 			enum row_part part)
 {
-	return row_at(slots, page, height, i) + part * slots->width;
+	return row_at(slots, page, height, i) + 1 + part * slots->width;
+}
+
+/* The highest use there is from row i to the next. */
+static const int64_t *high_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
+{
+	return height ? part_at(slots, page, height, i, ROW_HIGH) : row_at(slots, page, 0, i);
 }
 
 static struct page *page_below(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
 {
-	return (struct page *)(intptr_t)*part_at(slots, page, height, i, ROW_PAGE);
+	return (struct page *)(intptr_t)*row_at(slots, page, height, i);
 }
 
 static void set_below(const struct slots *slots, struct page *page, unsigned height, uint32_t i, struct page *below)
 {
-	*part_at(slots, page, height, i, ROW_PAGE) = (intptr_t)below;
+	*row_at(slots, page, height, i) = (intptr_t)below;
 }
 
 static struct page *page_new(const struct slots *slots, unsigned height, uint32_t count)
@@ -187,12 +196,16 @@ static void row_erase(const struct slots *slots, struct page **page, unsigned he
 	page_resize(slots, page, height, (*page)->count);
 }
 
-/* How many rows begin at or before at_us. Reads all times: they come faster together than one after the other. */
+/* How many rows begin at or before at_us: first over the cache lines of times, then within one. */
 static uint32_t rows_upto(const struct page *page, wall_us at_us)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < page->count; i++) {
+	while (n + LINE < page->count && page->cell[n + LINE] <= at_us) {
+		n += LINE;
+	}
+	const uint32_t end = n + LINE < page->count ? n + LINE : page->count;
+	for (uint32_t i = n; i < end; i++) {
 		n += page->cell[i] <= at_us;
 	}
 	return n;
@@ -247,14 +260,21 @@ static bool within(const struct slots *slots, const int64_t *level, const struct
 	return !over;
 }
 
+/* Adds to all levels of a row, and so to everything below it. */
+static void row_raise(const struct slots *slots, struct page *page, unsigned height, uint32_t i, const int64_t *by)
+{
+	int64_t *level = row_at(slots, page, height, i) + (height > 0);
+
+	for (unsigned part = 0; part < (height ? ROW_PARTS : 1); part++) {
+		raise(slots, level + part * slots->width, by);
+	}
+}
+
 /* Adds to everything in the page. */
 static void page_raise(const struct slots *slots, struct page *page, unsigned height, const int64_t *by)
 {
 	for (uint32_t i = 0; i < page->count; i++) {
-		int64_t *row = row_at(slots, page, height, i);
-		for (unsigned part = 0; part < (height ? ROW_PAGE : 1); part++) {
-			raise(slots, row + part * slots->width, by);
-		}
+		row_raise(slots, page, height, i, by);
 	}
 }
 
@@ -263,8 +283,8 @@ static void sum_up(const struct slots *slots, struct page *page, unsigned height
 {
 	const struct page *below = page_below(slots, page, height, i);
 	const size_t stride = row_size(slots, height - 1), w = slots->width;
-	const int64_t *highs = row_at(slots, below, height - 1, 0), *lows = highs + (height > 1 ? ROW_LOW * w : 0);
-	int64_t *row = row_at(slots, page, height, i);
+	const int64_t *highs = high_at(slots, below, height - 1, 0), *lows = height > 1 ? highs + w : highs;
+	int64_t *offset = part_at(slots, page, height, i, ROW_OFFSET);
 
 	page->cell[i] = below->cell[0];
 	for (unsigned c = 0; c < w; c++) {
@@ -273,8 +293,8 @@ static void sum_up(const struct slots *slots, struct page *page, unsigned height
 			high = highs[j * stride + c] > high ? highs[j * stride + c] : high;
 			low = lows[j * stride + c] < low ? lows[j * stride + c] : low;
 		}
-		row[ROW_HIGH * w + c] = high + row[ROW_OFFSET * w + c];
-		row[ROW_LOW * w + c] = low + row[ROW_OFFSET * w + c];
+		offset[ROW_HIGH * w + c] = high + offset[c];
+		offset[ROW_LOW * w + c] = low + offset[c];
 	}
 }
 
@@ -395,16 +415,14 @@ static void add(const struct slots *slots, struct page *page, unsigned height, w
 
 	if (height == 0) {
 		for (i += page->cell[i] < start_us; i < page->count && page->cell[i] < end_us; i++) {
-			raise(slots, row_at(slots, page, 0, i), use->n);
+			row_raise(slots, page, 0, i, use->n);
 		}
 		return;
 	}
 	for (; i < page->count && page->cell[i] < end_us; i++) {
 		bool whole = page->cell[i] >= start_us && i + 1 < page->count && page->cell[i + 1] <= end_us;
 		if (whole) {
-			for (unsigned part = 0; part < ROW_PAGE; part++) {
-				raise(slots, part_at(slots, page, height, i, part), use->n);
-			}
+			row_raise(slots, page, height, i, use->n);
 		} else {
 			add(slots, page_below(slots, page, height, i), height - 1, start_us, end_us, use);
 			sum_up(slots, page, height, i);
@@ -491,10 +509,11 @@ static struct page *widen(const struct slots *old, const struct slots *wide, str
 
 	memcpy(copy->cell, page->cell, page->count * sizeof(int64_t));
 	for (uint32_t i = 0; i < page->count; i++) {
-		for (unsigned part = 0; part < (height ? ROW_PAGE : 1); part++) {
-			int64_t *to = row_at(wide, copy, height, i) + part * wide->width;
-			memcpy(to, row_at(old, page, height, i) + part * old->width, old->width * sizeof(int64_t));
-			to[old->width] = 0;
+		const int64_t *from = row_at(old, page, height, i) + (height > 0);
+		int64_t *to = row_at(wide, copy, height, i) + (height > 0);
+		for (unsigned part = 0; part < (height ? ROW_PARTS : 1); part++) {
+			memcpy(to + part * wide->width, from + part * old->width, old->width * sizeof(int64_t));
+			to[part * wide->width + old->width] = 0;
 		}
 		if (height) {
 			set_below(wide, copy, height, i,
@@ -556,19 +575,27 @@ void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct
 static void find_peak(const struct slots *slots, const struct page *page, unsigned height, wall_us start_us,
 		      wall_us end_us, const struct level *offset, struct level *peak)
 {
-	for (uint32_t i = row_of(page, start_us); i < page->count && page->cell[i] < end_us; i++) {
-		const int64_t *high = row_at(slots, page, height, i); /* of a leaf: its only level */
-		if (within(slots, high, offset, peak)) {
+	struct level here = *offset;
+	uint32_t i = row_of(page, start_us);
+
+	for (; height > 0 && (i + 1 == page->count || page->cell[i + 1] >= end_us); height--) {
+		here = plus(slots, &here, part_at(slots, page, height, i, ROW_OFFSET));
+		page = page_below(slots, page, height, i);
+		i = row_of(page, start_us);
+	}
+	for (; i < page->count && page->cell[i] < end_us; i++) {
+		const int64_t *high = high_at(slots, page, height, i);
+		if (within(slots, high, &here, peak)) {
 			continue;
 		}
 		bool whole = page->cell[i] >= start_us && i + 1 < page->count && page->cell[i + 1] <= end_us;
 		if (height == 0 || whole) {
 			for (unsigned c = 0; c < slots->width; c++) {
-				int64_t use = high[c] + offset->n[c];
+				int64_t use = high[c] + here.n[c];
 				peak->n[c] = use > peak->n[c] ? use : peak->n[c];
 			}
 		} else {
-			struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
+			struct level below = plus(slots, &here, part_at(slots, page, height, i, ROW_OFFSET));
 			find_peak(slots, page_below(slots, page, height, i), height - 1, start_us, end_us, &below,
 				  peak);
 		}
@@ -615,7 +642,7 @@ static wall_us first_over(const struct slots *slots, const struct page *page, un
 			  wall_us end_us, const struct level *offset, const struct level *limit)
 {
 	for (uint32_t i = row_of(page, from_us); i < page->count && page->cell[i] < end_us; i++) {
-		if (within(slots, row_at(slots, page, height, i), offset, limit)) {
+		if (within(slots, high_at(slots, page, height, i), offset, limit)) {
 			continue;
 		}
 		if (height == 0) {
@@ -671,17 +698,17 @@ static bool find_fit(const struct slots *slots, const struct page *page, unsigne
 		     struct fit *fit)
 {
 	for (uint32_t i = row_of(page, fit->from_us); i < page->count; i++) {
-		const int64_t *row = row_at(slots, page, height, i);
+		const int64_t *high = high_at(slots, page, height, i), *low = high + slots->width;
 		wall_us at_us = page->cell[i] > fit->from_us ? page->cell[i] : fit->from_us;
 		if (fit->open && at_us - fit->since_us >= fit->length_us) {
 			return true;
 		}
-		bool all = within(slots, row, offset, &fit->limit);
+		bool all = within(slots, high, offset, &fit->limit);
 		if (height == 0) {
 			fit->since_us = all && !fit->open ? at_us : fit->since_us;
 			fit->open = all;
-		} else if (fit->open ? !all : within(slots, row + ROW_LOW * slots->width, offset, &fit->limit)) {
-			struct level below = plus(slots, offset, row + ROW_OFFSET * slots->width);
+		} else if (fit->open ? !all : within(slots, low, offset, &fit->limit)) {
+			struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
 			if (find_fit(slots, page_below(slots, page, height, i), height - 1, &below, fit)) {
 				return true;
 			}

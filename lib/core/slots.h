@@ -7,6 +7,7 @@
 #define TENURE_SLOTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "capacity.h"
