@@ -303,6 +303,14 @@ void queue_pass(struct plan *plan)
 	pass_fini(&pass);
 }
 
+/* True if nothing of it is planned: it waits, from the beginning or suspended. */
+static bool unplanned(const struct contract *contract)
+{
+	const struct vm *vm = contract->vms;
+
+	return contract->booked == 0 || (vm->state == LEASE_SUSPENDED && !vm->planned);
+}
+
 /* True if before it in the queue somebody waits without a plan: then it gets no reservation either. */
 static bool outranked(const struct plan *plan, struct contract *contract)
 {
@@ -310,7 +318,7 @@ static bool outranked(const struct plan *plan, struct contract *contract)
 	struct contract *other = RB_PREV(turns, &plan->turns, contract);
 
 	for (int i = 0; other && i < OUTRANKED_TRIES; i++) {
-		if (other->booked == 0 && (!key || key(plan, other) <= key(plan, contract))) {
+		if (unplanned(other) && (!key || key(plan, other) <= key(plan, contract))) {
 			return true;
 		}
 		other = RB_PREV(turns, &plan->turns, other);

@@ -175,34 +175,64 @@ void start_limit(const struct unit *unit, wall_us from_us)
 	}
 }
 
-/* True if something on the nodes of a suspended unit keeps it from running the least from start_us on. */
-static bool kept_from(const struct plan *plan, const struct unit *unit, wall_us start_us)
+/* What the count guests of a suspended unit on this node need there to go on; of disk its HOLD has it already. */
+static struct capacity resume_use(const struct unit *unit, const struct node *node)
 {
+	struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+
+	use.amount[RES_DISK] = 0;
+	return use;
+}
+
+/* For how long they need it at least: for all that is left, or for the least run and being saved. */
+static span_us resume_need(const struct plan *plan, const struct unit *unit, const struct node *node)
+{
+	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+
+	if (!place_may_cut(plan, unit->spec)) {
+		return unit->left_us;
+	}
+	span_us cut_us = plan->settings.min_run_us +
+			 (span_us)node->count * estimate_suspend(&plan->settings, &node->info, memory);
+	return cut_us < unit->left_us ? cut_us : unit->left_us;
+}
+
+/*
+ * Until when the unit's nodes have room for it from start_us on; 0 if that is too short on one of them for it to be
+ * worth resuming.
+ */
+static wall_us resume_until(const struct plan *plan, const struct unit *unit, wall_us start_us)
+{
+	wall_us until_us = WALL_NEVER;
+
 	start_count(unit);
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
-		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
-		use.amount[RES_DISK] = 0; /* its HOLD has it already */
-		if (node->count &&
-		    slots_until(node->slots, place_limit(node, use), start_us) < start_us + least(plan, unit)) {
-			return true;
+		if (node->count == 0) {
+			continue;
 		}
+		wall_us at_us = slots_until(node->slots, place_limit(node, resume_use(unit, node)), start_us);
+		if (at_us < start_us + resume_need(plan, unit, node)) {
+			return 0;
+		}
+		until_us = at_us < until_us ? at_us : until_us;
 		node->count = 0; /* looked at, for all its seats */
 	}
-	return false;
+	return until_us;
 }
 
 /* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
 static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 {
 	start_us = preempt_restored(plan, unit, start_us);
-	if (kept_from(plan, unit, start_us)) {
+	wall_us until_us = resume_until(plan, unit, start_us);
+	if (until_us == 0) {
 		return false;
 	}
 	place_lift(plan, unit);
 	struct run run = boot_run(plan, unit, start_us);
 	run.from = RUN_RESUME;
-	if (place_book(plan, unit, &run)) {
+	if (until_us >= run.end_us && place_book(plan, unit, &run)) {
 		return true;
 	}
 	if (place_may_cut(plan, unit->spec)) {
@@ -259,28 +289,50 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 	return false;
 }
 
+/* The first time from from_us on at which each of the unit's nodes has room for it, though not all at once. */
+static wall_us resume_bound(const struct plan *plan, const struct unit *unit, wall_us from_us)
+{
+	start_count(unit);
+	for (uint32_t i = 0; i < unit->n && from_us < WALL_NEVER; i++) {
+		struct node *node = unit->seat[i].node;
+		if (node->count) {
+			from_us = slots_fit(node->slots, place_limit(node, resume_use(unit, node)), from_us,
+					    resume_need(plan, unit, node));
+			node->count = 0;
+		}
+	}
+	return from_us;
+}
+
+/* The first change on the unit's nodes after that time. */
+static wall_us resume_next(const struct unit *unit, wall_us after_us)
+{
+	wall_us next_us = WALL_NEVER;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		wall_us at_us = slots_next(unit->seat[i].node->slots, after_us);
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
 static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore_us)
 {
 	wall_us start_us = plan->now_us + plan->settings.lead_us + restore_us;
 
-	for (int i = 0; i < RESERVE_TRIES && start_us < WALL_NEVER; i++) {
-		wall_us from_us = start_us;
-		start_count(unit);
-		for (uint32_t s = 0; s < unit->n; s++) {
-			struct node *node = unit->seat[s].node;
-			struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
-			use.amount[RES_DISK] = 0; /* its HOLD has it already */
-			start_us = slots_fit(node->slots, place_limit(node, use), start_us, least(plan, unit));
-			if (start_us >= WALL_NEVER) {
-				return false;
-			}
+	for (int i = 0; i < RESERVE_TRIES; i++) {
+		wall_us bound_us = resume_bound(plan, unit, start_us);
+		if (bound_us >= WALL_NEVER) {
+			return false;
 		}
-		if (start_us == from_us) {
+		if (bound_us == start_us) {
 			if (resume_at(plan, unit, start_us)) {
 				return true;
 			}
-			start_us = place_next(plan, start_us - restore_us) + restore_us;
+			/* Memory may be what is short, and is needed from the restoring on. */
+			bound_us = resume_next(unit, start_us - restore_us) + restore_us;
 		}
+		start_us = bound_us;
 	}
 	return false;
 }
