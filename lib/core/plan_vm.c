@@ -319,22 +319,33 @@ static span_us overdue_step(const struct plan *plan)
 	return step_us > USEC_PER_SEC ? step_us : USEC_PER_SEC;
 }
 
-/* Keeps its memory booked a while longer, if that takes nothing from a promise. */
-static void extend_tail(struct plan *plan, struct guest *guest)
+/* Books the tail of an overdue guest until then; false, and nothing changed, if there is no room for that. */
+static bool book_tail(struct plan *plan, struct guest *guest, wall_us tail_us)
 {
 	wall_us was_us = guest->tail_us;
 
-	queue_drop(plan);
-	plan->queue_due = true;
 	guest_unbook(plan, guest);
-	guest->tail_us = plan->now_us + overdue_step(plan);
+	guest->tail_us = tail_us;
 	guest_book(plan, guest);
-	if (!pool_within(plan, guest->node) ||
-	    !place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us,
-			  guest->tail_us)) {
-		guest_unbook(plan, guest);
-		guest->tail_us = was_us;
-		guest_book(plan, guest);
+	if (pool_within(plan, guest->node) &&
+	    place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us, tail_us)) {
+		return true;
+	}
+	guest_unbook(plan, guest);
+	guest->tail_us = was_us;
+	guest_book(plan, guest);
+	return false;
+}
+
+/* Keeps its memory booked a while longer, if that takes nothing from a promise. */
+static void extend_tail(struct plan *plan, struct guest *guest)
+{
+	wall_us tail_us = plan->now_us + overdue_step(plan);
+
+	if (!book_tail(plan, guest, tail_us)) {
+		queue_drop(plan);
+		plan->queue_due = true;
+		book_tail(plan, guest, tail_us);
 	}
 }
 

@@ -8,6 +8,12 @@
 #include "prep.h"
 #include "start.h"
 
+/*
+ * With conservative backfilling so many of the first in the queue are planned anew in each pass. The others keep the
+ * place they were promised until they can start at once: all of them would find a better one after every early end,
+ * and none of it would come true.
+ */
+#define MOVES 8
 #define OUTRANKED_TRIES 64 /* of so many before a new lease one will be waiting, if any are */
 
 void queue_drop(struct plan *plan)
@@ -207,12 +213,56 @@ static bool hopeless(struct pass *pass, const struct contract *contract)
 		room_bound(&pass->room, spec->per_vm, spec->serial ? 1 : spec->vms, need_us) > pass->room.start_us);
 }
 
+/* True if the unit, not begun, is left where it is planned, as nothing better is to be had at once. */
+static bool stays(struct pass *pass, struct contract *contract, struct guest *guest)
+{
+	struct unit unit;
+	bool may_move = false, must_move = false;
+
+	place_unit(contract, guest, &unit);
+	for (uint32_t i = 0; i < unit.n; i++) {
+		const struct node *node = unit.seat[i].node;
+		const struct run *run = &unit.seat[i].guest->vm->run;
+		must_move = must_move || !node_takes_new(node) || run->from == RUN_RESUME ||
+			    prep_ready(node, unit.spec->image) > run->prepare_us;
+	}
+	if (!must_move && pass->moves > 0) {
+		pass->moves--;
+		must_move = true;
+	}
+	may_move = must_move || start_possible_now(pass, &unit);
+	free(unit.seat);
+	return !may_move;
+}
+
+static void unplan(struct pass *pass, struct contract *contract, struct guest *guest)
+{
+	struct guest *each;
+
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		guest_unplan(pass->plan, each);
+	}
+	room_forget(&pass->room);
+}
+
+static bool soft(const struct plan *plan, const struct contract *contract, const struct guest *guest)
+{
+	return guest ? guest_soft(plan, guest) : gang_soft(plan, contract);
+}
+
 static void turn(struct pass *pass, struct contract *contract, struct guest *guest)
 {
 	uint32_t i = 0;
 	const struct guest *first = next_open(contract, guest, &i);
 	struct unit unit;
 
+	if (first && first->vm->planned && soft(pass->plan, contract, guest)) {
+		/* Only with conservative backfilling: else there is nothing soft during a pass. */
+		if (stays(pass, contract, guest)) {
+			return;
+		}
+		unplan(pass, contract, guest);
+	}
 	if (!first || (first->vm->state != LEASE_QUEUED && first->vm->planned)) {
 		queue_refit(pass->plan, contract, guest);
 		return;
@@ -288,8 +338,11 @@ void queue_pass(struct plan *plan)
 	struct pass pass;
 	struct contract *contract;
 
-	queue_drop(plan);
+	if (plan->settings.backfill != BACKFILL_CONSERVATIVE) {
+		queue_drop(plan);
+	}
 	pass_init(&pass, plan);
+	pass.moves = MOVES;
 	if (plan->settings.queue->key) {
 		size_t n = sort_turns(plan);
 		for (size_t i = 0; i < n; i++) {

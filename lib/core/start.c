@@ -264,6 +264,28 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 	return false;
 }
 
+bool start_possible_now(struct pass *pass, struct unit *unit)
+{
+	struct room *room = &pass->room;
+	span_us need_us = room_need(room, unit->spec, unit->left_us);
+	struct run run = boot_run(pass->plan, unit, room->start_us);
+
+	if (room_bound(room, unit->spec->per_vm, unit->n, need_us) > room->start_us) {
+		return false;
+	}
+	run.end_us = run.start_us + need_us;
+	run.release_us = run.end_us + pass->plan->settings.stop_us;
+	place_list(pass->plan, unit, &run, &pass->choices);
+	if (pass->choices.vms >= unit->n) {
+		return true;
+	}
+	/* Its own plan may have been what was in the way. */
+	if (!pass->choices.pool_short && unit->seat[0].guest->vm->run.prepare_us >= run.release_us) {
+		room_learn(room, unit->spec->per_vm, unit->n, need_us, room->start_us + 1);
+	}
+	return false;
+}
+
 bool start_boot_later(struct pass *pass, struct unit *unit)
 {
 	struct room *room = &pass->room;

@@ -11,6 +11,7 @@ struct pass {
 	struct choices choices;
 	uint32_t reservations; /* how many more may be given */
 	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
+	uint32_t moves;        /* of those that have their places already, so many more are given better ones */
 	bool missed;           /* the last attempt failed as there was no room, whatever the image */
 };
 
@@ -18,6 +19,8 @@ struct pass {
 bool start_boot_now(struct pass *pass, struct unit *unit);
 /* The same at the earliest time with room for it, wherever that is; false if there is none. */
 bool start_boot_later(struct pass *pass, struct unit *unit);
+/* True if the unit, planned for later, could start at once beside its own plan. */
+bool start_possible_now(struct pass *pass, struct unit *unit);
 /* The unit's guests are suspended and go on, on their own nodes: as soon as these can restore them, or later. */
 bool start_resume_now(struct pass *pass, struct unit *unit);
 bool start_resume_later(struct pass *pass, struct unit *unit);
