@@ -279,9 +279,8 @@ static enum check_rule check_pool(const struct plan *plan, const struct node *no
 			return CHECK_POOL;
 		}
 		if (stage->users && (stage->flight ? stage->flight->start_us < WALL_NEVER : stage->present)) {
-			wall_us least_us = stage->flight ? stage->flight->end_us : 1;
 			slot.start_us = stage->flight ? stage->flight->start_us : 0;
-			slot.end_us = slot.end_us > least_us ? slot.end_us : least_us;
+			slot.end_us = slot.end_us > slot.start_us ? slot.end_us : slot.start_us;
 			add_slot(changes, &slot);
 		}
 	}

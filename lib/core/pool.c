@@ -32,8 +32,7 @@ static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *un
 	*from_us = stage->flight ? stage->flight->start_us : 0;
 	*until_us = *from_us;
 	if ((stage->users || stage->meant_us) && (stage->present || stage->flight) && *from_us < WALL_NEVER) {
-		*until_us = later(stage->until_us, stage->meant_us);
-		*until_us = later(*until_us, stage->flight ? stage->flight->end_us : 1);
+		*until_us = later(*from_us, later(stage->until_us, stage->meant_us));
 	}
 }
 

@@ -751,6 +751,9 @@ struct world *world_new(const struct world_settings *settings)
 	world->plan_settings.host = policy_host(choose(world, POLICY_HOST));
 	world->plan_settings.victim = policy_victim(choose(world, POLICY_VICTIM));
 	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
+	world->plan_settings.multicast = world_chance(world, 500);
+	world->plan_settings.best_effort_rate = world_chance(world, 300) ? INT64_C(50000000) : 0;
+	world->plan_settings.staging = (enum staging)world_random(world, STAGING_EDF + 1);
 	world->plan_settings.share_half_us = 10 * 60 * USEC_PER_SEC;
 	world->plan_settings.grace_us = 20 * USEC_PER_SEC;
 	world->plan = plan_new(&world->plan_settings);

@@ -1,0 +1,89 @@
+/* Room in a node's pool over time. */
+#include "core_fixture.h"
+#include "plan_state.h"
+
+/* Node 1 alone, with a pool for two images; images 1 to 3 of one size. */
+static void small_pool(void)
+{
+	struct event event = {.kind = EVENT_NODE, .node = node_info(1)};
+
+	plan_setup();
+	settings.stage_ahead_us = 0;
+	plan_begin();
+	event.node.pool_bytes = 2 * IMAGE_SIZE;
+	tell(&event);
+	set_node(2, NODE_DRAINING);
+	for (uint64_t i = 2; i <= 3; i++) {
+		tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {i, IMAGE_SIZE}});
+	}
+}
+
+static const struct lease *ask(uint64_t image, wall_us start, span_us duration)
+{
+	struct lease_spec spec = ar_of(1, start, duration);
+
+	spec.image = image;
+	spec.per_vm.amount[RES_CPU] = 100;
+	spec.per_vm.amount[RES_MEMORY] = MIB;
+	return request(spec);
+}
+
+START_TEST(one_after_another)
+{
+	/* Two at a time fill it; what comes when they are done does not need room now. */
+	ck_assert_int_eq(ask(1, now + 300 * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(ask(2, now + 300 * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(ask(3, now + 320 * SEC, 10 * SEC)->state, LEASE_REJECTED);
+	ck_assert_int_eq(ask(3, now + 500 * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(ask(1, now + 550 * SEC, 10 * SEC)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(ask(2, now + 550 * SEC, 10 * SEC)->state, LEASE_REJECTED);
+}
+END_TEST
+
+START_TEST(ends_free_it)
+{
+	ask(1, now + 300 * SEC, 100 * SEC);
+	const struct lease *second = ask(2, now + 300 * SEC, 100 * SEC);
+	ck_assert_int_eq(ask(3, now + 320 * SEC, 10 * SEC)->state, LEASE_REJECTED);
+	cancel(second->id);
+	ck_assert_int_eq(ask(3, now + 320 * SEC, 10 * SEC)->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(unneeded_makes_way)
+{
+	for (uint64_t i = 1; i <= 2; i++) {
+		image_there(1, i, EVENT_IMAGE_PRESENT);
+	}
+	ck_assert_int_eq(ask(3, now + 300 * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	/* What is there stays for whoever is booked on it, from now on. */
+	ck_assert_int_eq(ask(1, now + 900 * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(ask(2, now + 300 * SEC, 100 * SEC)->state, LEASE_REJECTED);
+}
+END_TEST
+
+START_TEST(ahead_only_into_room)
+{
+	settings.stage_ahead_us = USEC_PER_DAY;
+	plan->settings.stage_ahead_us = USEC_PER_DAY;
+	ask(1, now + 300 * SEC, 100 * SEC);
+	ask(2, now + 300 * SEC, 100 * SEC);
+	const struct lease *third = ask(3, now + 900 * SEC, 100 * SEC);
+	ck_assert_int_eq(third->state, LEASE_SCHEDULED); /* the invariant says that it comes when there is room */
+	tick_at(now + SEC);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("core_pool");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, small_pool, plan_teardown);
+	tcase_add_test(all, one_after_another);
+	tcase_add_test(all, ends_free_it);
+	tcase_add_test(all, unneeded_makes_way);
+	tcase_add_test(all, ahead_only_into_room);
+	suite_add_tcase(suite, all);
+	return run_suite(suite);
+}
