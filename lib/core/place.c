@@ -71,6 +71,28 @@ uint32_t place_most(const struct plan *plan, const struct node *node, const stru
 	return capacity_times(spec->per_vm, node->info.capacity, limit);
 }
 
+/* Thousandths of a whole that a part is; 1000 if that is nothing. */
+static uint32_t share(int64_t part, int64_t whole)
+{
+	if (part >= whole) {
+		return 1000;
+	}
+	return part > 0 ? (uint32_t)((__int128)part * 1000 / whole) : 0;
+}
+
+/* What policies compare beside images and room. */
+static void describe(const struct node *node, struct capacity use, const struct run *run, struct choice *out)
+{
+	struct capacity booked = slots_peak(node->slots, run->start_us, run->start_us + 1);
+
+	out->until_us = slots_until(node->slots, place_limit(node, use), run->start_us);
+	out->ahead = share(out->until_us - run->start_us, run->end_us - run->start_us);
+	for (int r = 0; r < RES_COUNT; r++) {
+		uint32_t used = use.amount[r] ? share(booked.amount[r], node->info.capacity.amount[r]) : 0;
+		out->used = used > out->used ? used : out->used;
+	}
+}
+
 void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out)
 {
 	const struct lease_spec *spec = unit->spec;
@@ -108,6 +130,9 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 			.ready_us = prep_ready(node, spec->image),
 			.before = node->count > 0,
 		};
+		if (plan->settings.host->wants_use) {
+			describe(node, spec->per_vm, run, &out->item[out->count - 1]);
+		}
 		out->vms += count;
 	}
 }

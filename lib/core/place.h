@@ -26,7 +26,9 @@ struct choice {
 	uint32_t count;   /* VMs it could take, later: takes */
 	wall_us ready_us; /* from when the image is there; 0 = it is, WALL_NEVER = needs a transfer */
 	bool before;      /* the unit was planned there */
-	wall_us until_us; /* cut runs only: when something there is in the way */
+	wall_us until_us; /* cut runs, and policies that want it: when something there is in the way */
+	uint32_t used;    /* policies that want it: thousandths in use at the start, of the resource most used */
+	uint32_t ahead;   /* the same: thousandths of the run until until_us, 1000 = all of it */
 };
 
 struct choices {

@@ -72,8 +72,36 @@ static int by_image(const struct choice *a, const struct choice *b)
 	return a->count > b->count ? -1 : a->count < b->count;
 }
 
+/* Haizea's: few leases weigh twice as much as a long time until the next one. */
+static int greedy(const struct choice *a, const struct choice *b)
+{
+	uint32_t x = 2 * a->used + 1000 - a->ahead, y = 2 * b->used + 1000 - b->ahead;
+
+	return x != y ? (x < y ? -1 : 1) : by_image(a, b);
+}
+
+static int packing(const struct choice *a, const struct choice *b)
+{
+	return a->used != b->used ? (a->used > b->used ? -1 : 1) : by_image(a, b);
+}
+
+static int spreading(const struct choice *a, const struct choice *b)
+{
+	return a->used != b->used ? (a->used < b->used ? -1 : 1) : by_image(a, b);
+}
+
+/* Long gaps are kept for those who need them. */
+static int fitting(const struct choice *a, const struct choice *b)
+{
+	return a->until_us != b->until_us ? (a->until_us < b->until_us ? -1 : 1) : by_image(a, b);
+}
+
 static const struct host_policy host_table[] = {
-	{"image", "nodes that have the image, then those that take most VMs", by_image},
+	{"image", "nodes that have the image, then those that take most VMs", by_image, false},
+	{"greedy", "nodes little used and long free", greedy, true},
+	{"packing", "the nodes most used that have room", packing, true},
+	{"spreading", "the nodes least used", spreading, true},
+	{"fitting", "nodes whose next booking comes soonest after the end", fitting, true},
 };
 
 /* ---- victims -------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ struct host_policy {
 	const char *name, *help;
 	/* < 0 if a is the better choice for the unit. */
 	int (*compare)(const struct choice *a, const struct choice *b);
+	bool wants_use; /* it looks at choice->used and choice->until_us */
 };
 
 /* Which best-effort lease in the way of a reservation is suspended first. Equal keys: the youngest. */

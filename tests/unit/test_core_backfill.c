@@ -263,6 +263,100 @@ START_TEST(expansion)
 }
 END_TEST
 
+/* Node 1 has one of its two places taken for 1000 s, all others are reserved in 500 s: where one VM goes. */
+static uint32_t node_for(const char *host, span_us duration)
+{
+	settings.host = policy_host(host);
+	begin(BACKFILL_AGGRESSIVE, "fcfs");
+	const struct lease *busy = best_effort(1, 1000 * SEC);
+	run_all(busy);
+	ck_assert_int_eq(request(ar_of(3, now + 500 * SEC, 100 * SEC))->state, LEASE_SCHEDULED);
+	const struct lease *one = best_effort(1, duration);
+	ck_assert_int_eq(start_of(one), soonest());
+	return one->vms[0].node == busy->vms[0].node ? 1 : 2;
+}
+
+START_TEST(hosts)
+{
+	ck_assert_uint_eq(node_for("packing", 100 * SEC), 1);
+	ck_assert_uint_eq(node_for("spreading", 100 * SEC), 2);
+	ck_assert_uint_eq(node_for("greedy", 100 * SEC), 2);
+}
+END_TEST
+
+/* Node 1 is free for 200 s, node 2 for 500 s. */
+START_TEST(host_fitting)
+{
+	settings.host = policy_host("fitting");
+	begin(BACKFILL_AGGRESSIVE, "fcfs");
+	const struct lease *ar = request(ar_of(4, now + 500 * SEC, 10 * SEC));
+	const struct lease *near = request(ar_of(2, now + 200 * SEC, 10 * SEC));
+	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
+	ck_assert_uint_eq(near->vms[0].node, near->vms[1].node);
+	ck_assert_uint_eq(best_effort(1, 100 * SEC)->vms[0].node, near->vms[0].node);
+	ck_assert_uint_ne(best_effort(1, 300 * SEC)->vms[0].node, near->vms[0].node);
+}
+END_TEST
+
+static uint64_t random_state;
+
+static uint64_t random_below(uint64_t n)
+{
+	random_state ^= random_state >> 12; /* xorshift64*, Vigna 2016 */
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (random_state * UINT64_C(2685821657736338717) >> 11) % n;
+}
+
+/* What is to start or to end by now does; some end before they had to. */
+static void catch_up(void)
+{
+	for (uint64_t id = 1; id <= last_lease; id++) {
+		const struct lease *lease = plan_lease(plan, id);
+		if (!lease || !lease->vms || !lease->vms[0].planned) {
+			continue;
+		}
+		const struct vm *vm = &lease->vms[0];
+		bool over = vm->started_us && (vm->run.end_us <= now || random_below(8) == 0);
+		if (!over && (vm->started_us || vm->run.start_us > now)) {
+			continue;
+		}
+		for (uint32_t i = 0; i < lease->spec.vms; i++) {
+			see(lease, i, over ? SEEN_ENDED : SEEN_RUNNING, now);
+		}
+	}
+}
+
+/* A whole pass right after a new lease was taken without one changes nothing. */
+static void as_by_a_whole_pass(enum backfill backfill, const char *queue)
+{
+	settings.lead_us = 0;
+	settings.prepare_us = 0;
+	settings.stop_us = 0;
+	begin(backfill, queue);
+	for (int i = 0; i < 400; i++) {
+		now += (wall_us)(1 + random_below(60)) * SEC;
+		catch_up();
+		best_effort_of((uint32_t)random_below(3), 1 + (uint32_t)random_below(4),
+			       (span_us)(10 + random_below(200)) * SEC);
+		size_t queued = last_lease;
+		set_node(1, NODE_UP);
+		for (size_t a = 0; a < actions.count; a++) {
+			ck_assert_msg(actions.item[a].kind == ACTION_WAKE, "%s, %s: lease %zu is planned otherwise",
+				      policy_name(POLICY_BACKFILL, backfill), queue, queued);
+		}
+	}
+}
+
+/* An order that changes with time is looked at anew when something ends. */
+START_TEST(without_looking_at_all)
+{
+	random_state = 88172645463325252U + (uint64_t)_i;
+	as_by_a_whole_pass((enum backfill)(_i % BACKFILL_CONSERVATIVE),
+			   _i < BACKFILL_CONSERVATIVE ? "fcfs" : "shortest");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_backfill");
@@ -281,6 +375,9 @@ int main(void)
 	tcase_add_test(all, fair);
 	tcase_add_test(all, fair_forgets);
 	tcase_add_test(all, expansion);
+	tcase_add_loop_test(all, without_looking_at_all, 0, BACKFILL_CONSERVATIVE + BACKFILL_INTERMEDIATE);
+	tcase_add_test(all, hosts);
+	tcase_add_test(all, host_fitting);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
