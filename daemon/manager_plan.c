@@ -171,6 +171,8 @@ static int write_action(struct manager *manager, const struct action *action, st
 		return write_moved(manager, action, err);
 	case ACTION_PROMISE_BROKEN:
 		return write_broken(manager, action->lease, err);
+	case ACTION_REFUSED: /* no row: who asked is answered */
+		return 0;
 	case ACTION_NODE_PLAN:
 		mark_dirty(manager, action->node);
 		return 0;

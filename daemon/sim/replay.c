@@ -58,6 +58,7 @@ static int put_action(struct replaying *replaying, const struct event *event, co
 		return store_drop_transfer(store, action->transfer.id, err);
 	case ACTION_MOVED:
 	case ACTION_PROMISE_BROKEN:
+	case ACTION_REFUSED:
 	case ACTION_NODE_PLAN:
 	case ACTION_WAKE:
 	case ACTION_KIND_COUNT:

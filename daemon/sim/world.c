@@ -149,6 +149,7 @@ static void apply(struct world *world)
 			wake_us = action->wake_us;
 			break;
 		case ACTION_MOVED:
+		case ACTION_REFUSED:
 		case ACTION_NODE_PLAN:
 		case ACTION_KIND_COUNT:
 			break;

@@ -36,6 +36,7 @@ enum action_kind {
 	ACTION_TRANSFER_DROP,
 	ACTION_MOVED,          /* a lease's state changed: one log line, one row in events */
 	ACTION_PROMISE_BROKEN, /* an AR did not get what was agreed: one log line, one row in events */
+	ACTION_REFUSED,        /* a lease that goes on could not be changed as asked: the answer to who asked */
 	ACTION_NODE_PLAN,      /* the node's part of the plan changed: deliver it */
 	ACTION_WAKE,           /* call again with EVENT_TICK at this time; replaces any earlier wish */
 	ACTION_KIND_COUNT
@@ -53,6 +54,10 @@ struct action {
 			enum lease_state from, to;
 			struct reason reason;
 		} moved;
+		struct {
+			uint64_t lease;
+			struct reason reason;
+		} refused;
 		uint32_t node;
 		wall_us wake_us;
 	};

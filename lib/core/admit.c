@@ -71,19 +71,21 @@ bool admit_possible(const struct plan *plan, const struct lease_spec *spec, stru
 
 bool admit_allowed(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
 {
-	struct lease_spec dated = *spec;
+	*reason = (struct reason){.code = REASON_POLICY};
+	return plan->settings.admission->allow(plan, spec, reason);
+}
 
-	if (!plan->settings.admission->allow(plan, spec, reason)) {
-		return false;
+bool admit_price(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
+{
+	struct lease_spec dated = *spec;
+	wall_us earliest_us = attempt_earliest(plan);
+
+	if (spec->price_max <= 0) {
+		return true;
 	}
-	if (spec->price_max > 0) {
-		wall_us earliest_us = attempt_earliest(plan);
-		dated.start_us = spec->start_us > earliest_us ? spec->start_us : earliest_us;
-		int64_t price = plan->settings.price->price(plan, &dated);
-		*reason = (struct reason){.code = REASON_PRICE, .arg0 = price};
-		return price <= spec->price_max;
-	}
-	return true;
+	dated.start_us = spec->start_us > earliest_us ? spec->start_us : earliest_us;
+	*reason = (struct reason){.code = REASON_PRICE, .arg0 = plan->settings.price->price(plan, &dated)};
+	return reason->arg0 <= spec->price_max;
 }
 
 bool admit_span(const struct plan *plan, const struct lease_spec *spec, wall_us *from_us, wall_us *latest_us,

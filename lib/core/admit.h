@@ -19,7 +19,9 @@ bool admit_span(const struct plan *plan, const struct lease_spec *spec, wall_us 
  * the lease if they were empty. While no node is known only best-effort leases are possible.
  */
 bool admit_possible(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
-/* False with the reason if the admission policy refuses it, or it costs more than it may. */
+/* False with the reason if the admission policy refuses it. */
 bool admit_allowed(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
+/* False with the reason if it costs more than it may; by its start, or the earliest possible one. */
+bool admit_price(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
 
 #endif

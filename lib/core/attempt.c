@@ -124,8 +124,7 @@ static void list(struct plan *plan, struct attempt *at, bool staged_only)
 	}
 }
 
-/* The oldest lease among some that hold room on the node during the run; 0 = none found. */
-static uint64_t in_the_way(const struct node *node, const struct run *run)
+uint64_t attempt_in_the_way(const struct node *node, const struct run *run)
 {
 	struct promises *promised = (struct promises *)&node->promised;
 	struct guest *guest = (struct guest *)guest_promised_after(node, run->release_us);
@@ -161,7 +160,7 @@ static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fi
 		at->reason.code = REASON_NO_ROOM;
 		if (capacity_times(use, free, at->unit.n) < place_most(plan, node, at->unit.spec, at->unit.n)) {
 			at->reason.res = capacity_scarcest(use, free);
-			at->reason.lease = in_the_way(node, &at->run);
+			at->reason.lease = attempt_in_the_way(node, &at->run);
 		}
 	}
 }

@@ -53,4 +53,7 @@ void attempt_unbook(struct plan *plan, struct attempt *at);
 /* Tries nothing: puts what is in the way at that time into at->reason, images aside. */
 void attempt_blame(struct plan *plan, struct attempt *at, wall_us start_us, span_us duration_us);
 
+/* The oldest lease, among some, that holds room on the node during the run; 0 = none found. */
+uint64_t attempt_in_the_way(const struct node *node, const struct run *run);
+
 #endif

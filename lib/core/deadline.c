@@ -188,6 +188,11 @@ void deadline_return(struct plan *plan, struct moves *moves)
 		}
 		free(nodes);
 	}
+	/* What was laid out meanwhile may have taken their images' room in the pools. */
+	for (int l = 0; l < LINKS; l++) {
+		plan->link[l].stale = true;
+	}
+	prep_layout(plan);
 }
 
 void deadline_fini(struct moves *moves)

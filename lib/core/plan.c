@@ -119,6 +119,7 @@ void plan_free(struct plan *plan)
 	free(plan->touched);
 	free(plan->picked);
 	free(plan->staged);
+	free(plan->refusals);
 	free(plan->rows);
 	free(plan);
 }
@@ -190,6 +191,8 @@ static void take(struct plan *plan, const struct event *event)
 		plan_cancel(plan, event->cancelled);
 		break;
 	case EVENT_LEASE_RESIZED:
+		plan_resize(plan, event->resized.id, event->resized.duration_us);
+		break;
 	case EVENT_LEASE_CALLED:
 		break;
 	case EVENT_NODE:

@@ -96,11 +96,11 @@ struct plan_settings plan_defaults(void);
  * puts into out what is to be done about it. The queue is looked at once, after all of them. Every event is answered;
  * one that names an unknown lease, VM, node or image, or an old generation, changes nothing. EVENT_LEASE_REQUESTED
  * always yields ACTION_LEASE: state rejected (with reason; plan_offer() has the offer for the last one), scheduled or
- * queued.
+ * queued. EVENT_LEASE_RESIZED of a lease that is not over yields ACTION_LEASE, or ACTION_REFUSED and an offer.
  */
 void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out);
 
-/* The alternative found for the last request that was rejected in plan_step or plan_ask. */
+/* The alternative found for the last request that was refused in plan_step or plan_ask. */
 struct offer plan_offer(const struct plan *plan);
 
 /* What a request would get, without changing anything. start_us: when it would start, if accepted is true. */

@@ -95,7 +95,7 @@ static void emit_lease(struct plan *plan, struct contract *contract, struct acti
 	if (lease->state == LEASE_REJECTED) {
 		lease->vms = NULL;
 	}
-	if (moved || contract->broken || lease->first_start_us != old->first_start_us) {
+	if (moved || contract->broken || contract->resized || lease->first_start_us != old->first_start_us) {
 		add(out, ACTION_LEASE)->lease = lease;
 	}
 	if (moved) {
@@ -268,6 +268,7 @@ void plan_settle(struct plan *plan)
 	for (size_t i = 0; i < plan->touched_count; i++) {
 		plan->touched[i]->touched = false;
 		plan->touched[i]->broken = false;
+		plan->touched[i]->resized = false;
 		plan->touched[i]->why = (struct reason){0};
 	}
 	for (size_t i = 0; i < plan->memory_count; i++) {
@@ -307,6 +308,12 @@ void plan_emit(struct plan *plan, struct actions *out)
 	for (size_t i = 0; i < plan->staged_count; i++) {
 		emit_stage(plan, plan->staged[i], out);
 	}
+	for (size_t i = 0; i < plan->refusal_count; i++) {
+		struct action *action = add(out, ACTION_REFUSED);
+		action->refused.lease = plan->refusals[i].lease;
+		action->refused.reason = plan->refusals[i].reason;
+	}
+	plan->refusal_count = 0;
 	plan_settle(plan);
 	emit_nodes(plan, out);
 	emit_wake(plan, out);

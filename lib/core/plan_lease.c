@@ -103,7 +103,7 @@ void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 	contract_touch(plan, contract);
 	bool possible = admit_possible(plan, spec, &reason);
 	bool smaller = !possible && reason.code == REASON_NEVER_FITS && reason.arg0 > 0;
-	if (possible && !admit_allowed(plan, spec, &reason)) {
+	if (possible && (!admit_allowed(plan, spec, &reason) || !admit_price(plan, spec, &reason))) {
 		reject(plan, contract, &reason);
 		return;
 	}

@@ -53,6 +53,7 @@ struct contract {
 	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
+	bool resized;      /* in this step */
 	struct lease old;  /* as first touched in this step */
 	RB_ENTRY(contract) by_id;
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
@@ -181,6 +182,12 @@ struct turn {
 	struct contract *contract;
 };
 
+/* What was asked of a lease in this step, and could not be. */
+struct refusal {
+	uint64_t lease;
+	struct reason reason;
+};
+
 RB_HEAD(timers, guest);
 RB_HEAD(contracts, contract);
 RB_HEAD(turns, contract);
@@ -224,7 +231,9 @@ struct plan {
 	bool marked;
 	struct {
 		bool stale, changed;
-	} mark[LINKS];             /* as link_mark() found them */
+	} mark[LINKS]; /* as link_mark() found them */
+	struct refusal *refusals;
+	size_t refusal_count, refusal_room;
 	struct contract *ended;    /* final since this step; freed at the next */
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;
@@ -316,10 +325,15 @@ void contract_end(struct plan *plan, struct contract *contract, enum lease_state
 /* Gives up a best-effort guest's progress, or its whole gang's: it starts anew from the queue. */
 void contract_requeue(struct plan *plan, struct guest *guest);
 
+/* plan_resize.c */
+void plan_resize(struct plan *plan, uint64_t id, span_us duration_us);
+
 /* plan_vm.c */
 void plan_vm_seen(struct plan *plan, const struct event *event);
 /* What time alone changes: prepare begins, an end is reached, nobody confirmed. */
 void plan_timers(struct plan *plan);
+/* Ends the guest's unit if all that is left of it is suspended and has had all its time. */
+void guest_finish_spent(struct plan *plan, struct guest *guest);
 /* Puts the guest's timer where its state wants it. */
 void guest_set_timer(struct plan *plan, struct guest *guest);
 

@@ -48,7 +48,7 @@ static void lost(struct plan *plan, struct guest *guest)
  * A cut that was withdrawn too late may leave a guest saved that has had all its time: its unit is done when that is
  * true of all that is left of it. The node has yet to hear of it and to clear up.
  */
-static void finish_spent(struct plan *plan, struct guest *guest)
+void guest_finish_spent(struct plan *plan, struct guest *guest)
 {
 	struct contract *contract = guest->contract;
 	struct unit unit;
@@ -74,7 +74,7 @@ static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
 
 	say_why(plan, guest, by_itself ? REASON_GUEST_ENDED : REASON_TIME_UP);
 	guest_finish(plan, guest, LEASE_DONE, 0);
-	finish_spent(plan, guest);
+	guest_finish_spent(plan, guest);
 }
 
 /* For whom a guest is suspended: the promise on its node that begins first after it. */
@@ -152,7 +152,7 @@ static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
 	guest_book(plan, guest);
 	pool_owe(plan, guest->node);
 	plan->queue_due = true;
-	finish_spent(plan, guest);
+	guest_finish_spent(plan, guest);
 }
 
 static void seen_absent(struct plan *plan, struct guest *guest, wall_us at_us)
@@ -307,7 +307,7 @@ static void unconfirmed(struct plan *plan, struct guest *guest)
 	} else if (vm->run.then == RUN_STOP) {
 		say_why(plan, guest, REASON_UNCONFIRMED);
 		guest_finish(plan, guest, LEASE_DONE, 0);
-		finish_spent(plan, guest);
+		guest_finish_spent(plan, guest);
 	}
 	/* Else it may lie suspended there: its node will say. */
 }

@@ -177,8 +177,29 @@ static bool allow_all(const struct plan *plan, const struct lease_spec *spec, st
 	return true;
 }
 
+static bool allow_no_ar(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
+{
+	(void)plan;
+	(void)reason;
+	return spec->kind != LEASE_AR && spec->kind != LEASE_OPEN;
+}
+
+/* Of the cluster's CPU, which is what there is too little of first. */
+static bool allow_half(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
+{
+	int64_t cpu = 0;
+
+	(void)reason;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		cpu += plan->nodes[i]->info.capacity.amount[RES_CPU];
+	}
+	return spec->kind == LEASE_BEST_EFFORT || spec->per_vm.amount[RES_CPU] * spec->vms <= cpu / 2;
+}
+
 static const struct admission_policy admission_table[] = {
 	{"all", "every request is considered", allow_all},
+	{"no-ar", "no reservations, only leases that wait or start at once", allow_no_ar},
+	{"half", "no promise of more than half of the cluster's CPU to one lease", allow_half},
 };
 
 /* ---- price ---------------------------------------------------------------------------------------------------------
@@ -191,8 +212,43 @@ static int64_t price_free(const struct plan *plan, const struct lease_spec *spec
 	return 0;
 }
 
+/* Rounded up; the most there is if it does not fit. */
+static int64_t scaled(int64_t amount, unsigned __int128 times, unsigned __int128 by)
+{
+	unsigned __int128 product = (unsigned __int128)(amount > 0 ? amount : 0) * times;
+	unsigned __int128 result = product / by + (product % by > 0);
+
+	return result > INT64_MAX ? INT64_MAX : (int64_t)result;
+}
+
+static int64_t price_constant(const struct plan *plan, const struct lease_spec *spec)
+{
+	/* 2^12 VMs of less than 2^48 millicores for less than 2^61 microseconds. */
+	unsigned __int128 use = (unsigned __int128)spec->vms * (uint64_t)spec->per_vm.amount[RES_CPU];
+	const unsigned __int128 hour = (unsigned __int128)1000 * (uint64_t)(3600 * USEC_PER_SEC);
+	int64_t hours = scaled(spec->duration_us, use, 1);
+
+	return scaled(plan->settings.price_rate, (unsigned __int128)hours, hour);
+}
+
+/* The highest use on each node, summed up, counts as taken. */
+static int64_t price_load(const struct plan *plan, const struct lease_spec *spec)
+{
+	uint64_t taken = 0, cpu = 0;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		const struct node *node = plan->nodes[i];
+		struct capacity peak = slots_peak(node->slots, spec->start_us, spec->start_us + spec->duration_us);
+		taken += (uint64_t)peak.amount[RES_CPU];
+		cpu += (uint64_t)node->info.capacity.amount[RES_CPU];
+	}
+	return cpu == 0 ? 0 : scaled(price_constant(plan, spec), (unsigned __int128)cpu + 3 * taken, cpu);
+}
+
 static const struct price_policy price_table[] = {
 	{"free", "nothing costs anything", price_free},
+	{"constant", "price_rate for an hour of 1000 millicores", price_constant},
+	{"load", "the same, times 1 + 3 x the share of the cluster's CPU that is taken in that time", price_load},
 };
 
 /* ---- by name -------------------------------------------------------------------------------------------------------

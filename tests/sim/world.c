@@ -49,7 +49,7 @@ void world_send(struct world *world, uint32_t id, const struct event *event)
 	world->report[world->report_count++] = (struct world_report){at_us, ++world->last_report, *event};
 }
 
-static void wrong(struct world *world, const char *what, uint64_t lease, uint32_t node)
+void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t node)
 {
 	if (!world->wrong) {
 		snprintf(world->text, sizeof(world->text), "%s (seed %llu, step %llu, at %.6f s, lease %llu, node %u)",
@@ -61,7 +61,7 @@ static void wrong(struct world *world, const char *what, uint64_t lease, uint32_
 
 /* Rows, as the store would keep them. */
 
-static struct world_lease *lease_row(struct world *world, uint64_t id)
+struct world_lease *world_lease_row(struct world *world, uint64_t id)
 {
 	struct world_lease *row;
 
@@ -86,7 +86,7 @@ static void count_end(struct world *world, const struct world_lease *row)
 
 static void write_lease(struct world *world, const struct lease *lease)
 {
-	struct world_lease *row = lease_row(world, lease->id);
+	struct world_lease *row = world_lease_row(world, lease->id);
 
 	if (!row) {
 		row = calloc(1, sizeof(*row));
@@ -96,7 +96,7 @@ static void write_lease(struct world *world, const struct lease *lease)
 		world->figures.leases++;
 		world->figures.accepted += lease->state != LEASE_REJECTED;
 	} else if (lease_state_final(row->lease.state)) {
-		wrong(world, "a final lease changed", lease->id, 0);
+		world_wrong(world, "a final lease changed", lease->id, 0);
 	}
 	struct vm *vms = row->lease.vms;
 	row->lease = *lease;
@@ -106,31 +106,38 @@ static void write_lease(struct world *world, const struct lease *lease)
 	}
 }
 
+/* True if a reservation's run stays as it was, unless its user wants another duration. */
+static bool same_agreement(const struct world_lease *row, const struct run *old, const struct run *run)
+{
+	return old->from == run->from && old->then == run->then && old->prepare_us == run->prepare_us &&
+	       old->start_us == run->start_us && run->end_us == run->start_us + row->lease.spec.duration_us &&
+	       run->release_us - run->end_us == old->release_us - old->end_us;
+}
+
 static void write_vm(struct world *world, const struct vm *vm)
 {
-	struct world_lease *row = lease_row(world, vm->lease);
+	struct world_lease *row = world_lease_row(world, vm->lease);
 
 	if (!row || vm->index >= row->lease.spec.vms) {
-		wrong(world, "a VM without a lease", vm->lease, vm->node);
+		world_wrong(world, "a VM without a lease", vm->lease, vm->node);
 		return;
 	}
 	struct vm *old = &row->lease.vms[vm->index];
 	/* In one step a VM may go back to the queue and be planned anew. */
 	if (old->state != vm->state && !lease_move_allowed(old->state, vm->state) &&
 	    !(lease_move_allowed(old->state, LEASE_QUEUED) && lease_move_allowed(LEASE_QUEUED, vm->state))) {
-		wrong(world, "a move that is not allowed", vm->lease, vm->node);
+		world_wrong(world, "a move that is not allowed", vm->lease, vm->node);
 	}
 	if (vm->planned && (!old->planned || memcmp(&old->run, &vm->run, sizeof(vm->run)) != 0) &&
 	    vm->run.prepare_us < world->now_us + world->plan_settings.lead_us && !old->planned) {
-		wrong(world, "a plan that begins too soon", vm->lease, vm->node);
+		world_wrong(world, "a plan that begins too soon", vm->lease, vm->node);
 	}
 	if (row->lease.spec.kind == LEASE_AR && old->planned && vm->planned &&
-	    (vm->node != old->node || vm->generation != old->generation ||
-	     memcmp(&old->run, &vm->run, sizeof(vm->run)) != 0)) {
-		wrong(world, "an advance reservation moved", vm->lease, vm->node);
+	    (vm->node != old->node || vm->generation != old->generation || !same_agreement(row, &old->run, &vm->run))) {
+		world_wrong(world, "an advance reservation moved", vm->lease, vm->node);
 	}
 	if (vm->generation < old->generation) {
-		wrong(world, "a generation that went back", vm->lease, vm->node);
+		world_wrong(world, "a generation that went back", vm->lease, vm->node);
 	}
 	*old = *vm;
 }
@@ -142,7 +149,7 @@ static void write_slot(struct world *world, const struct slot *slot, bool drop)
 	HASH_FIND(hh, world->slots, &slot->id, sizeof(slot->id), row);
 	if (drop) {
 		if (!row) {
-			wrong(world, "a slot dropped that was not there", slot->lease, slot->node);
+			world_wrong(world, "a slot dropped that was not there", slot->lease, slot->node);
 			return;
 		}
 		HASH_DEL(world->slots, row);
@@ -156,11 +163,11 @@ static void write_slot(struct world *world, const struct slot *slot, bool drop)
 		world->last_slot = slot->id > world->last_slot ? slot->id : world->last_slot;
 	}
 	if (row->slot.id && row->slot.start_us < world->now_us && row->slot.start_us != slot->start_us) {
-		wrong(world, "a slot of the past rewritten", slot->lease, slot->node);
+		world_wrong(world, "a slot of the past rewritten", slot->lease, slot->node);
 	}
 	row->slot = *slot;
 	if (slot->start_us >= slot->end_us) {
-		wrong(world, "a slot of no length", slot->lease, slot->node);
+		world_wrong(world, "a slot of no length", slot->lease, slot->node);
 	}
 }
 
@@ -171,7 +178,7 @@ static void write_transfer(struct world *world, const struct transfer *transfer,
 	HASH_FIND(hh, world->transfers, &transfer->id, sizeof(transfer->id), row);
 	if (drop) {
 		if (!row) {
-			wrong(world, "a transfer dropped that was not there", 0, transfer->node);
+			world_wrong(world, "a transfer dropped that was not there", 0, transfer->node);
 			return;
 		}
 		HASH_DEL(world->transfers, row);
@@ -205,6 +212,7 @@ static void apply(struct world *world)
 		switch (action->kind) {
 		case ACTION_LEASE:
 			write_lease(world, action->lease);
+			world->answers++;
 			break;
 		case ACTION_VM:
 			write_vm(world, action->vm);
@@ -220,7 +228,7 @@ static void apply(struct world *world)
 		case ACTION_PROMISE_BROKEN:
 			world->figures.broken++;
 			if (!world->settings.faults) {
-				wrong(world, "a promise broken without a fault", action->lease->id, 0);
+				world_wrong(world, "a promise broken without a fault", action->lease->id, 0);
 			}
 			break;
 		case ACTION_NODE_PLAN:
@@ -228,6 +236,9 @@ static void apply(struct world *world)
 			break;
 		case ACTION_WAKE:
 			world->wake_us = action->wake_us;
+			break;
+		case ACTION_REFUSED:
+			world->answers++;
 			break;
 		case ACTION_MOVED:
 		case ACTION_KIND_COUNT:
@@ -262,10 +273,10 @@ static struct plan *rebuild(struct world *world)
 	}
 	HASH_ITER (hh, world->slots, slot, next_slot) {
 		if (slot->slot.end_us > world->now_us ||
-		    !lease_state_final(lease_row(world, slot->slot.lease)->lease.state)) {
+		    !lease_state_final(world_lease_row(world, slot->slot.lease)->lease.state)) {
 			plan_restore_slot(plan, &slot->slot);
 		}
-		const struct lease *owner = &lease_row(world, slot->slot.lease)->lease;
+		const struct lease *owner = &world_lease_row(world, slot->slot.lease)->lease;
 		if (lease_state_final(owner->state)) {
 			plan_restore_use(plan, owner->spec.user, &slot->slot);
 		}
@@ -275,7 +286,7 @@ static struct plan *rebuild(struct world *world)
 	}
 	plan_restore_ids(plan, world->last_slot, world->last_transfer);
 	if (plan_restored(plan)) {
-		wrong(world, "rows that contradict each other", 0, 0);
+		world_wrong(world, "rows that contradict each other", 0, 0);
 	}
 	return plan;
 }
@@ -297,6 +308,8 @@ static bool same_action(const struct action *a, const struct action *b)
 	case ACTION_PROMISE_BROKEN:
 		return a->lease->id == b->lease->id && a->lease->state == b->lease->state &&
 		       a->lease->first_start_us == b->lease->first_start_us &&
+		       a->lease->spec.start_us == b->lease->spec.start_us &&
+		       a->lease->spec.duration_us == b->lease->spec.duration_us &&
 		       memcmp(&a->lease->reason, &b->lease->reason, sizeof(a->lease->reason)) == 0;
 	case ACTION_VM:
 		return same_vm(a->vm, b->vm);
@@ -310,6 +323,9 @@ static bool same_action(const struct action *a, const struct action *b)
 		return memcmp(&a->transfer, &b->transfer, sizeof(a->transfer)) == 0;
 	case ACTION_MOVED:
 		return a->moved.lease == b->moved.lease && a->moved.from == b->moved.from && a->moved.to == b->moved.to;
+	case ACTION_REFUSED:
+		return a->refused.lease == b->refused.lease &&
+		       memcmp(&a->refused.reason, &b->refused.reason, sizeof(a->refused.reason)) == 0;
 	case ACTION_NODE_PLAN:
 		return a->node == b->node;
 	case ACTION_WAKE:
@@ -328,11 +344,11 @@ static void compare(struct world *world)
 		same = same_action(&world->actions.item[i], &world->twin_actions.item[i]);
 	}
 	if (!same) {
-		wrong(world, "after a restart it decides otherwise", 0, 0);
+		world_wrong(world, "after a restart it decides otherwise", 0, 0);
 	}
 }
 
-static void step(struct world *world, const struct event *event)
+void world_step(struct world *world, const struct event *event)
 {
 	struct check_fault fault = {0};
 
@@ -346,7 +362,7 @@ static void step(struct world *world, const struct event *event)
 	if (check_plan(world->plan, &fault)) {
 		char what[64];
 		snprintf(what, sizeof(what), "invariant %s", check_rule_name(fault.rule));
-		wrong(world, what, fault.lease, fault.node);
+		world_wrong(world, what, fault.lease, fault.node);
 	}
 	if (world->twin && --world->twin_steps == 0) {
 		/* From here on the restarted one goes on alone. */
@@ -362,160 +378,23 @@ static void step(struct world *world, const struct event *event)
 	}
 }
 
-static void step_node(struct world *world, uint32_t id, enum node_state state)
+void world_step_node(struct world *world, uint32_t id, enum node_state state)
 {
 	struct event event = {.kind = EVENT_NODE};
 
 	world->node[id].info.state = state;
 	event.node = world->node[id].info;
-	step(world, &event);
+	world_step(world, &event);
 }
 
-static void step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image)
+void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image)
 {
 	struct event event = {.kind = kind};
 
 	world->node[node].pool[image] = kind == EVENT_IMAGE_PRESENT;
 	event.pool.node = node;
 	event.pool.image = image;
-	step(world, &event);
-}
-
-/* What happens from outside. */
-
-static enum lease_kind any_kind(struct world *world)
-{
-	static const enum lease_kind kinds[] = {
-		LEASE_AR,          LEASE_AR,          LEASE_AR,          LEASE_AR,        LEASE_BEST_EFFORT,
-		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_IMMEDIATE, LEASE_DEADLINE,
-	};
-
-	return kinds[world_random(world, sizeof(kinds) / sizeof(kinds[0]))];
-}
-
-/* When it may start, and must end. */
-static void draw_times(struct world *world, struct lease_spec *spec)
-{
-	if (spec->kind == LEASE_AR || (spec->kind == LEASE_DEADLINE && world_chance(world, 600))) {
-		spec->start_us = world->now_us + (wall_us)(5 + world_random(world, 300)) * USEC_PER_SEC;
-	}
-	if (spec->kind == LEASE_AR && world_chance(world, 300)) {
-		spec->latest_us = spec->start_us + (wall_us)world_random(world, 300) * USEC_PER_SEC;
-	}
-	if (spec->kind == LEASE_DEADLINE) {
-		wall_us from_us = spec->start_us > world->now_us ? spec->start_us : world->now_us;
-		span_us slack_us = (span_us)(5 + world_random(world, 600)) * USEC_PER_SEC;
-		spec->deadline_us = from_us + spec->duration_us + slack_us;
-	}
-}
-
-static void arrive(struct world *world)
-{
-	struct event event = {.kind = EVENT_LEASE_REQUESTED};
-	struct lease_spec *spec = &event.requested.spec;
-	struct plan_answer answer;
-
-	*spec = (struct lease_spec){
-		.kind = any_kind(world),
-		.vms = 1 + (uint32_t)world_random(world, world_chance(world, 200) ? 3 * world->settings.nodes : 4),
-		.image = 1 + world_random(world, WORLD_IMAGES),
-		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
-	};
-	spec->user = (uint32_t)world_random(world, 4);
-	spec->serial = spec->kind == LEASE_BEST_EFFORT && world_chance(world, 300);
-	spec->per_vm.amount[RES_CPU] = 250 * (int64_t)(1 + world_random(world, 6));
-	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
-	spec->per_vm.amount[RES_DISK] = (INT64_C(1) << 30) * (int64_t)world_random(world, 4);
-	draw_times(world, spec);
-	event.requested.id = ++world->last_lease;
-	if (world_chance(world, 300)) {
-		plan_ask(world->plan, spec, world->now_us, &answer);
-		step(world, &event);
-		const struct lease *lease = plan_lease(world->plan, event.requested.id);
-		if (answer.accepted != (lease->state != LEASE_REJECTED)) {
-			wrong(world, "the answer to a question was not what happened", event.requested.id, 0);
-		}
-	} else {
-		step(world, &event);
-	}
-	const struct lease *lease = plan_lease(world->plan, event.requested.id);
-	if (!lease || lease->state == LEASE_NEW) {
-		wrong(world, "a request without an answer", event.requested.id, 0);
-	}
-}
-
-static void cancel_one(struct world *world)
-{
-	struct world_lease *row = lease_row(world, 1 + world_random(world, world->last_lease + 1));
-	struct event event = {.kind = EVENT_LEASE_CANCELLED};
-
-	if (row) {
-		row->by_user = row->by_user || !lease_state_final(row->lease.state);
-		event.cancelled = row->id;
-		step(world, &event);
-	}
-}
-
-static void silence(struct world *world, uint32_t id)
-{
-	struct world_node *node = &world->node[id];
-
-	if (!node->silent_us) {
-		node->silent_us = world->now_us + (wall_us)(1 + world_random(world, 400)) * USEC_PER_SEC;
-		step_node(world, id, NODE_SILENT);
-	}
-}
-
-static void vanish(struct world *world, uint32_t id)
-{
-	uint64_t image = 1 + world_random(world, WORLD_IMAGES);
-
-	if (world->node[id].pool[image] && !world->node[id].silent_us) {
-		step_pool(world, EVENT_IMAGE_ABSENT, id, image);
-	}
-}
-
-static void resize(struct world *world, uint32_t id)
-{
-	struct world_node *node = &world->node[id];
-
-	if (!node->silent_us) {
-		node->info.capacity.amount[RES_CPU] = 1000 * (int64_t)(1 + world_random(world, 4));
-		step_node(world, id, node->info.state);
-	}
-}
-
-static void mischief(struct world *world)
-{
-	uint32_t id = 1 + (uint32_t)world_random(world, world->settings.nodes);
-
-	if (world_chance(world, 300)) {
-		cancel_one(world);
-	}
-	if (world_chance(world, 300)) {
-		agents_repeat(world, id);
-	}
-	if (!world->settings.faults) {
-		return;
-	}
-	switch (world_random(world, 8)) {
-	case 0:
-		silence(world, id);
-		break;
-	case 1:
-		if (!world->node[id].silent_us) {
-			step_node(world, id, world_chance(world, 300) ? NODE_DRAINING : NODE_UP);
-		}
-		break;
-	case 2:
-		vanish(world, id);
-		break;
-	case 3:
-		resize(world, id);
-		break;
-	default:
-		break;
-	}
+	world_step(world, &event);
 }
 
 /* Nodes that are back, parts that arrive. */
@@ -525,7 +404,7 @@ static void nodes_act(struct world *world)
 		struct world_node *node = &world->node[n];
 		if (node->silent_us && node->silent_us <= world->now_us) {
 			node->silent_us = 0;
-			step_node(world, n, NODE_UP);
+			world_step_node(world, n, NODE_UP);
 			agents_repeat(world, n);
 			deliver_soon(world, n);
 		}
@@ -583,7 +462,8 @@ static void fetches_act(struct world *world)
 			continue;
 		}
 		world->fetch[i] = world->fetch[--world->fetch_count];
-		step_pool(world, fetch.fails ? EVENT_TRANSFER_FAILED : EVENT_IMAGE_PRESENT, fetch.node, fetch.image);
+		world_step_pool(world, fetch.fails ? EVENT_TRANSFER_FAILED : EVENT_IMAGE_PRESENT, fetch.node,
+				fetch.image);
 	}
 }
 
@@ -604,7 +484,7 @@ static void reports_act(struct world *world)
 		}
 		struct event event = first->event;
 		*first = world->report[--world->report_count];
-		step(world, &event);
+		world_step(world, &event);
 	}
 }
 
@@ -646,12 +526,12 @@ static wall_us next_time(const struct world *world, bool arrivals)
 static void arrivals_act(struct world *world)
 {
 	if (world->arrival_us <= world->now_us) {
-		arrive(world);
+		visitors_arrive(world);
 		world->arrival_us =
 			world->now_us + (wall_us)world_random(world, (uint64_t)(120e6 / world->settings.load));
 	}
 	if (world->mischief_us <= world->now_us) {
-		mischief(world);
+		visitors_mischief(world);
 		world->mischief_us = world->now_us + (wall_us)world_random(world, 20 * USEC_PER_SEC);
 	}
 }
@@ -661,7 +541,7 @@ static void turn(struct world *world, bool arrivals)
 	wall_us next_us = next_time(world, arrivals);
 
 	if (next_us >= WALL_NEVER) {
-		wrong(world, "nothing will ever happen again", 0, 0);
+		world_wrong(world, "nothing will ever happen again", 0, 0);
 		return;
 	}
 	world->now_us = next_us > world->now_us ? next_us : world->now_us;
@@ -670,7 +550,7 @@ static void turn(struct world *world, bool arrivals)
 	nodes_act(world);
 	agents_act(world);
 	if (!world->settings.faults && !world->wrong && agents_check(world)) {
-		wrong(world, agents_check(world), 0, 0);
+		world_wrong(world, agents_check(world), 0, 0);
 	}
 	fetches_act(world);
 	reports_act(world);
@@ -678,7 +558,7 @@ static void turn(struct world *world, bool arrivals)
 		arrivals_act(world);
 	}
 	if (world->wake_us <= world->now_us) {
-		step(world, &(struct event){.kind = EVENT_TICK});
+		world_step(world, &(struct event){.kind = EVENT_TICK});
 	}
 }
 
@@ -701,7 +581,7 @@ const char *world_run(struct world *world, uint64_t steps)
 		/* Whole again, so that whatever waits can be done. */
 		world->node[n].info.capacity.amount[RES_CPU] = 4000;
 		if (!world->node[n].silent_us) {
-			step_node(world, n, NODE_UP);
+			world_step_node(world, n, NODE_UP);
 			agents_repeat(world, n);
 		}
 	}
@@ -709,11 +589,11 @@ const char *world_run(struct world *world, uint64_t steps)
 	while (!world->wrong && !all_final(world)) {
 		turn(world, false);
 		if (world->now_us > horizon_us) {
-			wrong(world, "a lease that never ends", 0, 0);
+			world_wrong(world, "a lease that never ends", 0, 0);
 		}
 	}
 	if (!world->wrong && !world->settings.faults && world->figures.ars_kept != world->figures.ars) {
-		wrong(world, "an advance reservation did not run as agreed", 0, 0);
+		world_wrong(world, "an advance reservation did not run as agreed", 0, 0);
 	}
 	return world->wrong;
 }
@@ -765,7 +645,7 @@ struct world *world_new(const struct world_settings *settings)
 		struct event event = {.kind = EVENT_IMAGE_ADDED};
 		world->image_size[i] = (int64_t)(1 + world_random(world, 20)) * INT64_C(100000000);
 		event.image = (struct image_info){i, world->image_size[i]};
-		step(world, &event);
+		world_step(world, &event);
 	}
 	for (uint32_t n = 1; n <= settings->nodes; n++) {
 		world->node[n] = (struct world_node){.deliver_us = WALL_NEVER};
@@ -777,7 +657,7 @@ struct world *world_new(const struct world_settings *settings)
 			.suspend_rate = 100000000,
 			.resume_rate = 200000000,
 		};
-		step_node(world, n, NODE_UP);
+		world_step_node(world, n, NODE_UP);
 	}
 	return world;
 }

@@ -107,6 +107,7 @@ struct world {
 	size_t fetch_count, fetch_room;
 	struct world_report *report;
 	size_t report_count, report_room;
+	uint32_t answers; /* leases changed or refused, since it was set to 0 */
 	const char *wrong;
 	char text[256];
 };
@@ -115,6 +116,21 @@ uint64_t world_random(struct world *world, uint64_t below);
 /* With this probability in 1000. */
 bool world_chance(struct world *world, uint32_t per_mille);
 void *world_grow(void *items, size_t count, size_t *room, size_t size);
+
+/* Gives the event to the planner, and writes what it answers. */
+void world_step(struct world *world, const struct event *event);
+void world_step_node(struct world *world, uint32_t id, enum node_state state);
+void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image);
+/* The row of the lease, NULL if there is none. */
+struct world_lease *world_lease_row(struct world *world, uint64_t id);
+/* Notes the first thing that is not as it must be. */
+void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t node);
+
+/* visitors.c */
+/* Somebody asks for a lease. */
+void visitors_arrive(struct world *world);
+/* Somebody changes his mind, or something breaks; or not. */
+void visitors_mischief(struct world *world);
 
 /* agents.c */
 /* The earliest time at which some agent does something; WALL_NEVER = none. */

@@ -1,5 +1,6 @@
 /* Advance reservations and immediate leases: accepted, refused with reason and offer, kept; images in time. */
 #include "core_fixture.h"
+#include "policy.h"
 
 START_TEST(accepted)
 {
@@ -493,6 +494,88 @@ START_TEST(absent_before_prepare)
 }
 END_TEST
 
+START_TEST(policy_no_ar)
+{
+	settings.admission = policy_admission("no-ar");
+	plan_begin();
+	refused(ar_of(1, now + 600 * SEC, 30 * SEC), REASON_POLICY);
+	ck_assert(!plan_offer(plan).valid);
+	ck_assert_int_eq(request(spec_of(LEASE_IMMEDIATE, 1, 30 * SEC))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(request(spec_of(LEASE_BEST_EFFORT, 1, 30 * SEC))->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(policy_half)
+{
+	settings.admission = policy_admission("half");
+	plan_begin();
+	refused(ar_of(3, now + 600 * SEC, 30 * SEC), REASON_POLICY);
+	ck_assert_int_eq(request(ar_of(2, now + 600 * SEC, 30 * SEC))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(request(spec_of(LEASE_BEST_EFFORT, 4, 30 * SEC))->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(price_by_rate)
+{
+	struct lease_spec spec = ar_of(2, now + 600 * SEC, 1800 * SEC);
+
+	settings.price = policy_price("constant");
+	settings.price_rate = 60;
+	plan_begin();
+	/* 2 cores for half an hour. */
+	spec.price_max = 59;
+	refused(spec, REASON_PRICE);
+	ck_assert_int_eq(plan_lease(plan, last_lease)->reason.arg0, 60);
+	spec.price_max = 60;
+	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+	/* A little more costs another credit; whoever names no price pays any. */
+	spec.duration_us++;
+	spec.start_us += 3000 * SEC;
+	refused(spec, REASON_PRICE);
+	ck_assert_int_eq(plan_lease(plan, last_lease)->reason.arg0, 61);
+	spec.price_max = 0;
+	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(price_by_load)
+{
+	struct lease_spec spec = ar_of(2, now + 600 * SEC, 1800 * SEC);
+
+	settings.price = policy_price("load");
+	settings.price_rate = 60;
+	plan_begin();
+	spec.price_max = 60;
+	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+	/* Half of the cluster is taken now. */
+	refused(spec, REASON_PRICE);
+	ck_assert_int_eq(plan_lease(plan, last_lease)->reason.arg0, 150);
+	spec.price_max = 150;
+	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+/* With nothing to wait for it starts in the very step. */
+START_TEST(immediate_now)
+{
+	settings.lead_us = 0;
+	settings.prepare_us = 0;
+	settings.stop_us = 0;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *lease = request(spec_of(LEASE_IMMEDIATE, 4, 60 * SEC));
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(lease->vms[3].run.start_us, now);
+	ck_assert_int_eq(lease->vms[3].run.release_us, now + 60 * SEC);
+	run_all(lease);
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+	/* And another at the instant it ends. */
+	ck_assert_int_eq(request(ar_of(4, now + 60 * SEC, SEC))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(request(ar_of(1, now + 60 * SEC - 1, SEC))->state, LEASE_REJECTED);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_admit");
@@ -513,6 +596,11 @@ int main(void)
 	tcase_add_test(staged, before_the_first_node);
 	tcase_add_test(staged, no_node_listens);
 	tcase_add_test(staged, absent_before_prepare);
+	tcase_add_test(staged, policy_no_ar);
+	tcase_add_test(staged, policy_half);
+	tcase_add_test(staged, price_by_rate);
+	tcase_add_test(staged, price_by_load);
+	tcase_add_test(staged, immediate_now);
 	tcase_add_checked_fixture(bare, plan_setup, plan_teardown);
 	tcase_add_test(bare, image_late);
 	tcase_add_test(bare, just_in_time);

@@ -1,0 +1,161 @@
+/* What happens to the simulated cluster from outside: requests, changes of mind, and trouble with nodes. */
+#include <string.h>
+
+#include "world_state.h"
+
+static enum lease_kind any_kind(struct world *world)
+{
+	static const enum lease_kind kinds[] = {
+		LEASE_AR,          LEASE_AR,          LEASE_AR,          LEASE_AR,        LEASE_BEST_EFFORT,
+		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_IMMEDIATE, LEASE_DEADLINE,
+	};
+
+	return kinds[world_random(world, sizeof(kinds) / sizeof(kinds[0]))];
+}
+
+/* When it may start, and must end. */
+static void draw_times(struct world *world, struct lease_spec *spec)
+{
+	if (spec->kind == LEASE_AR || (spec->kind == LEASE_DEADLINE && world_chance(world, 600))) {
+		spec->start_us = world->now_us + (wall_us)(5 + world_random(world, 300)) * USEC_PER_SEC;
+	}
+	if (spec->kind == LEASE_AR && world_chance(world, 300)) {
+		spec->latest_us = spec->start_us + (wall_us)world_random(world, 300) * USEC_PER_SEC;
+	}
+	if (spec->kind == LEASE_DEADLINE) {
+		wall_us from_us = spec->start_us > world->now_us ? spec->start_us : world->now_us;
+		span_us slack_us = (span_us)(5 + world_random(world, 600)) * USEC_PER_SEC;
+		spec->deadline_us = from_us + spec->duration_us + slack_us;
+	}
+}
+
+void visitors_arrive(struct world *world)
+{
+	struct event event = {.kind = EVENT_LEASE_REQUESTED};
+	struct lease_spec *spec = &event.requested.spec;
+	struct plan_answer answer;
+
+	*spec = (struct lease_spec){
+		.kind = any_kind(world),
+		.vms = 1 + (uint32_t)world_random(world, world_chance(world, 200) ? 3 * world->settings.nodes : 4),
+		.image = 1 + world_random(world, WORLD_IMAGES),
+		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
+	};
+	spec->user = (uint32_t)world_random(world, 4);
+	spec->serial = spec->kind == LEASE_BEST_EFFORT && world_chance(world, 300);
+	spec->per_vm.amount[RES_CPU] = 250 * (int64_t)(1 + world_random(world, 6));
+	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
+	spec->per_vm.amount[RES_DISK] = (INT64_C(1) << 30) * (int64_t)world_random(world, 4);
+	draw_times(world, spec);
+	event.requested.id = ++world->last_lease;
+	if (world_chance(world, 300)) {
+		plan_ask(world->plan, spec, world->now_us, &answer);
+		world_step(world, &event);
+		const struct lease *lease = plan_lease(world->plan, event.requested.id);
+		if (answer.accepted != (lease->state != LEASE_REJECTED)) {
+			world_wrong(world, "the answer to a question was not what happened", event.requested.id, 0);
+		}
+	} else {
+		world_step(world, &event);
+	}
+	const struct lease *lease = plan_lease(world->plan, event.requested.id);
+	if (!lease || lease->state == LEASE_NEW) {
+		world_wrong(world, "a request without an answer", event.requested.id, 0);
+	}
+}
+
+static void cancel_one(struct world *world)
+{
+	struct world_lease *row = world_lease_row(world, 1 + world_random(world, world->last_lease + 1));
+	struct event event = {.kind = EVENT_LEASE_CANCELLED};
+
+	if (row) {
+		row->by_user = row->by_user || !lease_state_final(row->lease.state);
+		event.cancelled = row->id;
+		world_step(world, &event);
+	}
+}
+
+/* Somebody wants his lease longer or shorter, and gets an answer. */
+static void stretch_one(struct world *world)
+{
+	struct world_lease *row = world_lease_row(world, 1 + world_random(world, world->last_lease + 1));
+	struct event event = {.kind = EVENT_LEASE_RESIZED};
+
+	if (!row || lease_state_final(row->lease.state)) {
+		return;
+	}
+	event.resized.id = row->id;
+	event.resized.duration_us =
+		row->lease.spec.duration_us / 2 + (span_us)world_random(world, (uint64_t)row->lease.spec.duration_us);
+	world->answers = 0;
+	world_step(world, &event);
+	if (world->answers == 0) {
+		world_wrong(world, "a wish without an answer", event.resized.id, 0);
+	}
+}
+
+static void silence(struct world *world, uint32_t id)
+{
+	struct world_node *node = &world->node[id];
+
+	if (!node->silent_us) {
+		node->silent_us = world->now_us + (wall_us)(1 + world_random(world, 400)) * USEC_PER_SEC;
+		world_step_node(world, id, NODE_SILENT);
+	}
+}
+
+static void vanish(struct world *world, uint32_t id)
+{
+	uint64_t image = 1 + world_random(world, WORLD_IMAGES);
+
+	if (world->node[id].pool[image] && !world->node[id].silent_us) {
+		world_step_pool(world, EVENT_IMAGE_ABSENT, id, image);
+	}
+}
+
+static void resize(struct world *world, uint32_t id)
+{
+	struct world_node *node = &world->node[id];
+
+	if (!node->silent_us) {
+		node->info.capacity.amount[RES_CPU] = 1000 * (int64_t)(1 + world_random(world, 4));
+		world_step_node(world, id, node->info.state);
+	}
+}
+
+void visitors_mischief(struct world *world)
+{
+	uint32_t id = 1 + (uint32_t)world_random(world, world->settings.nodes);
+
+	if (world_chance(world, 300)) {
+		cancel_one(world);
+	}
+	if (world_chance(world, 200)) {
+		stretch_one(world);
+	}
+	if (world_chance(world, 300)) {
+		agents_repeat(world, id);
+	}
+	if (!world->settings.faults) {
+		return;
+	}
+	switch (world_random(world, 8)) {
+	case 0:
+		silence(world, id);
+		break;
+	case 1:
+		if (!world->node[id].silent_us) {
+			world_step_node(world, id, world_chance(world, 300) ? NODE_DRAINING : NODE_UP);
+		}
+		break;
+	case 2:
+		vanish(world, id);
+		break;
+	case 3:
+		resize(world, id);
+		break;
+	default:
+		break;
+	}
+}
