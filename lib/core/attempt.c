@@ -10,7 +10,7 @@
 #include "search.h"
 
 #define SMALL 64       /* clusters up to so many nodes are looked at whole */
-#define SAMPLE 16      /* nodes with room among which to choose in larger ones: more choose little better */
+#define SAMPLE 16      /* nodes with room among which to choose in larger ones, or what 2 * SMALL nodes have */
 #define BLAME_STEPS 64 /* guests of a node looked at for the one in the way */
 #define TRIES 32       /* starts tried in one span, each on the nodes that matter then */
 
@@ -87,7 +87,10 @@ static void list_some(struct plan *plan, struct attempt *at, size_t first, bool 
 {
 	struct choices *choices = &at->choices;
 
-	for (size_t i = 0; i < plan->node_count && (choices->vms < at->unit.n || choices->count < SAMPLE); i++) {
+	for (size_t i = 0; i < plan->node_count; i++) {
+		if (choices->vms >= at->unit.n && (choices->count >= SAMPLE || i >= 2 * SMALL)) {
+			break;
+		}
 		size_t n = first + i < plan->node_count ? first + i : first + i - plan->node_count;
 		struct choice choice = {.node = plan->nodes[n]};
 		if (!node_takes_new(choice.node) || !image_may_come(plan, at, &choice) ||
