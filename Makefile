@@ -45,7 +45,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 OBJ_core = $(call objects,lib/core)
 OBJ_lib = $(call objects,lib)
 OBJ_daemon = $(call objects,daemon) $(BUILD)/schema.o
-OBJ_sim = $(call objects,daemon/sim)
+OBJ_sim = $(call objects,daemon/sim) $(BUILD)/published.o
 OBJ_agent = $(call objects,agent)
 OBJ_client = $(call objects,client)
 PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure
@@ -108,6 +108,17 @@ $(BUILD)/schema.c: $(sort $(wildcard schema/[0-9]*.sql))
 	for f in $^; do n=$$(basename $$f .sql); \
 		echo "{ $$(expr $${n%%-*} + 0), \"$$n\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $$f; echo '},'; \
 	done; echo '};'; echo 'const size_t migration_count = sizeof(migrations) / sizeof(migrations[0]);'; } > $@
+
+$(BUILD)/published.o: $(BUILD)/published.c
+	$(call compile,$(INC_daemon/sim))
+
+# Figures of papers, as text in the simulator: daemon/sim/published.h says what they are.
+$(BUILD)/published.c: $(sort $(wildcard daemon/sim/published/*.csv))
+	@mkdir -p $(@D)
+	@{ echo '#include "published.h"'; echo 'const struct published published[] = {'; \
+	for f in $^; do \
+		echo "{ \"$$(basename $$f .csv)\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $$f; echo '},'; \
+	done; echo '};'; echo 'const size_t published_count = sizeof(published) / sizeof(published[0]);'; } > $@
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 

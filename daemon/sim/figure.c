@@ -149,10 +149,11 @@ static int write_script(const char *path, double last, struct err *err)
 	return file_replace(path, text, size, 0644, err);
 }
 
-/* 0, 1 if there is no gnuplot, -1. It warns of every plot in which nothing happens, which nobody needs to know. */
-static int run_gnuplot(const char *folder, struct err *err)
+/* gnuplot warns of every plot in which nothing happens, which nobody needs to know. */
+int figure_gnuplot(const char *folder, const char *script, struct err *err)
 {
-	char *argv[] = {"gnuplot", SCRIPT, NULL};
+	_cleanup_free_ char *name = xstrdup(script);
+	char *argv[] = {"gnuplot", name, NULL};
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 	int bad, status;
@@ -171,7 +172,7 @@ static int run_gnuplot(const char *folder, struct err *err)
 		}
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		return err_set(err, ERR_INTERNAL, "gnuplot failed; \"gnuplot " SCRIPT "\" in %s says why", folder);
+		return err_set(err, ERR_INTERNAL, "gnuplot failed; \"gnuplot %s\" in %s says why", script, folder);
 	}
 	return 0;
 }
@@ -186,7 +187,7 @@ static int over_time(const char *folder, FILE *tell, struct err *err)
 	if (check_intervals(data, &last, err) || write_script(script, last, err)) {
 		return -1;
 	}
-	got = run_gnuplot(folder, err);
+	got = figure_gnuplot(folder, SCRIPT, err);
 	if (got > 0) {
 		fprintf(tell, "no figures over time: gnuplot is not installed (Debian's package gnuplot-nox)\n");
 	}

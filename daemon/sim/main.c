@@ -11,6 +11,7 @@ static const struct sim_command *const commands[] = {
 	&command_compare,
 	&command_figures,
 	&command_generate,
+	&command_experiment,
 };
 
 static void usage(FILE *out)

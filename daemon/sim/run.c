@@ -1,7 +1,6 @@
 /* tenure-sim run: one simulation, and its results in a folder. */
 #include "run.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,35 +9,13 @@
 #include "command.h"
 #include "figure.h"
 #include "progress.h"
+#include "sheet.h"
 #include "util.h"
 #include "world.h"
 
 #define WORDS_MAX 256 /* traces, and settings by --set, of one run */
 
 /* ---- results ---- */
-
-/* A file being written: to memory first, so that it appears whole or not at all. */
-struct sheet {
-	FILE *out;
-	char *text;
-	size_t size;
-};
-
-static int sheet_open(struct sheet *sheet, struct err *err)
-{
-	sheet->out = open_memstream(&sheet->text, &sheet->size);
-	return sheet->out ? 0 : err_set(err, ERR_LIMIT, "no memory for results: %s", strerror(errno));
-}
-
-static int sheet_write(struct sheet *sheet, const char *folder, const char *name, struct err *err)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", folder, name);
-	int bad = fclose(sheet->out);
-	_cleanup_free_ char *text = sheet->text;
-
-	return bad ? err_set(err, ERR_LIMIT, "no memory for %s", path)
-		   : file_replace(path, text, sheet->size, 0644, err);
-}
 
 static void used(struct json_object *object)
 {

@@ -1,0 +1,27 @@
+/* The table an experiment ends in: what was published beside what was measured. */
+#ifndef TENURE_SIM_RESULTS_H
+#define TENURE_SIM_RESULTS_H
+
+#include "sample.h"
+#include "sheet.h"
+
+#define RESULTS_KEYS_MAX 6 /* columns that say what a row is about, beside the metric */
+
+struct results {
+	struct sheet sheet;
+	size_t keys, rows;
+};
+
+/* Columns: keys (the list ends with NULL), metric, published, measured, low95, high95, difference. */
+int results_open(struct results *results, const char *const *keys, struct err *err);
+/*
+ * One row, with as many words as there are keys. What is not known stays empty: published NAN, an interval of fewer
+ * than two measurements. difference = measured - published.
+ */
+void results_add(struct results *results, const char *const *key, const char *metric, double published,
+		 const struct sample *measured);
+/* The same of a figure that was measured once. */
+void results_add_one(struct results *results, const char *const *key, const char *metric, double published,
+		     double measured);
+
+#endif

@@ -1,0 +1,152 @@
+/* What experiments share: means and their intervals, tables of results, published figures. */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "experiment.h"
+#include "published.h"
+#include "util.h"
+
+#define ck_close(a, b, by) ck_assert_msg(fabs((a) - (b)) <= (by), "%s is %f, not %f", #a, (double)(a), (double)(b))
+
+static struct sample sample_of(const double *value, size_t n)
+{
+	struct sample sample = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		sample_add(&sample, value[i]);
+	}
+	return sample;
+}
+
+START_TEST(test_mean)
+{
+	const double value[] = {2, 4, 4, 4, 5, 5, 7, 9};
+	struct sample sample = sample_of(value, ARRAY_SIZE(value));
+
+	ck_assert_uint_eq(sample.n, 8);
+	ck_close(sample.mean, 5, 1e-12);
+	ck_close(sample_deviation(&sample), sqrt(32.0 / 7), 1e-12);
+	ck_close(sample.least, 2, 0);
+	ck_close(sample.most, 9, 0);
+	/* t = 2.3646 with 7 degrees of freedom. */
+	ck_close(sample_half_width(&sample), 2.3646 * sqrt(32.0 / 7) / sqrt(8), 1e-3);
+}
+END_TEST
+
+/* The usual tables: 2.2010 for 11 degrees of freedom, 2.0860 for 20, 1.9840 for 100. */
+START_TEST(test_many)
+{
+	const struct {
+		size_t n;
+		double t;
+	} known[] = {{2, 12.7062}, {11, 2.2281}, {12, 2.2010}, {21, 2.0860}, {101, 1.9840}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		struct sample sample = {0};
+		for (size_t k = 0; k < known[i].n; k++) {
+			sample_add(&sample, k % 2);
+		}
+		ck_close(sample_half_width(&sample) / sample_deviation(&sample) * sqrt((double)known[i].n), known[i].t,
+			 1e-3);
+	}
+}
+END_TEST
+
+START_TEST(test_one)
+{
+	const double value[] = {-3};
+	struct sample sample = sample_of(value, 1), none = {0};
+
+	ck_close(sample.most, -3, 0);
+	ck_assert(isnan(sample_deviation(&sample)));
+	ck_assert(isnan(sample_half_width(&sample)));
+	ck_assert(isnan(sample_half_width(&none)));
+}
+END_TEST
+
+START_TEST(test_table)
+{
+	const char *const keys[] = {"duration", "size", NULL}, *const key[] = {"long", "1-4"};
+	const double value[] = {9, 10, 11};
+	struct sample sample = sample_of(value, 3), none = {0};
+	struct results results;
+	struct err err;
+
+	ck_assert_int_eq(results_open(&results, keys, &err), 0);
+	results_add(&results, key, "time_s", 12.5, &sample);
+	results_add(&results, key, "wait_s", NAN, &none);
+	results_add_one(&results, key, "load", 1, 0.9999);
+	ck_assert_uint_eq(results.rows, 3);
+	fflush(results.sheet.out);
+	ck_assert_str_eq(results.sheet.text, "duration,size,metric,published,measured,low95,high95,difference\n"
+					     "long,1-4,time_s,12.500,10.000,7.516,12.484,-2.500\n"
+					     "long,1-4,wait_s,,,,,\n"
+					     "long,1-4,load,1.000,1.000,,,0.000\n");
+	sheet_drop(&results.sheet);
+	sheet_drop(&results.sheet);
+}
+END_TEST
+
+static double cell(const char *table, const char *a, const char *b, const char *c, const char *column)
+{
+	return published_value(table, (const char *[]){a, b, c}, 3, column);
+}
+
+START_TEST(test_published)
+{
+	ck_close(cell("msc-slides-36", "long", "000-025", "25-75", "effect_on_performance_pct"), -8.88, 0);
+	ck_close(cell("msc-slides-36", "short", "075-100", "75-25", "effect_on_performance_pct"), -31.58, 0);
+	ck_close(cell("msc-table-8.7", "short", "075-100", "75-25", "vm_reuse_s"), 44940, 0);
+	ck_close(cell("hpdc08-table1", "avg_wait_ks", "VM-MULT", "15.69", "rho30_3H_medium"), 78.83, 0);
+	ck_assert(isnan(cell("msc-slides-36", "long", "000-025", "25-7", "effect_on_performance_pct")));
+	ck_assert(isnan(cell("msc-slides-36", "long", "000-025", "25-75", "duration")));
+	ck_assert(isnan(cell("msc-slides-36", "long", "000-025", "25-75", "effect")));
+}
+END_TEST
+
+/* Every table is a header and rows as long as that. */
+START_TEST(test_published_shape)
+{
+	ck_assert_uint_ge(published_count, 9);
+	for (size_t i = 0; i < published_count; i++) {
+		_cleanup_free_ char *text = xstrdup(published[i].text);
+		char *rest = NULL;
+		size_t columns = 0, rows = 0;
+
+		for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+			size_t fields = 1;
+			if (*line == '#') {
+				ck_assert_uint_eq(rows, 0);
+				continue;
+			}
+			for (const char *at = line; (at = strchr(at, ',')); at++) {
+				fields++;
+			}
+			columns = columns ? columns : fields;
+			ck_assert_msg(fields == columns, "%s: %s", published[i].name, line);
+			rows++;
+		}
+		ck_assert_uint_ge(rows, 4);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_experiment");
+	TCase *tcase = tcase_create("all");
+
+	tcase_add_test(tcase, test_mean);
+	tcase_add_test(tcase, test_many);
+	tcase_add_test(tcase, test_one);
+	tcase_add_test(tcase, test_table);
+	tcase_add_test(tcase, test_published);
+	tcase_add_test(tcase, test_published_shape);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
