@@ -43,14 +43,6 @@ static struct run run_at(const struct plan *plan, wall_us start_us, span_us dura
 	};
 }
 
-/* Another node for each lease to begin with, so that the load spreads; the same one after a restart. */
-static size_t first_node(const struct plan *plan, const struct attempt *at)
-{
-	uint64_t lease = at->unit.seat[0].guest->vm->lease;
-
-	return plan->node_count ? (size_t)((lease * UINT64_C(0x9e3779b97f4a7c15) >> 32) % plan->node_count) : 0;
-}
-
 /* True if the image is there in time, or its transfer can still be planned for it. */
 static bool image_may_come(const struct plan *plan, const struct attempt *at, struct choice *choice)
 {
@@ -82,8 +74,11 @@ static void list_all(struct plan *plan, struct attempt *at, bool staged_only)
 	choices->vms = vms;
 }
 
-/* Those that have the image in time, or those that do not, until there are enough to choose from. */
-static void list_some(struct plan *plan, struct attempt *at, size_t first, bool staged)
+/*
+ * Those that have the image in time, or those that do not, until there are enough to choose from. Always from the first
+ * node on: promises gather there, and guests on the other nodes are left in peace.
+ */
+static void list_some(struct plan *plan, struct attempt *at, bool staged)
 {
 	struct choices *choices = &at->choices;
 
@@ -91,8 +86,7 @@ static void list_some(struct plan *plan, struct attempt *at, size_t first, bool 
 		if (choices->vms >= at->unit.n && (choices->count >= SAMPLE || i >= 2 * SMALL)) {
 			break;
 		}
-		size_t n = first + i < plan->node_count ? first + i : first + i - plan->node_count;
-		struct choice choice = {.node = plan->nodes[n]};
+		struct choice choice = {.node = plan->nodes[i]};
 		if (!node_takes_new(choice.node) || !image_may_come(plan, at, &choice) ||
 		    (choice.ready_us == 0) != staged || !pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
 			continue;
@@ -113,17 +107,15 @@ static void list_some(struct plan *plan, struct attempt *at, size_t first, bool 
  */
 static void list(struct plan *plan, struct attempt *at, bool staged_only)
 {
-	size_t first = first_node(plan, at);
-
 	if (at->all || plan->node_count <= SMALL) {
 		list_all(plan, at, staged_only);
 		return;
 	}
 	at->choices.count = 0;
 	at->choices.vms = 0;
-	list_some(plan, at, first, true);
+	list_some(plan, at, true);
 	if (!staged_only && (at->choices.vms < at->unit.n || at->choices.count < SAMPLE)) {
-		list_some(plan, at, first, false);
+		list_some(plan, at, false);
 	}
 }
 
@@ -292,7 +284,6 @@ bool attempt_within(struct plan *plan, struct attempt *at, const struct attempt_
 			    .vms = at->unit.n,
 			    .duration_us = duration_us,
 			    .from_us = start_us,
-			    .first = first_node(plan, at),
 			    .nodes = span->nodes,
 			    .looks = span->looks,
 		    });

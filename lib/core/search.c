@@ -111,7 +111,7 @@ void search_init(struct search *search, struct plan *plan, const struct search_w
 	search->heap = calloc(n ? n : 1, sizeof(*search->heap));
 	assert(search->heap);
 	for (size_t i = 0; i < n && (i < want->nodes || most < 2 * (uint64_t)want->vms); i++) {
-		struct node *node = plan->nodes[(want->first + i) % n];
+		struct node *node = plan->nodes[n - 1 - i];
 		uint32_t count = node_takes_new(node) ? place_most(plan, node, want->spec, want->vms) : 0;
 		if (count == 0) {
 			continue;

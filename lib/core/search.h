@@ -20,8 +20,8 @@ struct search_want {
 	uint32_t vms;
 	span_us duration_us;
 	wall_us from_us;
-	size_t first; /* index of the node to begin with */
-	size_t nodes; /* consider so many, or as many more as hold the VMs twice over; SIZE_MAX = all */
+	size_t nodes; /* consider so many, the last first (promises gather on the first), or as many more as hold the
+			 VMs twice over; SIZE_MAX = all */
 	size_t looks; /* how often nodes may be looked at in all: 2 to 6 questions to the slot table each */
 };
 
