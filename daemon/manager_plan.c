@@ -167,6 +167,8 @@ static int write_action(struct manager *manager, const struct action *action, st
 		return write_transfer(manager, &action->transfer, err);
 	case ACTION_TRANSFER_DROP:
 		return store_drop_transfer(manager->store, action->transfer.id, err);
+	case ACTION_ESTIMATE:
+		return store_put_estimate(manager->store, &action->estimate, err);
 	case ACTION_MOVED:
 		return write_moved(manager, action, err);
 	case ACTION_PROMISE_BROKEN:

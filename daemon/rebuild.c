@@ -33,13 +33,19 @@ static void put_transfer(const struct transfer *transfer, void *plan)
 	plan_restore_transfer(plan, transfer);
 }
 
+static void put_estimate(const struct estimate *estimate, void *plan)
+{
+	plan_restore_estimate(plan, estimate);
+}
+
 int rebuild_plan(struct store *store, wall_us now, uint64_t last_slot, uint64_t last_transfer, struct plan *plan,
 		 struct err *err)
 {
 	if (store_load_nodes(store, put_node, plan, err) < 0 || store_load_images(store, put_image, plan, err) < 0 ||
 	    store_load_pools(store, put_pool, plan, err) < 0 || store_load_leases(store, put_lease, plan, err) < 0 ||
 	    store_load_slots(store, now, put_slot, plan, err) < 0 ||
-	    store_load_transfers(store, put_transfer, plan, err) < 0) {
+	    store_load_transfers(store, put_transfer, plan, err) < 0 ||
+	    store_load_estimates(store, put_estimate, plan, err) < 0) {
 		return -1;
 	}
 	plan_restore_ids(plan, last_slot, last_transfer);

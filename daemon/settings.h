@@ -48,6 +48,7 @@ struct head_settings {
 	char *host;
 	char *victim;
 	char *exclusion;
+	bool learn;
 	char *admission;
 	char *price;
 	int64_t price_rate;

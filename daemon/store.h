@@ -56,6 +56,7 @@ int store_put_vm(struct store *store, const struct vm *vm, struct err *err);
 int store_put_slot(struct store *store, const struct slot *slot, struct err *err);
 int store_drop_slot(struct store *store, uint64_t id, struct err *err);
 int store_put_transfer(struct store *store, const struct transfer *transfer, const char *image_name, struct err *err);
+int store_put_estimate(struct store *store, const struct estimate *estimate, struct err *err);
 int store_drop_transfer(struct store *store, uint64_t id, struct err *err);
 /* Progress of the planned transfer of an image to a node; no such transfer is no error. */
 int store_set_progress(struct store *store, uint32_t node, uint64_t image, int64_t bytes, struct err *err);
@@ -134,6 +135,8 @@ int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct
 		     struct err *err);
 /* Transfers that are planned. */
 int store_load_transfers(struct store *store, void (*fn)(const struct transfer *transfer, void *arg), void *arg,
+			 struct err *err);
+int store_load_estimates(struct store *store, void (*fn)(const struct estimate *estimate, void *arg), void *arg,
 			 struct err *err);
 int store_load_pools(struct store *store, void (*fn)(uint32_t node, uint64_t image, void *arg), void *arg,
 		     struct err *err);

@@ -385,6 +385,36 @@ int store_load_transfers(struct store *store, void (*fn)(const struct transfer *
 	return rc;
 }
 
+int store_load_estimates(struct store *store, void (*fn)(const struct estimate *estimate, void *arg), void *arg,
+			 struct err *err)
+{
+	sqlite3_stmt *stmt =
+		store_query(store, err,
+			    "SELECT node, what, memory, count, mean_us, squares_ms2, last_us FROM estimates"
+			    " ORDER BY node, what, memory",
+			    "");
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t node = sqlite3_column_int64(stmt, 0), count = sqlite3_column_int64(stmt, 3);
+		struct estimate estimate = {
+			.node = (uint32_t)node,
+			.memory = sqlite3_column_int64(stmt, 2),
+			.count = (uint32_t)count,
+			.mean_us = sqlite3_column_int64(stmt, 4),
+			.squares_ms2 = sqlite3_column_int64(stmt, 5),
+			.last_us = sqlite3_column_int64(stmt, 6),
+		};
+
+		if (!id_fits(node) || count <= 0 || count > UINT32_MAX || estimate.mean_us < 0 ||
+		    estimate.squares_ms2 < 0 || estimate_what_parse(store_text(stmt, 1), &estimate.what) < 0) {
+			return damaged(store, stmt, "estimate of node", node, err);
+		}
+		fn(&estimate, arg);
+	}
+	return rc;
+}
+
 int store_load_pools(struct store *store, void (*fn)(uint32_t node, uint64_t image, void *arg), void *arg,
 		     struct err *err)
 {

@@ -25,6 +25,7 @@ static const struct {
 	{"images", "true", NULL, NULL},
 	{"image_files", "true", NULL, NULL},
 	{"pool", "true", NULL, NULL},
+	{"estimates", "true", NULL, NULL},
 	{"leases", OPEN " OR id IN (SELECT lease FROM slots WHERE end_us > ?1)",
 	 "id, kind, state, serial, vms, cpu, memory, disk, image, start_us, duration_us, submitted_us, first_start_us,"
 	 " ended_us, reason, reason_res, reason_lease, reason_arg",

@@ -97,6 +97,13 @@ int store_put_transfer(struct store *store, const struct transfer *transfer, con
 			 transfer->deadline_us);
 }
 
+int store_put_estimate(struct store *store, const struct estimate *estimate, struct err *err)
+{
+	return store_run(store, err, "INSERT OR REPLACE INTO estimates VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", "isiiiii",
+			 (int64_t)estimate->node, estimate_what_name(estimate->what), estimate->memory,
+			 (int64_t)estimate->count, estimate->mean_us, estimate->squares_ms2, estimate->last_us);
+}
+
 int store_drop_transfer(struct store *store, uint64_t id, struct err *err)
 {
 	return store_run(store, err, "DELETE FROM transfers WHERE id = ?1", "I", id);

@@ -241,6 +241,7 @@ const struct setting config_table[] = {
 	ROW("plan", multicast, SETTING_BOOL, "no", 0, 0, NULL, "one transfer reaches any number of nodes"),
 	WORD("plan", staging, "edf-jit", "when a promised image is sent: edf-jit, edf, jit, aggressive, job"),
 	WORD("plan", suspension, "all", "who may be suspended: none, serial, all"),
+	ROW("plan", learn, SETTING_BOOL, "no", 0, 0, NULL, "what suspending takes is learnt from what it took"),
 	WORD("plan", exclusion, "local", "one suspension at a time on each node, or of all: local, global"),
 	WORD("plan", migration, "no", "suspended guests may go on elsewhere: no, yes, free"),
 	WORD("plan", backfill, "aggressive",
@@ -458,6 +459,7 @@ struct plan_settings config_plan(const struct sim_config *config)
 	/* The rows' checks have seen to it that each is the name of something. */
 	plan.staging = (enum staging)policy_find(POLICY_STAGING, config->staging);
 	plan.suspension = (enum suspension)policy_find(POLICY_SUSPENSION, config->suspension);
+	plan.learn = config->learn;
 	plan.exclusion = (enum exclusion)policy_find(POLICY_EXCLUSION, config->exclusion);
 	plan.migration = (enum migration)policy_find(POLICY_MIGRATION, config->migration);
 	plan.backfill = (enum backfill)policy_find(POLICY_BACKFILL, config->backfill);

@@ -16,7 +16,7 @@ struct sim_config {
 	/* [plan] */
 	span_us lead, prepare, stop, suspend_fixed, resume_fixed, min_run, grace, late, stage_ahead, share_half;
 	int64_t best_effort_rate, backfill_depth, price_rate;
-	bool multicast;
+	bool multicast, learn;
 	char *staging, *suspension, *exclusion, *migration, *backfill;
 	char *queue, *host, *victim, *admission, *price;
 	/* [workload] */

@@ -56,6 +56,8 @@ static int put_action(struct replaying *replaying, const struct event *event, co
 		return store_put_transfer(store, &action->transfer, "", err);
 	case ACTION_TRANSFER_DROP:
 		return store_drop_transfer(store, action->transfer.id, err);
+	case ACTION_ESTIMATE:
+		return store_put_estimate(store, &action->estimate, err);
 	case ACTION_MOVED:
 	case ACTION_PROMISE_BROKEN:
 	case ACTION_REFUSED:

@@ -148,6 +148,7 @@ static void apply(struct world *world)
 		case ACTION_WAKE:
 			wake_us = action->wake_us;
 			break;
+		case ACTION_ESTIMATE:
 		case ACTION_MOVED:
 		case ACTION_REFUSED:
 		case ACTION_NODE_PLAN:

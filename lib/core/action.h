@@ -27,6 +27,22 @@ struct transfer {
 const char *transfer_state_name(enum transfer_state state);
 int transfer_state_parse(const char *name, enum transfer_state *state);
 
+enum estimate_what { ESTIMATE_SUSPEND, ESTIMATE_RESUME, ESTIMATE_COUNT };
+
+/* How long it took, so far, to save (restore) a guest of about this size on a node. */
+struct estimate {
+	uint32_t node;
+	enum estimate_what what;
+	int64_t memory;      /* bytes; the upper end of the class of sizes that count as one */
+	uint32_t count;      /* measurements, old ones faded; > 0 */
+	span_us mean_us;     /* as if all had been of that size */
+	int64_t squares_ms2; /* sum of squared differences from the mean, milliseconds squared */
+	wall_us last_us;     /* when the last of them ended */
+};
+
+const char *estimate_what_name(enum estimate_what what);
+int estimate_what_parse(const char *name, enum estimate_what *what);
+
 enum action_kind {
 	ACTION_LEASE,     /* lease row is new or changed (without its VMs) */
 	ACTION_VM,        /* VM row is new or changed */
@@ -34,6 +50,7 @@ enum action_kind {
 	ACTION_SLOT_DROP, /* slot will not be used after all: delete its row (used slots stay, for the Gantt) */
 	ACTION_TRANSFER,  /* transfer row is new or changed */
 	ACTION_TRANSFER_DROP,
+	ACTION_ESTIMATE,       /* row of (node, what, memory) is new or changed */
 	ACTION_MOVED,          /* a lease's state changed: one log line, one row in events */
 	ACTION_PROMISE_BROKEN, /* an AR did not get what was agreed: one log line, one row in events */
 	ACTION_REFUSED,        /* a lease that goes on could not be changed as asked: the answer to who asked */
@@ -49,6 +66,7 @@ struct action {
 		const struct vm *vm;       /* the planner's */
 		struct slot slot;          /* SLOT, SLOT_DROP */
 		struct transfer transfer;  /* TRANSFER, TRANSFER_DROP */
+		struct estimate estimate;
 		struct {
 			uint64_t lease;
 			enum lease_state from, to;

@@ -164,7 +164,7 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 			return broken(fault, CHECK_IMAGE, guest);
 		}
 	}
-	if (vm->planned && vm->run.then == RUN_SUSPEND &&
+	if (vm->planned && vm->run.then == RUN_SUSPEND && guest->node->learnt.count == 0 &&
 	    vm->run.release_us - vm->run.end_us <
 		    estimate_bytes(spec->per_vm.amount[RES_MEMORY], guest->node->info.suspend_rate) &&
 	    vm->run.end_us > plan->now_us) {

@@ -292,7 +292,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		} else if (run->from == RUN_RESUME) {
 			/* Restoring ends at the start; who restores before others begins that much earlier. */
 			span_us *sum_us = plan->lane ? &all_us : &node->restore_us;
-			*sum_us += estimate_resume(&plan->settings, &node->info, memory);
+			*sum_us += estimate_resume(plan, node, memory);
 			mine.prepare_us = run->start_us - *sum_us;
 		}
 		if (run->then == RUN_SUSPEND) {

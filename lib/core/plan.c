@@ -49,6 +49,7 @@ struct plan_settings plan_defaults(void)
 		.staging = STAGING_EDF_JIT,
 		.suspension = SUSPENSION_ALL,
 		.exclusion = EXCLUSION_LOCAL,
+		.learn = true,
 		.migration = MIGRATION_NO,
 		.backfill = BACKFILL_AGGRESSIVE,
 		.queue = policy_queue("fcfs"),
@@ -85,6 +86,7 @@ static void node_free(struct node *node)
 	free(node->stages);
 	slots_free(node->pool);
 	slots_free(node->slots);
+	free(node->learnt.item);
 	free(node);
 }
 

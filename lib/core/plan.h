@@ -74,6 +74,7 @@ struct plan_settings {
 	enum staging staging;
 	enum suspension suspension;
 	enum exclusion exclusion;
+	bool learn; /* what suspending and resuming take is learnt from what they took */
 	enum migration migration;
 	enum backfill backfill;
 	uint32_t backfill_depth;          /* BACKFILL_INTERMEDIATE only */
@@ -145,6 +146,7 @@ void plan_restore_pool(struct plan *plan, uint32_t node, uint64_t image);
  * last eight share_half_us count; in any order.
  */
 void plan_restore_use(struct plan *plan, uint32_t user, const struct slot *slot);
+void plan_restore_estimate(struct plan *plan, const struct estimate *estimate);
 void plan_restore_ids(struct plan *plan, uint64_t last_slot, uint64_t last_transfer);
 int plan_restored(struct plan *plan);
 

@@ -238,9 +238,23 @@ static void emit_stage(struct plan *plan, struct stage *stage, struct actions *o
 	}
 }
 
+static void emit_learnt(struct learnt *learnt, struct actions *out)
+{
+	for (size_t i = 0; i < learnt->count; i++) {
+		if (learnt->item[i].changed) {
+			learnt->item[i].changed = false;
+			add(out, ACTION_ESTIMATE)->estimate = learnt->item[i].row;
+		}
+	}
+	learnt->changed = false;
+}
+
 static void emit_nodes(struct plan *plan, struct actions *out)
 {
 	for (size_t i = 0; i < plan->node_count; i++) {
+		if (plan->nodes[i]->learnt.changed) {
+			emit_learnt(&plan->nodes[i]->learnt, out);
+		}
 		if (plan->nodes[i]->changed) {
 			plan->nodes[i]->changed = false;
 			add(out, ACTION_NODE_PLAN)->node = plan->nodes[i]->info.id;

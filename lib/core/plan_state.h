@@ -127,6 +127,20 @@ struct flight_was {
 
 #define LINKS 2 /* the promises', and the best-effort flights' if they have one of their own */
 
+/* What was measured on a node; estimate.c's. */
+struct lesson {
+	struct estimate row;
+	span_us span_us; /* what that makes one to come; 0 = too few to tell */
+	bool changed;    /* in this step */
+};
+
+struct learnt {
+	struct lesson *item; /* by what and memory */
+	size_t count, room;
+	bool changed;    /* one of them */
+	wall_us last_us; /* when the last measurement ended */
+};
+
 RB_HEAD(promises, guest);
 
 struct node {
@@ -137,9 +151,10 @@ struct node {
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
 	struct stage_at *stages;   /* by image */
 	size_t stage_count, stage_room;
-	struct slots *pool;   /* bytes of needed images over time, as RES_DISK */
-	int64_t pool_booked;  /* bytes of all images that are needed at any time */
-	int64_t pool_owed;    /* the pool's size, or what was needed when that grew unforeseen; for check.c */
+	struct slots *pool;  /* bytes of needed images over time, as RES_DISK */
+	int64_t pool_booked; /* bytes of all images that are needed at any time */
+	int64_t pool_owed;   /* the pool's size, or what was needed when that grew unforeseen; for check.c */
+	struct learnt learnt;
 	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
 	bool changed;         /* its part of the plan, in this step */
 	/* Scratch of one search. */
@@ -199,6 +214,7 @@ struct plan {
 	struct node **nodes; /* by id */
 	size_t node_count;
 	struct lane *lane;         /* EXCLUSION_GLOBAL: of all nodes; else NULL */
+	wall_us moved_us;          /* when the last measurement on any node ended */
 	struct image_info *images; /* by id */
 	size_t image_count;
 	struct contracts contracts;

@@ -232,9 +232,38 @@ static wall_us stopped_at(const struct plan *plan, const struct guest *guest, wa
 {
 	int64_t memory = guest->contract->lease.spec.per_vm.amount[RES_MEMORY];
 
-	return guest->vm->state == LEASE_SUSPENDING
-		       ? saved_us
-		       : saved_us - estimate_suspend(&plan->settings, &guest->node->info, memory);
+	return guest->vm->state == LEASE_SUSPENDING ? saved_us : saved_us - estimate_suspend(plan, guest->node, memory);
+}
+
+static void learn(struct plan *plan, struct guest *guest, enum estimate_what what, wall_us from_us, wall_us done_us)
+{
+	estimate_learn(plan, guest->node, what, guest->contract->lease.spec.per_vm.amount[RES_MEMORY], from_us,
+		       done_us);
+}
+
+static void seen_prepared(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	const struct vm *vm = guest->vm;
+
+	if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING) {
+		guest_move(plan, guest, LEASE_READY);
+	} else if (vm->state == LEASE_RESUMING && of_this_run(guest, at_us)) {
+		learn(plan, guest, ESTIMATE_RESUME, vm->run.prepare_us, at_us);
+	}
+}
+
+static void seen_suspended(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	const struct run *run = &guest->vm->run;
+
+	if (!is_best_effort(guest) || !of_this_run(guest, at_us)) {
+		return;
+	}
+	if (run->then == RUN_SUSPEND && at_us >= run->end_us) {
+		learn(plan, guest, ESTIMATE_SUSPEND, run->end_us, at_us);
+	}
+	seen_suspending(plan, guest, stopped_at(plan, guest, at_us));
+	suspended(plan, guest, at_us);
 }
 
 static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wall_us at_us)
@@ -246,9 +275,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 		seen_absent(plan, guest, at_us);
 		break;
 	case SEEN_PREPARED:
-		if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING) {
-			guest_move(plan, guest, LEASE_READY);
-		}
+		seen_prepared(plan, guest, at_us);
 		break;
 	case SEEN_RUNNING:
 		if (of_this_run(guest, at_us) && !vm->started_us) {
@@ -259,10 +286,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 		seen_suspending(plan, guest, at_us);
 		break;
 	case SEEN_SUSPENDED:
-		if (is_best_effort(guest) && of_this_run(guest, at_us)) {
-			seen_suspending(plan, guest, stopped_at(plan, guest, at_us));
-			suspended(plan, guest, at_us);
-		}
+		seen_suspended(plan, guest, at_us);
 		break;
 	case SEEN_ENDED:
 		ended(plan, guest, at_us);

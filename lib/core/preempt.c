@@ -20,7 +20,7 @@ void preempt_save_spans(const struct plan *plan, const struct unit *unit)
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
-		span_us mine_us = estimate_suspend(&plan->settings, &node->info, memory);
+		span_us mine_us = estimate_suspend(plan, node, memory);
 		node->save_us += mine_us;
 		all_us += mine_us;
 	}
@@ -39,7 +39,7 @@ span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
-		span_us mine_us = estimate_resume(&plan->settings, &node->info, memory);
+		span_us mine_us = estimate_resume(plan, node, memory);
 		node->restore_us += mine_us;
 		all_us += mine_us;
 		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;

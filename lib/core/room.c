@@ -26,8 +26,12 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
 	if (!place_may_cut(plan, spec) || room->suspend_rate == 0) {
 		return left_us;
 	}
-	span_us cut_us = plan->settings.min_run_us + plan->settings.suspend_us +
-			 estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
+	span_us cut_us = plan->settings.min_run_us;
+	if (!plan->settings.learn) {
+		/* What is learnt may be shorter. */
+		cut_us +=
+			plan->settings.suspend_us + estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
+	}
 	return cut_us < left_us ? cut_us : left_us;
 }
 

@@ -192,8 +192,7 @@ static span_us resume_need(const struct plan *plan, const struct unit *unit, con
 	if (!place_may_cut(plan, unit->spec)) {
 		return unit->left_us;
 	}
-	span_us cut_us = plan->settings.min_run_us +
-			 (span_us)node->count * estimate_suspend(&plan->settings, &node->info, memory);
+	span_us cut_us = plan->settings.min_run_us + (span_us)node->count * estimate_suspend(plan, node, memory);
 	return cut_us < unit->left_us ? cut_us : unit->left_us;
 }
 

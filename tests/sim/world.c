@@ -194,6 +194,21 @@ static void write_transfer(struct world *world, const struct transfer *transfer,
 	row->transfer = *transfer;
 }
 
+static void write_estimate(struct world *world, const struct estimate *estimate)
+{
+	struct world_estimate *row;
+	uint64_t key =
+		((uint64_t)estimate->memory * ESTIMATE_COUNT + estimate->what) * (WORLD_NODES_MAX + 1) + estimate->node;
+
+	HASH_FIND(hh, world->estimates, &key, sizeof(key), row);
+	if (!row) {
+		row = calloc(1, sizeof(*row));
+		row->key = key;
+		HASH_ADD(hh, world->estimates, key, sizeof(row->key), row);
+	}
+	row->row = *estimate;
+}
+
 static void deliver_soon(struct world *world, uint32_t id)
 {
 	struct world_node *node = &world->node[id];
@@ -225,6 +240,9 @@ static void apply(struct world *world)
 		case ACTION_TRANSFER_DROP:
 			write_transfer(world, &action->transfer, action->kind == ACTION_TRANSFER_DROP);
 			break;
+		case ACTION_ESTIMATE:
+			write_estimate(world, &action->estimate);
+			break;
 		case ACTION_PROMISE_BROKEN:
 			world->figures.broken++;
 			if (!world->settings.faults) {
@@ -253,6 +271,7 @@ static struct plan *rebuild(struct world *world)
 	struct plan *plan = plan_new(&world->plan_settings);
 	struct world_lease *lease, *next_lease;
 	struct world_slot *slot, *next_slot;
+	struct world_estimate *estimate, *next_estimate;
 	struct world_transfer *transfer, *next_transfer;
 
 	for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
@@ -283,6 +302,9 @@ static struct plan *rebuild(struct world *world)
 	}
 	HASH_ITER (hh, world->transfers, transfer, next_transfer) {
 		plan_restore_transfer(plan, &transfer->transfer);
+	}
+	HASH_ITER (hh, world->estimates, estimate, next_estimate) {
+		plan_restore_estimate(plan, &estimate->row);
 	}
 	plan_restore_ids(plan, world->last_slot, world->last_transfer);
 	if (plan_restored(plan)) {
@@ -321,6 +343,8 @@ static bool same_action(const struct action *a, const struct action *b)
 	case ACTION_TRANSFER:
 	case ACTION_TRANSFER_DROP:
 		return memcmp(&a->transfer, &b->transfer, sizeof(a->transfer)) == 0;
+	case ACTION_ESTIMATE:
+		return memcmp(&a->estimate, &b->estimate, sizeof(a->estimate)) == 0;
 	case ACTION_MOVED:
 		return a->moved.lease == b->moved.lease && a->moved.from == b->moved.from && a->moved.to == b->moved.to;
 	case ACTION_REFUSED:
@@ -630,6 +654,8 @@ struct world *world_new(const struct world_settings *settings)
 	world->plan_settings.queue = policy_queue(choose(world, POLICY_QUEUE));
 	world->plan_settings.host = policy_host(choose(world, POLICY_HOST));
 	world->plan_settings.victim = policy_victim(choose(world, POLICY_VICTIM));
+	/* What a calm world is promised is exact; what was learnt is only likely. */
+	world->plan_settings.learn = settings->faults && world_chance(world, 500);
 	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
 	world->plan_settings.multicast = world_chance(world, 500);
 	world->plan_settings.best_effort_rate = world_chance(world, 300) ? INT64_C(50000000) : 0;
@@ -666,6 +692,7 @@ void world_free(struct world *world)
 {
 	struct world_lease *lease, *next_lease;
 	struct world_slot *slot, *next_slot;
+	struct world_estimate *estimate, *next_estimate;
 	struct world_transfer *transfer, *next_transfer;
 
 	HASH_ITER (hh, world->leases, lease, next_lease) {
@@ -680,6 +707,10 @@ void world_free(struct world *world)
 	HASH_ITER (hh, world->transfers, transfer, next_transfer) {
 		HASH_DEL(world->transfers, transfer);
 		free(transfer);
+	}
+	HASH_ITER (hh, world->estimates, estimate, next_estimate) {
+		HASH_DEL(world->estimates, estimate);
+		free(estimate);
 	}
 	plan_free(world->plan);
 	plan_free(world->twin);

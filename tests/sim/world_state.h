@@ -77,6 +77,12 @@ struct world_slot {
 	UT_hash_handle hh;
 };
 
+struct world_estimate {
+	uint64_t key; /* of node, what and memory */
+	struct estimate row;
+	UT_hash_handle hh;
+};
+
 struct world_transfer {
 	uint64_t id;
 	struct transfer transfer;
@@ -98,6 +104,7 @@ struct world {
 	struct world_lease *leases;
 	struct world_slot *slots;
 	struct world_transfer *transfers;
+	struct world_estimate *estimates;
 	uint64_t last_lease, last_slot, last_transfer, last_report;
 	wall_us wake_us, arrival_us, mischief_us;
 	struct body_of *body;

@@ -108,8 +108,9 @@ START_TEST(estimates)
 	ck_assert_int_eq(estimate_bytes(INT64_MAX - 1, INT64_MAX - 1), USEC_PER_SEC);
 	ck_assert_int_eq(estimate_bytes(INT64_MAX, INT64_MAX), 0);
 	ck_assert_int_lt(estimate_bytes(INT64_MAX, 1), WALL_NEVER / LEASE_VMS_MAX);
-	ck_assert_int_eq(estimate_suspend(&settings, &node, 200), settings.suspend_us + 2 * USEC_PER_SEC);
-	ck_assert_int_eq(estimate_resume(&settings, &node, 300), settings.resume_us + USEC_PER_SEC);
+	ck_assert_int_eq(estimate_plain(&settings, &node, ESTIMATE_SUSPEND, 200),
+			 settings.suspend_us + 2 * USEC_PER_SEC);
+	ck_assert_int_eq(estimate_plain(&settings, &node, ESTIMATE_RESUME, 300), settings.resume_us + USEC_PER_SEC);
 }
 END_TEST
 
