@@ -7,6 +7,7 @@
 #include "command.h"
 #include "figure.h"
 #include "generate.h"
+#include "parallel.h"
 #include "util.h"
 #include "world.h"
 
@@ -154,12 +155,13 @@ int experiment_figure(const struct experiment_run *run, const char *name, const 
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */
 
-enum option { TRACES, OUT, SEEDS, SHORT, QUIET, HELP };
+enum option { TRACES, OUT, SEEDS, JOBS, SHORT, QUIET, HELP };
 
 static const struct sim_option options[] = {
 	[TRACES] = {"traces", "DIR", "folder of the published logs; what is not there is left out", false},
 	[OUT] = {"out", "DIR", "folder for table.csv and the figures", true},
 	[SEEDS] = {"seeds", "N", "how many workloads of each kind are made up", false},
+	[JOBS] = {"jobs", "N", "simulations at a time; as many as there are processors unless given", false},
 	[SHORT] = {"short", NULL, "seconds instead of minutes: few seeds, made-up workloads only", false},
 	[QUIET] = {"quiet", NULL, "nothing on the terminal but what is missing", false},
 	[HELP] = {"help", NULL, "this text", false},
@@ -179,6 +181,11 @@ static int take(void *arg, size_t option, const char *text, struct err *err)
 	case SEEDS:
 		if (parse_i64(text, 1, SEEDS_MAX, &to->seeds) < 0) {
 			return err_set(err, ERR_PARAMS, "--seeds %s is not a number from 1 to %d", text, SEEDS_MAX);
+		}
+		break;
+	case JOBS:
+		if (parse_i64(text, 1, PARALLEL_MAX, &to->jobs) < 0) {
+			return err_set(err, ERR_PARAMS, "--jobs %s is not a number from 1 to %d", text, PARALLEL_MAX);
 		}
 		break;
 	case SHORT:
@@ -211,7 +218,8 @@ static const struct experiment *experiment_of(int words, char **argv, struct err
 
 static int measure(const struct experiment *experiment, struct experiment_run *run, struct err *err)
 {
-	if (dir_make(run->out, 0755, err) < 0 || results_open(&run->table, experiment->keys, err) < 0) {
+	if (dir_make(run->out, 0755, err) < 0 ||
+	    results_open(&run->table, experiment->keys, experiment->extras, err) < 0) {
 		return -1;
 	}
 	if (experiment->run(run, err) < 0) {
@@ -227,7 +235,7 @@ static int measure(const struct experiment *experiment, struct experiment_run *r
 
 static int experiment(int argc, char **argv, struct err *err)
 {
-	struct experiment_run run = {0};
+	struct experiment_run run = {.jobs = parallel_processors()};
 	int words = options_read(options, ARRAY_SIZE(options), argc, argv, 1, take, &run, err);
 	const struct experiment *found = words < 0 ? NULL : experiment_of(words, argv, err);
 

@@ -16,6 +16,7 @@ struct experiment_run {
 	const char *traces; /* folder of logs; NULL = none was given */
 	const char *out;    /* folder of results, there already */
 	int64_t seeds;      /* how often what is made up is made up: with seeds 1 .. seeds */
+	int64_t jobs;       /* simulations at a time, for parallel.h */
 	bool brief;         /* --short: seconds, on made-up workloads only */
 	bool quiet;         /* nothing on stdout */
 	struct results table;
@@ -25,6 +26,7 @@ struct experiment {
 	const char *name, *help;
 	int64_t seeds, brief_seeds;             /* unless --seeds says so */
 	const char *keys[RESULTS_KEYS_MAX + 1]; /* of the table; ends with NULL */
+	const char *extras[RESULTS_EXTRAS_MAX + 1];
 	/* 0, or -1 if something failed; a log that is not there is no failure, as long as something was measured. */
 	int (*run)(struct experiment_run *run, struct err *err);
 };

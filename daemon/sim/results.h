@@ -7,20 +7,25 @@
 
 #define RESULTS_KEYS_MAX 6 /* columns that say what a row is about, beside the metric */
 
+#define RESULTS_EXTRAS_MAX 4 /* columns after the others */
+
 struct results {
 	struct sheet sheet;
-	size_t keys, rows;
+	size_t keys, extras, rows;
 };
 
-/* Columns: keys (the list ends with NULL), metric, published, measured, low95, high95, difference. */
-int results_open(struct results *results, const char *const *keys, struct err *err);
+/* Columns: keys, metric, published, measured, low95, high95, difference, extras; both lists end with NULL. */
+int results_open(struct results *results, const char *const *keys, const char *const *extras, struct err *err);
 /*
  * One row, with as many words as there are keys. What is not known stays empty: published NAN, an interval of fewer
  * than two measurements. difference = measured - published.
  */
 void results_add(struct results *results, const char *const *key, const char *metric, double published,
 		 const struct sample *measured);
-/* The same of a figure that was measured once. */
+/* The same with words for the extras, as many as there are; elsewhere they stay empty. */
+void results_add_more(struct results *results, const char *const *key, const char *metric, double published,
+		      const struct sample *measured, const char *const *extra);
+/* One row of a figure that was measured once. */
 void results_add_one(struct results *results, const char *const *key, const char *metric, double published,
 		     double measured);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiment.h"
+#include "parallel.h"
 #include "published.h"
 #include "util.h"
 
@@ -73,7 +74,7 @@ START_TEST(test_table)
 	struct results results;
 	struct err err;
 
-	ck_assert_int_eq(results_open(&results, keys, &err), 0);
+	ck_assert_int_eq(results_open(&results, keys, (const char *[]){NULL}, &err), 0);
 	results_add(&results, key, "time_s", 12.5, &sample);
 	results_add(&results, key, "wait_s", NAN, &none);
 	results_add_one(&results, key, "load", 1, 0.9999);
@@ -85,6 +86,86 @@ START_TEST(test_table)
 					     "long,1-4,load,1.000,1.000,,,0.000\n");
 	sheet_drop(&results.sheet);
 	sheet_drop(&results.sheet);
+}
+END_TEST
+
+START_TEST(test_table_extras)
+{
+	const char *const keys[] = {"rho", NULL}, *const extras[] = {"haizea", "within", NULL}, *const key[] = {"10"};
+	const double value[] = {4};
+	struct sample sample = sample_of(value, 1);
+	struct results results;
+	struct err err;
+
+	ck_assert_int_eq(results_open(&results, keys, extras, &err), 0);
+	results_add_more(&results, key, "time", 5, &sample, (const char *[]){"4.5", "yes"});
+	results_add_one(&results, key, "load", NAN, 1);
+	fflush(results.sheet.out);
+	ck_assert_str_eq(results.sheet.text, "rho,metric,published,measured,low95,high95,difference,haizea,within\n"
+					     "10,time,5.000,4.000,,,-1.000,4.5,yes\n"
+					     "10,load,,1.000,,,,,\n");
+	sheet_drop(&results.sheet);
+}
+END_TEST
+
+/* What a piece of work leaves behind, and a sign of it that only its own process should see. */
+struct left {
+	uint64_t square;
+	uint32_t before;
+};
+static uint32_t works;
+
+static int square(void *arg, size_t item, void *result, struct err *err)
+{
+	const size_t *bad = arg;
+	struct left *left = result;
+
+	left->before = works++;
+	left->square = item * item;
+	if (item == bad[1]) {
+		abort();
+	}
+	return item == bad[0] ? err_set(err, ERR_PARAMS, "%zu is bad", item) : 0;
+}
+
+static int squares(size_t bad, size_t fatal, int64_t processes, struct left *left, struct err *err)
+{
+	size_t bads[] = {bad, fatal};
+	struct parallel parallel = {
+		.items = 20, .processes = processes, .work = square, .arg = bads, .result_size = sizeof(*left)};
+	struct parallel_used used[20];
+	int got = parallel_run(&parallel, left, used, err);
+
+	ck_assert(got < 0 || (used[19].peak_rss_kb > 100 && used[19].user_s >= 0 && used[19].user_s < 60));
+	return got;
+}
+
+START_TEST(test_parallel)
+{
+	for (int64_t processes = 1; processes <= 4; processes++) {
+		struct left left[20];
+		struct err err;
+		ck_assert_int_eq(squares(20, 20, processes, left, &err), 0);
+		for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+			ck_assert_uint_eq(left[i].square, i * i);
+			ck_assert_uint_eq(left[i].before, 0);
+		}
+	}
+	ck_assert_uint_eq(works, 0);
+}
+END_TEST
+
+START_TEST(test_parallel_fails)
+{
+	struct left left[20] = {{.square = 77}};
+	struct err err = {0};
+
+	ck_assert_int_eq(squares(7, 20, 3, left, &err), -1);
+	ck_assert_str_eq(err.text, "7 is bad");
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+	ck_assert_int_eq(squares(20, 5, 3, left, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "signal 6"));
+	ck_assert_uint_eq(left[0].square, 77);
 }
 END_TEST
 
@@ -141,6 +222,9 @@ int main(void)
 	tcase_add_test(tcase, test_many);
 	tcase_add_test(tcase, test_one);
 	tcase_add_test(tcase, test_table);
+	tcase_add_test(tcase, test_table_extras);
+	tcase_add_test(tcase, test_parallel);
+	tcase_add_test(tcase, test_parallel_fails);
 	tcase_add_test(tcase, test_published);
 	tcase_add_test(tcase, test_published_shape);
 	suite_add_tcase(suite, tcase);
