@@ -42,6 +42,8 @@ struct estimate {
 
 const char *estimate_what_name(enum estimate_what what);
 int estimate_what_parse(const char *name, enum estimate_what *what);
+/* Mean + 2 sigma, which the planner goes by if it learns; 0 while too few were measured for that. */
+span_us estimate_span(const struct estimate *estimate);
 
 enum action_kind {
 	ACTION_LEASE,     /* lease row is new or changed (without its VMs) */

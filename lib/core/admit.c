@@ -75,17 +75,15 @@ bool admit_allowed(const struct plan *plan, const struct lease_spec *spec, struc
 	return plan->settings.admission->allow(plan, spec, reason);
 }
 
-bool admit_price(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
+bool admit_price(const struct plan *plan, const struct lease_spec *spec, int64_t *price, struct reason *reason)
 {
 	struct lease_spec dated = *spec;
 	wall_us earliest_us = attempt_earliest(plan);
 
-	if (spec->price_max <= 0) {
-		return true;
-	}
 	dated.start_us = spec->start_us > earliest_us ? spec->start_us : earliest_us;
-	*reason = (struct reason){.code = REASON_PRICE, .arg0 = plan->settings.price->price(plan, &dated)};
-	return reason->arg0 <= spec->price_max;
+	*price = plan->settings.price->price(plan, &dated);
+	*reason = (struct reason){.code = REASON_PRICE, .arg0 = *price};
+	return spec->price_max <= 0 || *price <= spec->price_max;
 }
 
 bool admit_span(const struct plan *plan, const struct lease_spec *spec, wall_us *from_us, wall_us *latest_us,

@@ -21,7 +21,7 @@ bool admit_span(const struct plan *plan, const struct lease_spec *spec, wall_us 
 bool admit_possible(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
 /* False with the reason if the admission policy refuses it. */
 bool admit_allowed(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
-/* False with the reason if it costs more than it may; by its start, or the earliest possible one. */
-bool admit_price(const struct plan *plan, const struct lease_spec *spec, struct reason *reason);
+/* What it costs, by its start or the earliest possible one; false with the reason if that is more than it may. */
+bool admit_price(const struct plan *plan, const struct lease_spec *spec, int64_t *price, struct reason *reason);
 
 #endif

@@ -135,15 +135,13 @@ static int64_t root(int64_t square)
 	return low;
 }
 
-static void conclude(struct lesson *lesson)
+span_us estimate_span(const struct estimate *row)
 {
-	const struct estimate *row = &lesson->row;
-
-	lesson->span_us = 0;
-	if (row->count >= ENOUGH) {
-		span_us sigma_us = root(row->squares_ms2 / (row->count - 1)) * USEC_PER_MSEC;
-		lesson->span_us = row->mean_us + 2 * sigma_us > 0 ? row->mean_us + 2 * sigma_us : 1;
+	if (row->count < ENOUGH) {
+		return 0;
 	}
+	span_us sigma_us = root(row->squares_ms2 / (row->count - 1)) * USEC_PER_MSEC;
+	return row->mean_us + 2 * sigma_us > 0 ? row->mean_us + 2 * sigma_us : 1;
 }
 
 /* The node's lesson of that class; makes it if there is none. */
@@ -200,7 +198,7 @@ void estimate_learn(struct plan *plan, struct node *node, enum estimate_what wha
 	lesson->row.last_us = done_us;
 	lesson->changed = true;
 	node->learnt.changed = true;
-	conclude(lesson);
+	lesson->span_us = estimate_span(&lesson->row);
 	seen_done(plan, node, done_us);
 }
 
@@ -211,7 +209,7 @@ void plan_restore_estimate(struct plan *plan, const struct estimate *row)
 	if (node && row->what < ESTIMATE_COUNT && row->memory > 0 && row->count > 0) {
 		struct lesson *lesson = lesson_make(node, row->what, row->memory);
 		lesson->row = *row;
-		conclude(lesson);
+		lesson->span_us = estimate_span(&lesson->row);
 		seen_done(plan, node, row->last_us);
 	}
 }

@@ -139,6 +139,7 @@ struct lease {
 	wall_us first_start_us; /* first VM seen running, 0 = never */
 	wall_us ended_us;       /* when it reached a final state, 0 = not yet */
 	struct reason reason;   /* of the present state */
+	int64_t price;          /* credits, by the price policy when it was taken, or resized */
 	struct vm *vms;         /* spec.vms of them, owned by the lease; NULL when rejected */
 };
 

@@ -251,6 +251,7 @@ static void describe(const struct contract *contract, struct plan_answer *answer
 	uint32_t room = sizeof(answer->node) / sizeof(answer->node[0]);
 
 	answer->accepted = true;
+	answer->price = contract->lease.price;
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		const struct vm *vm = contract->guest[i].vm;
 		uint32_t seen = 0;

@@ -108,6 +108,7 @@ struct offer plan_offer(const struct plan *plan);
 struct plan_answer {
 	bool accepted;
 	wall_us start_us;     /* best-effort: the earliest start as things stand; no promise */
+	int64_t price;        /* when accepted: credits */
 	struct reason reason; /* when not accepted */
 	struct offer offer;   /* when not accepted */
 	uint32_t nodes;       /* how many of node[] are filled */

@@ -64,6 +64,7 @@ static void reject(struct plan *plan, struct contract *contract, const struct re
 	/* No rows for the VMs of a lease that never was; plan_emit() frees them. */
 	contract_touch(plan, contract);
 	contract->lease.state = LEASE_REJECTED;
+	contract->lease.price = 0;
 	contract->why = *reason;
 }
 
@@ -103,7 +104,8 @@ void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 	contract_touch(plan, contract);
 	bool possible = admit_possible(plan, spec, &reason);
 	bool smaller = !possible && reason.code == REASON_NEVER_FITS && reason.arg0 > 0;
-	if (possible && (!admit_allowed(plan, spec, &reason) || !admit_price(plan, spec, &reason))) {
+	if (possible &&
+	    (!admit_allowed(plan, spec, &reason) || !admit_price(plan, spec, &contract->lease.price, &reason))) {
 		reject(plan, contract, &reason);
 		return;
 	}

@@ -251,19 +251,25 @@ static bool resize_best_effort(struct plan *plan, struct contract *contract, spa
 static bool resize(struct plan *plan, struct contract *contract, span_us duration_us, struct reason *reason)
 {
 	struct lease_spec wanted = contract->lease.spec;
+	int64_t price;
 
 	*reason = (struct reason){.code = REASON_NEVER_FITS, .arg0 = wanted.vms};
 	if (duration_us <= 0 || duration_us > ADMIT_LONGEST_US) {
 		return false;
 	}
 	wanted.duration_us = duration_us;
-	if (duration_us > contract->lease.spec.duration_us && !admit_price(plan, &wanted, reason)) {
+	bool longer = duration_us > contract->lease.spec.duration_us;
+	if (!admit_price(plan, &wanted, &price, reason) && longer) {
 		return false;
 	}
 	queue_drop(plan);
 	plan->queue_due = true;
-	return wanted.kind == LEASE_BEST_EFFORT ? resize_best_effort(plan, contract, duration_us, reason)
-						: resize_promise(plan, contract, duration_us, reason);
+	bool done = wanted.kind == LEASE_BEST_EFFORT ? resize_best_effort(plan, contract, duration_us, reason)
+						     : resize_promise(plan, contract, duration_us, reason);
+	if (done && (longer || price < contract->lease.price)) {
+		contract->lease.price = price; /* less time never costs more, however full the cluster is by now */
+	}
+	return done;
 }
 
 void plan_resize(struct plan *plan, uint64_t id, span_us duration_us)

@@ -526,15 +526,23 @@ START_TEST(price_by_rate)
 	spec.price_max = 59;
 	refused(spec, REASON_PRICE);
 	ck_assert_int_eq(plan_lease(plan, last_lease)->reason.arg0, 60);
+	ck_assert_int_eq(plan_lease(plan, last_lease)->price, 0);
 	spec.price_max = 60;
-	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+	struct plan_answer answer;
+	plan_ask(plan, &spec, now, &answer);
+	ck_assert(answer.accepted && answer.price == 60);
+	const struct lease *lease = request(spec);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(lease->price, 60);
 	/* A little more costs another credit; whoever names no price pays any. */
 	spec.duration_us++;
 	spec.start_us += 3000 * SEC;
 	refused(spec, REASON_PRICE);
 	ck_assert_int_eq(plan_lease(plan, last_lease)->reason.arg0, 61);
 	spec.price_max = 0;
-	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+	lease = request(spec);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(lease->price, 61);
 }
 END_TEST
 

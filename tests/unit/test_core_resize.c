@@ -1,6 +1,8 @@
 /* Leases that are made longer or shorter. */
 #include "core_fixture.h"
 
+#include "policy.h"
+
 static void resize(uint64_t id, span_us duration)
 {
 	struct event event = {.kind = EVENT_LEASE_RESIZED};
@@ -199,6 +201,28 @@ START_TEST(best_effort_suspended)
 }
 END_TEST
 
+/* What is longer costs what it is asked for now, what is shorter never more than before. */
+START_TEST(price)
+{
+	settings.price = policy_price("load");
+	settings.price_rate = 3600;
+	plan_begin();
+	struct lease_spec spec = ar_of(1, now + 60 * SEC, 100 * SEC);
+	spec.price_max = 500;
+	const struct lease *lease = request(spec);
+	ck_assert_int_eq(lease->price, 100);
+	request(ar_of(3, now + 60 * SEC, 400 * SEC));
+	resize(1, 400 * SEC); /* 400 s, four times as dear by now */
+	ck_assert_int_eq(refusal().code, REASON_PRICE);
+	ck_assert_int_eq(refusal().arg0, 1600);
+	ck_assert_int_eq(lease->price, 100);
+	resize(1, 110 * SEC);
+	ck_assert_int_eq(lease->price, 440);
+	resize(1, 109 * SEC);
+	ck_assert_int_eq(lease->price, 436);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_resize");
@@ -214,6 +238,7 @@ int main(void)
 	tcase_add_test(staged, best_effort);
 	tcase_add_test(staged, best_effort_refused);
 	tcase_add_test(staged, best_effort_suspended);
+	tcase_add_test(staged, price);
 	suite_add_tcase(suite, staged);
 	return run_suite(suite);
 }
