@@ -82,9 +82,13 @@ static void list_some(struct plan *plan, struct attempt *at, bool staged)
 {
 	struct choices *choices = &at->choices;
 
+	glance_look(plan->glance, at->unit.spec->per_vm, at->run.start_us, at->run.end_us);
 	for (size_t i = 0; i < plan->node_count; i++) {
 		if (choices->vms >= at->unit.n && (choices->count >= SAMPLE || i >= 2 * SMALL)) {
 			break;
+		}
+		if (glance_full(plan->glance, plan->columns[i])) {
+			continue;
 		}
 		struct choice choice = {.node = plan->nodes[i]};
 		if (!node_takes_new(choice.node) || !image_may_come(plan, at, &choice) ||

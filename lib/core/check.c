@@ -91,6 +91,16 @@ static void gather(const struct plan *plan, const struct node *node, struct chan
 	}
 }
 
+/* True if no more is seen at a glance than the use there is in [from_us, until_us). */
+static bool glance_true(const struct plan *plan, const struct node *node, wall_us from_us, wall_us until_us,
+			const struct capacity *use)
+{
+	from_us = from_us > plan->now_us ? from_us : plan->now_us;
+	wall_us at_us = (from_us + GLANCE_STEP_US - 1) / GLANCE_STEP_US * GLANCE_STEP_US;
+
+	return at_us >= until_us || capacity_fits(glance_use(plan->glance, node->column, at_us), *use);
+}
+
 /* Sums the slots up in order of time: never beyond what the node has, and always what the slot table says. */
 static enum check_rule check_node(const struct plan *plan, const struct node *node, struct changes *changes,
 				  struct check_fault *fault)
@@ -108,7 +118,7 @@ static enum check_rule check_node(const struct plan *plan, const struct node *no
 		wall_us until_us = i + 1 < changes->count ? changes->item[i + 1].at_us : at_us + 1;
 		struct capacity table = slots_peak(node->slots, at_us, until_us);
 		*fault = (struct check_fault){.node = node->info.id, .at_us = at_us};
-		if (memcmp(&table, &use, sizeof(use)) != 0) {
+		if (memcmp(&table, &use, sizeof(use)) != 0 || !glance_true(plan, node, at_us, until_us, &use)) {
 			return fault->rule = CHECK_TABLE;
 		}
 		if (until_us > plan->now_us && !capacity_fits(use, node->owed)) {

@@ -203,8 +203,13 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 	}
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
-		if (slots.there[i]) {
-			slots_release(node->slots, slots.at[i].start_us, slots.at[i].end_us, slots.at[i].use);
+		const struct slot *slot = &slots.at[i];
+		if (!slots.there[i]) {
+			continue;
+		}
+		slots_release(node->slots, slot->start_us, slot->end_us, slot->use);
+		if (!is_best_effort(guest)) {
+			glance_remove(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
 		}
 	}
 	depart(node, guest);
@@ -226,8 +231,13 @@ void guest_book(struct plan *plan, struct guest *guest)
 	arrive(node, guest);
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
-		if (slots.there[i]) {
-			slots_reserve(node->slots, slots.at[i].start_us, slots.at[i].end_us, slots.at[i].use);
+		const struct slot *slot = &slots.at[i];
+		if (!slots.there[i]) {
+			continue;
+		}
+		slots_reserve(node->slots, slot->start_us, slot->end_us, slot->use);
+		if (!is_best_effort(guest)) {
+			glance_add(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
 		}
 	}
 	prep_use(plan, node, guest);

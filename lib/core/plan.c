@@ -72,6 +72,7 @@ struct plan *plan_new(const struct plan_settings *settings)
 	plan->step = 1; /* 0 is that of flights never hastened */
 	link_init(plan);
 	RB_INIT(&plan->contracts);
+	plan->glance = glance_new();
 	RB_INIT(&plan->turns);
 	RB_INIT(&plan->deadlines);
 	RB_INIT(&plan->timers);
@@ -110,6 +111,8 @@ void plan_free(struct plan *plan)
 	}
 	lane_free(plan->lane);
 	free(plan->nodes);
+	free(plan->columns);
+	glance_free(plan->glance);
 	free(plan->images);
 	link_fini(plan);
 	free(plan->loose);
@@ -224,6 +227,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	out->count = 0;
 	plan_forget(plan);
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
+	glance_pass(plan->glance, plan->now_us);
 	plan->queue_due = orphans_sweep(plan);
 	plan_timers(plan);
 	prep_tick(plan);

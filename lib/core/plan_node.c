@@ -22,12 +22,17 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	node->lane = plan->lane ? plan->lane : lane_new();
 	node->pool = slots_new();
 	node->pool_owed = info->pool_bytes;
+	node->column = (uint32_t)plan->node_count;
+	glance_node(plan->glance, node->column, info->capacity);
 	plan->nodes = realloc(plan->nodes, (plan->node_count + 1) * sizeof(struct node *));
-	assert(plan->nodes);
+	plan->columns = realloc(plan->columns, (plan->node_count + 1) * sizeof(*plan->columns));
+	assert(plan->nodes && plan->columns);
 	for (; i > 0 && plan->nodes[i - 1]->info.id > info->id; i--) {
 		plan->nodes[i] = plan->nodes[i - 1];
+		plan->columns[i] = plan->columns[i - 1];
 	}
 	plan->nodes[i] = node;
+	plan->columns[i] = node->column;
 	plan->node_count++;
 	return node;
 }
@@ -48,6 +53,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 		return;
 	}
 	node->info = *info;
+	glance_node(plan->glance, node->column, info->capacity);
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
 	pool_owe(plan, node);

@@ -9,6 +9,7 @@
 
 #include <bsd/sys/tree.h>
 
+#include "glance.h"
 #include "lane.h"
 #include "plan.h"
 
@@ -145,6 +146,7 @@ RB_HEAD(promises, guest);
 
 struct node {
 	struct node_info info;
+	uint32_t column; /* in plan->glance */
 	struct slots *slots;
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
 	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
@@ -212,6 +214,8 @@ struct plan {
 	struct plan_settings settings;
 	wall_us now_us;
 	struct node **nodes; /* by id */
+	uint32_t *columns;   /* theirs, in the same order */
+	struct glance *glance;
 	size_t node_count;
 	struct lane *lane;         /* EXCLUSION_GLOBAL: of all nodes; else NULL */
 	wall_us moved_us;          /* when the last measurement on any node ended */
