@@ -69,9 +69,6 @@ static void insert(struct flight *flight)
 	memmove(&link->item[i + 1], &link->item[i], (link->count - i) * sizeof(*link->item));
 	link->item[i] = flight;
 	link->count++;
-	if (flight->deadline_us == WALL_NEVER && flight->start_us < WALL_NEVER && flight->start_us > link->fifo_us) {
-		link->fifo_us = flight->start_us;
-	}
 }
 
 static void take_out(struct flight *flight)
@@ -188,10 +185,6 @@ static void take_stock(struct flight *flight)
 		flight->deadline_us = deadline_us < flight->deadline_us ? deadline_us : flight->deadline_us;
 	}
 	judge(flight);
-	if (flight->deadline_us == WALL_NEVER && flight->start_us < WALL_NEVER &&
-	    flight->start_us > flight->link->fifo_us) {
-		flight->link->fifo_us = flight->start_us;
-	}
 }
 
 void flight_leave(struct plan *plan, struct stage *stage)
@@ -350,30 +343,14 @@ void link_place_blind(struct plan *plan, struct flight *flight, wall_us start_us
 	}
 }
 
-/* The end of the last best-effort flight that those to come have to wait for. */
-static wall_us fifo_end(const struct plan *plan, const struct link *link)
-{
-	wall_us from_us = link_free_us(plan, link);
-
-	for (size_t i = place_of(link, link->fifo_us); i > 0; i--) {
-		const struct flight *flight = link->item[i - 1];
-		if (flight->deadline_us == WALL_NEVER && !flight->apart) {
-			return flight->end_us > from_us ? flight->end_us : from_us;
-		}
-	}
-	return from_us;
-}
-
 void link_append(struct plan *plan, struct flight *flight)
 {
 	if (link_blind(plan, flight->link)) {
 		link_place_blind(plan, flight, plan->now_us);
 		return;
 	}
-	wall_us from_us = fifo_end(plan, flight->link);
 	take_out(flight);
-	wall_us start_us = opening(flight, from_us);
-	flight->apart = pools_from(flight, from_us) > from_us;
+	wall_us start_us = opening(flight, link_free_us(plan, flight->link));
 	set_times(plan, flight, start_us, end_of(flight, start_us));
 	insert(flight);
 }
@@ -486,8 +463,6 @@ static bool ridden(const struct flight *flight)
 /* The slack, in turn: what was planned for best-effort guests must not come later than before. */
 static void lay_slack(struct plan *plan, struct flight **item, size_t n, wall_us from_us)
 {
-	wall_us slack_us = from_us;
-
 	qsort(item, n, sizeof(*item), by_turn);
 	for (size_t i = 0; i < n; i++) {
 		struct flight *flight = item[i];
@@ -497,11 +472,9 @@ static void lay_slack(struct plan *plan, struct flight **item, size_t n, wall_us
 			}
 			continue;
 		}
-		wall_us start_us = opening(flight, slack_us);
-		flight->apart = pools_from(flight, slack_us) > slack_us;
+		wall_us start_us = opening(flight, from_us);
 		set_times(plan, flight, start_us, end_of(flight, start_us));
 		insert(flight);
-		slack_us = flight->apart ? slack_us : flight->end_us;
 	}
 }
 
@@ -518,7 +491,7 @@ static void put_back(struct plan *plan, struct flight **item, size_t n)
 void link_layout(struct plan *plan, struct link *link)
 {
 	size_t n, promised = 0, late = link->late;
-	bool fresh = false;
+	bool sound = true; /* where they were before they may stay */
 
 	link->stale = false;
 	link->laid = true;
@@ -526,19 +499,20 @@ void link_layout(struct plan *plan, struct link *link)
 		return;
 	}
 	struct flight **rest = waiting(link, &n);
+	wall_us from_us = link_free_us(plan, link);
 	if (n == 0) {
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
 		promised += rest[i]->deadline_us < WALL_NEVER;
-		fresh = fresh || rest[i]->start_us == WALL_NEVER;
+		/* Not those that are new, nor if what is under way takes longer than was thought. */
+		sound = sound && rest[i]->start_us < WALL_NEVER && rest[i]->start_us >= from_us;
 	}
-	wall_us from_us = link_free_us(plan, link);
 	link->count -= n;
 	lay_promised(plan, rest, promised, from_us);
 	lay_slack(plan, rest, n, from_us);
 	/* By deadline is best, but room in the pools may upset that. */
-	if (link->late > late && !fresh) {
+	if (link->late > late && sound) {
 		put_back(plan, rest, n);
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * The links out of the image repository: what goes over them when. Flights share a link one after another. Promised
- * ones go by earliest deadline, each as late as is safe (EDF/JIT) or as early as possible (EDF); best-effort ones first
- * come, first served in the slack; what is idle after that brings promised ones ahead of time, so that a repository
+ * ones go by earliest deadline, each as late as is safe (EDF/JIT) or as early as possible (EDF); best-effort ones in
+ * the slack, where nobody who asked before is delayed by them; what is idle after that brings promised ones ahead of time, so that a repository
  * that goes down later harms none. Under the other strategies a flight goes at a time of its own, whatever else does.
  */
 #ifndef TENURE_LINK_H
@@ -36,7 +36,7 @@ struct flight *link_share(const struct link *link, uint64_t image, wall_us end_u
 bool link_place(struct plan *plan, struct flight *flight);
 /* Puts it at this time or soon after, beside whatever else goes then. */
 void link_place_blind(struct plan *plan, struct flight *flight, wall_us start_us);
-/* Puts it into the slack after all best-effort ones; it stays without a place if no pool ever has room. */
+/* Puts it into the first gap it fits in; it stays without a place if no pool ever has room. */
 void link_append(struct plan *plan, struct flight *flight);
 /* Moves it into the first gap, if that is before its place. */
 void link_hasten(struct plan *plan, struct flight *flight);

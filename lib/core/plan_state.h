@@ -101,7 +101,6 @@ struct flight {
 	bool begun;          /* too far on to be moved */
 	bool shown;          /* the guests that wait for it are shown as preparing */
 	bool late;           /* counted in link->late */
-	bool apart;          /* best-effort, waiting for room in a pool: those behind need not wait for it */
 	uint64_t hastened;   /* the step in which, last, a queued guest wanted it as soon as possible */
 	wall_us aim_us;      /* scratch of link_layout(): where it would best start */
 	wall_us was_us;      /* and where it did before */
@@ -114,7 +113,6 @@ struct link {
 	size_t scratch_room;
 	int64_t rate;
 	size_t late;     /* flights that end after their deadline */
-	wall_us fifo_us; /* no best-effort flight starts later */
 	bool stale;      /* something is gone or hurried: to be laid out anew */
 	bool changed;    /* in this step gaps may have appeared */
 	bool laid; /* in this step promised flights were put where they have to be, best-effort ones before them */

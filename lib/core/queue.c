@@ -245,6 +245,22 @@ static void unplan(struct pass *pass, struct contract *contract, struct guest *g
 	room_forget(&pass->room);
 }
 
+/*
+ * A suspended unit that found no other time goes on when it was to go on before: others were planned for when it will
+ * be gone from its node, and who is not to go on stays there for ever.
+ */
+static void keep_resume(struct pass *pass, struct unit *unit)
+{
+	if (unit->seat[0].was.run.from != RUN_RESUME || unit->seat[0].guest->vm->planned) {
+		return;
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		guest_unbook(pass->plan, unit->seat[i].guest);
+	}
+	place_put_back(pass->plan, unit);
+	room_forget(&pass->room);
+}
+
 static bool soft(const struct plan *plan, const struct contract *contract, const struct guest *guest)
 {
 	return guest ? guest_soft(plan, guest) : gang_soft(plan, contract);
@@ -254,13 +270,14 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 {
 	uint32_t i = 0;
 	const struct guest *first = next_open(contract, guest, &i);
-	struct unit unit;
+	struct unit unit, before = {0};
 
 	if (first && first->vm->planned && soft(pass->plan, contract, guest)) {
 		/* Only with conservative backfilling: else there is nothing soft during a pass. */
 		if (stays(pass, contract, guest)) {
 			return;
 		}
+		place_unit(contract, guest, &before);
 		unplan(pass, contract, guest);
 	}
 	if (!first || (first->vm->state != LEASE_QUEUED && first->vm->planned)) {
@@ -276,6 +293,10 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 	} else if (all_in(&unit, LEASE_SUSPENDED, false)) {
 		turn_resume(pass, &unit);
 	}
+	if (before.n) {
+		keep_resume(pass, &before);
+	}
+	free(before.seat);
 	free(unit.seat);
 }
 
