@@ -303,7 +303,6 @@ void plan_settle(struct plan *plan)
 
 void plan_emit(struct plan *plan, struct actions *out)
 {
-	prep_sweep(plan);
 	if (plan->touched_count) {
 		qsort(plan->touched, plan->touched_count, sizeof(struct contract *), by_lease);
 	}

@@ -126,7 +126,7 @@ bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image,
 	}
 	const struct stage *stage = prep_find(node, image);
 	wall_us from_us = plan->now_us, until_us = pool_run_until(run);
-	if (!stage || !stage->present) {
+	if (!stage || (!stage->present && !prep_begun(stage))) {
 		from_us = later(from_us, run->prepare_us - transfer_span(plan, info));
 	}
 	if (!stage || stage->held_from_us >= stage->held_until_us) {

@@ -381,11 +381,6 @@ void prep_trim(struct plan *plan)
 	prep_layout(plan);
 }
 
-void prep_sweep(struct plan *plan)
-{
-	trim(plan, true);
-}
-
 void prep_layout(struct plan *plan)
 {
 	for (int l = 0; l < LINKS; l++) {
@@ -397,7 +392,8 @@ void prep_layout(struct plan *plan)
 
 void prep_ahead(struct plan *plan)
 {
-	prep_trim(plan);
+	trim(plan, true);
+	prep_layout(plan);
 	if (plan->link[0].changed) {
 		link_ahead(plan, &plan->link[0]);
 	}

@@ -31,18 +31,19 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 /* Takes back what the last prep_promise() did, before anything else was promised or appended. */
 void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n);
 /*
- * Plans (or shares) transfers in the slack, after all best-effort ones asked for before: leases that wait have their
- * images brought in the order in which the queue asks. When the image is on all of these nodes; WALL_NEVER if some pool
+ * Plans (or shares) transfers in the slack, where they delay no other: leases that wait have their images brought in
+ * the order in which the queue asks. When the image is on all of these nodes; WALL_NEVER if some pool
  * will have no room. To be followed by prep_trim().
  */
 wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run);
 /* Takes off the links what was asked for or needed before, is needed by nobody now, and has not begun. */
 void prep_trim(struct plan *plan);
-/* The same, and what has begun too. At a step's end. */
-void prep_sweep(struct plan *plan);
 /* Lays out the links anew where something left or time passed. */
 void prep_layout(struct plan *plan);
-/* At a step's end: brings promised images ahead of time while the link is idle. */
+/*
+ * At a step's end: takes off what nobody needs, even if it has begun, and brings promised images ahead of time while
+ * the link is idle.
+ */
 void prep_ahead(struct plan *plan);
 /* The step is over. */
 void prep_settle(struct plan *plan);
