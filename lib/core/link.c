@@ -244,7 +244,8 @@ struct flight *link_share(const struct link *link, uint64_t image, wall_us end_u
 
 	for (size_t i = link->count; i-- > 0 && !link->item[i]->begun;) {
 		struct flight *flight = link->item[i];
-		if (flight->image == image) {
+		/* One without a place waits for room in the pool of somebody else. */
+		if (flight->image == image && flight->start_us < WALL_NEVER) {
 			first = flight;
 			last = !last && flight->end_us <= end_us ? flight : last;
 		}
