@@ -1,8 +1,9 @@
 /*
  * The links out of the image repository: what goes over them when. Flights share a link one after another. Promised
  * ones go by earliest deadline, each as late as is safe (EDF/JIT) or as early as possible (EDF); best-effort ones in
- * the slack, where nobody who asked before is delayed by them; what is idle after that brings promised ones ahead of time, so that a repository
- * that goes down later harms none. Under the other strategies a flight goes at a time of its own, whatever else does.
+ * the slack, where nobody who asked before is delayed by them; what is idle after that brings promised ones ahead of
+ * time, so that a repository that goes down later harms none. Under the other strategies a flight goes at a time of its
+ * own, whatever else does.
  */
 #ifndef TENURE_LINK_H
 #define TENURE_LINK_H

@@ -112,10 +112,10 @@ struct link {
 	struct flight **scratch;
 	size_t scratch_room;
 	int64_t rate;
-	size_t late;     /* flights that end after their deadline */
-	bool stale;      /* something is gone or hurried: to be laid out anew */
-	bool changed;    /* in this step gaps may have appeared */
-	bool laid; /* in this step promised flights were put where they have to be, best-effort ones before them */
+	size_t late;  /* flights that end after their deadline */
+	bool stale;   /* something is gone or hurried: to be laid out anew */
+	bool changed; /* in this step gaps may have appeared */
+	bool laid;    /* in this step promised flights were put where they have to be, best-effort ones before them */
 };
 
 /* A flight's times before they were changed, for link_undo(). */

@@ -216,8 +216,9 @@ static int64_t price_free(const struct plan *plan, const struct lease_spec *spec
 static int64_t scaled(int64_t amount, unsigned __int128 times, unsigned __int128 by)
 {
 	unsigned __int128 product = (unsigned __int128)(amount > 0 ? amount : 0) * times;
-	unsigned __int128 result = product / by + (product % by > 0);
+	unsigned __int128 result = product / by;
 
+	result += result * by < product;
 	return result > INT64_MAX ? INT64_MAX : (int64_t)result;
 }
 
