@@ -119,12 +119,31 @@ static bool best_effort(const struct guest *guest)
 	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
 }
 
-/* True if the guest was promised and waits for its image. */
-static bool promised(const struct guest *guest)
+/* True if the guest is to boot: if its image is not there, it waits for it. */
+static bool waits(const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return !best_effort(guest) && vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+	return vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+}
+
+static bool promised(const struct guest *guest)
+{
+	return !best_effort(guest) && waits(guest);
+}
+
+/* Whoever is there already, or lies suspended, asks for no transfer. */
+static bool awaited(const struct stage *stage)
+{
+	const struct guest *guest;
+
+	DL_FOREACH2(stage->guests, guest, stage_next)
+	{
+		if (waits(guest)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The earliest time a promised guest wants to begin with the image; WALL_NEVER if only best-effort ones wait for it. */
@@ -192,9 +211,7 @@ void prep_leave(struct plan *plan, struct guest *guest)
 	if (!flight) {
 		return;
 	}
-	if (stage->users == 0) {
-		loosen(plan, stage);
-	}
+	loosen(plan, stage);
 	if (promised(guest) && guest->vm->run.prepare_us <= stage->transfer.deadline_us) {
 		wall_us was_us = flight->deadline_us;
 		flight_need(plan, stage, deadline_of(stage));
@@ -362,7 +379,7 @@ static void trim(struct plan *plan, bool begun_too)
 		struct stage *stage = plan->loose[i];
 		stage->meant_us = 0;
 		stage->loose = false;
-		if (stage->flight && !stage->users) {
+		if (stage->flight && !awaited(stage)) {
 			if (stage->flight->begun && !begun_too) {
 				stage->loose = true;
 				plan->loose[kept++] = stage;
