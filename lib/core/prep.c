@@ -438,7 +438,13 @@ void prep_rollback(struct plan *plan)
 			link_restore(plan, stage, &stage->old);
 		}
 	}
-	trim(plan, true);
+	for (size_t i = 0; i < plan->loose_count; i++) {
+		struct stage *stage = plan->loose[i];
+		stage->meant_us = 0;
+		stage->loose = false;
+		pool_hold(stage);
+	}
+	plan->loose_count = 0;
 	for (int l = 0; l < LINKS; l++) {
 		plan->link[l].stale = false;
 	}
