@@ -52,7 +52,7 @@ PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-s
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
-.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan asan lint install packages clean programs
+.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan experiments asan lint install packages clean programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -195,6 +195,12 @@ $(BUILD)/tests/bench/bench_plan: $(call objects,tests/bench) $(BUILD)/lib.a $(BU
 bench-plan: packages
 	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench_plan
 	@$(BUILD)/tests/bench/bench_plan --out $(BUILD)/bench-plan $(BENCH)
+
+# The published experiments whole, from the logs in TRACES: some minutes each.
+experiments: $(BUILD)/tenure-sim
+	@for e in accuracy efficiency mixed; do \
+		$(BUILD)/tenure-sim experiment $$e $(if $(TRACES),--traces $(TRACES)) --out $(BUILD)/experiments/$$e || exit 1; \
+	done
 
 # tests/packages lists what building, testing and the demo need.
 packages:

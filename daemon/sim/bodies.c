@@ -228,6 +228,7 @@ static void start(struct world *world, struct body *body)
 		world_wrong(world, "more guests than the node has room for", body->lease, body->vm, body->node);
 	}
 	job->start_us = job->start_us ? job->start_us : world->now_us;
+	job->joined_us = world->now_us;
 	see(world, body, SEEN_RUNNING);
 	set_due(world, body);
 }

@@ -15,7 +15,9 @@
 #define SEEDS_MAX 1000
 
 static const struct experiment *const experiments[] = {
+	&experiment_accuracy,
 	&experiment_efficiency,
+	&experiment_mixed,
 };
 
 /* ---- what goes in ---------------------------------------------------------------------------------------------- */

@@ -31,7 +31,9 @@ struct experiment {
 	int (*run)(struct experiment_run *run, struct err *err);
 };
 
+extern const struct experiment experiment_accuracy;
 extern const struct experiment experiment_efficiency;
+extern const struct experiment experiment_mixed;
 
 /*
  * Adds a log of the folder of traces to *trace, sorted. 1 if it was there, 0 if it was not (stderr is told which, and

@@ -90,8 +90,9 @@ static bool fits(const struct generate *how, const struct trace_request *item, s
 {
 	const struct trace_request *last = &item[n];
 
-	return peak(item, n, last->start_us, last->start_us + last->duration_us) + last->vms <= how->slots &&
-	       (!how->rate || !last->image_bytes || staged_in_time(how, item, n + 1));
+	return how->anywhere ||
+	       (peak(item, n, last->start_us, last->start_us + last->duration_us) + last->vms <= how->slots &&
+		(!how->rate || !last->image_bytes || staged_in_time(how, item, n + 1)));
 }
 
 /* ---- drawing --------------------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ struct job {
 	enum lease_state state; /* LEASE_NEW: time ended before it was asked for */
 	struct reason reason;
 	wall_us start_us, end_us;           /* first running, final; 0 = never */
+	wall_us joined_us;                  /* when one of its VMs last began to run */
 	uint32_t suspensions, restarts;     /* of the lease, for a gang once whatever its size */
 	wall_us suspended_us, restarted_us; /* the last time */
 	bool broken;

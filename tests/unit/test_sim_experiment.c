@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "agreement.h"
 #include "experiment.h"
 #include "parallel.h"
 #include "published.h"
@@ -213,6 +214,46 @@ START_TEST(test_published_shape)
 }
 END_TEST
 
+START_TEST(test_agreement)
+{
+	const double printed[] = {-10, -5, 4, 8, 20}, same[] = {-1, -0.5, 1, 2, 3}, turned[] = {3, 2, 1, -1, -2};
+	struct agreement agreement = {0};
+
+	for (size_t i = 0; i < 5; i++) {
+		agreement_add(&agreement, printed[i], same[i]);
+	}
+	ck_assert_uint_eq(agreement_signs(&agreement), 5);
+	ck_close(agreement_order(&agreement), 1, 1e-12);
+	agreement_fini(&agreement);
+	for (size_t i = 0; i < 5; i++) {
+		agreement_add(&agreement, printed[i], turned[i]);
+	}
+	ck_assert_uint_eq(agreement_signs(&agreement), 1);
+	ck_close(agreement_order(&agreement), -1, 1e-12);
+	agreement_fini(&agreement);
+}
+END_TEST
+
+/* Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4. */
+START_TEST(test_agreement_ties)
+{
+	const double printed[] = {1, 5, 5, 7}, measured[] = {0, 1, 2, 3};
+	struct agreement agreement = {0};
+
+	ck_assert(isnan(agreement_order(&agreement)));
+	for (size_t i = 0; i < 4; i++) {
+		agreement_add(&agreement, printed[i], measured[i]);
+	}
+	ck_assert_uint_eq(agreement_signs(&agreement), 3);
+	ck_close(agreement_order(&agreement), 4.5 / sqrt(4.5 * 5), 1e-12);
+	agreement_fini(&agreement);
+	agreement_add(&agreement, 1, 1);
+	agreement_add(&agreement, 1, 2);
+	ck_assert(isnan(agreement_order(&agreement)));
+	agreement_fini(&agreement);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_experiment");
@@ -227,6 +268,8 @@ int main(void)
 	tcase_add_test(tcase, test_parallel_fails);
 	tcase_add_test(tcase, test_published);
 	tcase_add_test(tcase, test_published_shape);
+	tcase_add_test(tcase, test_agreement);
+	tcase_add_test(tcase, test_agreement_ties);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
