@@ -198,6 +198,7 @@ void estimate_learn(struct plan *plan, struct node *node, enum estimate_what wha
 	lesson->row.last_us = done_us;
 	lesson->changed = true;
 	node->learnt.changed = true;
+	node_list(plan, node);
 	lesson->span_us = estimate_span(&lesson->row);
 	seen_done(plan, node, done_us);
 }

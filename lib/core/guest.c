@@ -123,9 +123,8 @@ void contract_touch(struct plan *plan, struct contract *contract)
 		return;
 	}
 	contract->touched = true;
-	contract->old = contract->lease;
 	plan->touched = plan_grow(plan->touched, plan->touched_count, &plan->touched_room, sizeof(*plan->touched));
-	plan->touched[plan->touched_count++] = contract;
+	plan->touched[plan->touched_count++] = (struct touched){contract, contract->lease};
 }
 
 void guest_touch(struct plan *plan, struct guest *guest)
@@ -136,7 +135,7 @@ void guest_touch(struct plan *plan, struct guest *guest)
 	}
 	plan->memories = plan_grow(plan->memories, plan->memory_count, &plan->memory_room, sizeof(*plan->memories));
 	struct memory *memory = &plan->memories[plan->memory_count++];
-	guest->memory = plan->memory_count;
+	guest->memory = (uint32_t)plan->memory_count;
 	*memory = (struct memory){
 		.guest = guest,
 		.vm = *guest->vm,

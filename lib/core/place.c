@@ -181,8 +181,11 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 {
 	size_t c = 0;
 
-	for (size_t i = 0; i < plan->node_count; i++) {
-		plan->nodes[i]->count = 0;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct vm *before = guest_before(plan, unit->seat[i].guest);
+		if (before) {
+			plan_find_node(plan, before->node)->count = 0;
+		}
 	}
 	for (size_t i = 0; i < choices->count; i++) {
 		choices->item[i].node->count = choices->item[i].count;

@@ -12,23 +12,11 @@
 #include "prep.h"
 #include "queue.h"
 
-static int guest_compare(const struct guest *a, const struct guest *b)
-{
-	if (a->timer_us != b->timer_us) {
-		return a->timer_us < b->timer_us ? -1 : 1;
-	}
-	if (a->vm->lease != b->vm->lease) {
-		return a->vm->lease < b->vm->lease ? -1 : 1;
-	}
-	return a->vm->index < b->vm->index ? -1 : a->vm->index > b->vm->index;
-}
-
 static int contract_compare(const struct contract *a, const struct contract *b)
 {
 	return a->lease.id < b->lease.id ? -1 : a->lease.id > b->lease.id;
 }
 
-RB_GENERATE(timers, guest, timer, guest_compare)
 RB_GENERATE(contracts, contract, by_id, contract_compare)
 RB_GENERATE(turns, contract, by_turn, contract_compare)
 RB_GENERATE(deadlines, contract, by_turn, deadline_compare)
@@ -75,7 +63,6 @@ struct plan *plan_new(const struct plan_settings *settings)
 	plan->glance = glance_new();
 	RB_INIT(&plan->turns);
 	RB_INIT(&plan->deadlines);
-	RB_INIT(&plan->timers);
 	return plan;
 }
 
@@ -124,6 +111,8 @@ void plan_free(struct plan *plan)
 	free(plan->touched);
 	free(plan->picked);
 	free(plan->staged);
+	free(plan->changed);
+	timers_fini(&plan->timers);
 	free(plan->refusals);
 	free(plan->rows);
 	free(plan);
@@ -234,7 +223,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	for (size_t i = 0; i < count; i++) {
 		take(plan, &events[i]);
 	}
-	if (plan->queue_due) {
+	if (plan->queue_due && !RB_EMPTY(&plan->turns)) {
 		queue_pass(plan);
 	} else if (plan->arrived_count) {
 		queue_arrivals(plan);

@@ -18,9 +18,9 @@ static struct action *add(struct actions *out, enum action_kind kind)
 
 static int by_lease(const void *a, const void *b)
 {
-	const struct contract *x = *(struct contract *const *)a, *y = *(struct contract *const *)b;
+	const struct touched *x = a, *y = b;
 
-	return x->lease.id < y->lease.id ? -1 : x->lease.id > y->lease.id;
+	return x->old.id < y->old.id ? -1 : x->old.id > y->old.id;
 }
 
 static int by_vm(const void *a, const void *b)
@@ -43,6 +43,13 @@ static int by_stage(const void *a, const void *b)
 	return x->image < y->image ? -1 : x->image > y->image;
 }
 
+static int by_node(const void *a, const void *b)
+{
+	uint32_t x = (*(struct node *const *)a)->info.id, y = (*(struct node *const *)b)->info.id;
+
+	return x < y ? -1 : x > y;
+}
+
 static bool run_equal(const struct run *a, const struct run *b)
 {
 	return a->from == b->from && a->then == b->then && a->prepare_us == b->prepare_us &&
@@ -62,19 +69,29 @@ static bool vm_equal(const struct vm *a, const struct vm *b)
 	       a->started_us == b->started_us;
 }
 
-static void mark_node(struct plan *plan, uint32_t id)
+void node_list(struct plan *plan, struct node *node)
 {
-	struct node *node = id ? plan_find_node(plan, id) : NULL;
+	if (node->listed) {
+		return;
+	}
+	node->listed = true;
+	plan->changed = plan_grow(plan->changed, plan->changed_count, &plan->changed_room, sizeof(*plan->changed));
+	plan->changed[plan->changed_count++] = node;
+}
 
+static void mark_node(struct plan *plan, struct node *node)
+{
 	if (node) {
 		node->changed = true;
+		node_list(plan, node);
 	}
 }
 
-static void emit_lease(struct plan *plan, struct contract *contract, struct actions *out)
+static void emit_lease(struct plan *plan, const struct touched *touched, struct actions *out)
 {
+	struct contract *contract = touched->contract;
 	struct lease *lease = &contract->lease;
-	const struct lease *old = &contract->old;
+	const struct lease *old = &touched->old;
 
 	if (lease->state != LEASE_REJECTED) {
 		lease->state = lease_state_of(lease->vms, lease->spec.vms);
@@ -187,8 +204,8 @@ static void emit_guest(struct plan *plan, struct memory *memory, struct actions 
 		return; /* only tried; it has no rows */
 	}
 	if (!part_equal(&memory->vm, guest->vm)) {
-		mark_node(plan, memory->vm.node);
-		mark_node(plan, guest->vm->node);
+		mark_node(plan, plan_find_node(plan, memory->vm.node));
+		mark_node(plan, plan_find_node(plan, guest->vm->node));
 	}
 	if (guest->fresh || !vm_equal(&memory->vm, guest->vm)) {
 		add(out, ACTION_VM)->vm = guest->vm;
@@ -224,14 +241,14 @@ static void emit_stage(struct plan *plan, struct stage *stage, struct actions *o
 
 	if (told && (!shown || now->id != stage->old.id)) {
 		emit_old_transfer(plan, &stage->old, shown, out);
-		stage->node->changed = true;
+		mark_node(plan, stage->node);
 	}
 	if (shown && !now->id && stage->flight) {
 		now->id = ++plan->last_transfer;
 	}
 	if (shown && now->id && !transfer_equal(now, &stage->old)) {
 		add(out, ACTION_TRANSFER)->transfer = *now;
-		stage->node->changed = true;
+		mark_node(plan, stage->node);
 	}
 	if (!stage->flight) {
 		*now = (struct transfer){0};
@@ -251,23 +268,29 @@ static void emit_learnt(struct learnt *learnt, struct actions *out)
 
 static void emit_nodes(struct plan *plan, struct actions *out)
 {
-	for (size_t i = 0; i < plan->node_count; i++) {
-		if (plan->nodes[i]->learnt.changed) {
-			emit_learnt(&plan->nodes[i]->learnt, out);
-		}
-		if (plan->nodes[i]->changed) {
-			plan->nodes[i]->changed = false;
-			add(out, ACTION_NODE_PLAN)->node = plan->nodes[i]->info.id;
-		}
+	if (plan->changed_count) {
+		qsort(plan->changed, plan->changed_count, sizeof(struct node *), by_node);
 	}
+	for (size_t i = 0; i < plan->changed_count; i++) {
+		struct node *node = plan->changed[i];
+		if (node->learnt.changed) {
+			emit_learnt(&node->learnt, out);
+		}
+		if (node->changed) {
+			add(out, ACTION_NODE_PLAN)->node = node->info.id;
+		}
+		node->changed = false;
+		node->listed = false;
+	}
+	plan->changed_count = 0;
 }
 
 static void emit_wake(struct plan *plan, struct actions *out)
 {
-	const struct guest *guest = RB_MIN(timers, &plan->timers);
-	wall_us wake_us = prep_next(plan);
+	const struct guest *guest = timers_first(&plan->timers);
+	wall_us wake_us = prep_next(plan), first_us = guest ? timers_at(&plan->timers, guest) : TIMER_NONE;
 
-	wake_us = guest && guest->timer_us < wake_us ? guest->timer_us : wake_us;
+	wake_us = first_us < wake_us ? first_us : wake_us;
 	for (size_t i = 0; i < plan->orphans.count; i++) {
 		wall_us end_us = plan->orphans.item[i].end_us;
 		wake_us = end_us < wake_us ? end_us : wake_us;
@@ -280,10 +303,11 @@ static void emit_wake(struct plan *plan, struct actions *out)
 void plan_settle(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->touched_count; i++) {
-		plan->touched[i]->touched = false;
-		plan->touched[i]->broken = false;
-		plan->touched[i]->resized = false;
-		plan->touched[i]->why = (struct reason){0};
+		struct contract *contract = plan->touched[i].contract;
+		contract->touched = false;
+		contract->broken = false;
+		contract->resized = false;
+		contract->why = (struct reason){0};
 	}
 	for (size_t i = 0; i < plan->memory_count; i++) {
 		plan->memories[i].guest->memory = 0;
@@ -304,10 +328,10 @@ void plan_settle(struct plan *plan)
 void plan_emit(struct plan *plan, struct actions *out)
 {
 	if (plan->touched_count) {
-		qsort(plan->touched, plan->touched_count, sizeof(struct contract *), by_lease);
+		qsort(plan->touched, plan->touched_count, sizeof(*plan->touched), by_lease);
 	}
 	for (size_t i = 0; i < plan->touched_count; i++) {
-		emit_lease(plan, plan->touched[i], out);
+		emit_lease(plan, &plan->touched[i], out);
 	}
 	if (plan->memory_count) {
 		qsort(plan->memories, plan->memory_count, sizeof(*plan->memories), by_vm);
@@ -352,7 +376,7 @@ void plan_rollback(struct plan *plan, size_t orphans)
 		}
 	}
 	for (size_t i = 0; i < plan->touched_count; i++) {
-		plan->touched[i]->lease = plan->touched[i]->old;
+		plan->touched[i].contract->lease = plan->touched[i].old;
 	}
 	prep_rollback(plan);
 	plan_settle(plan);

@@ -11,21 +11,18 @@ struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease
 {
 	/* A refused spec may have any number of VMs, none included; it gets no more than one. */
 	uint32_t n = spec->vms >= 1 && spec->vms <= LEASE_VMS_MAX ? spec->vms : 1;
-	struct contract *contract = calloc(1, sizeof(*contract));
+	struct contract *contract = calloc(1, sizeof(*contract) + n * (sizeof(struct guest) + sizeof(struct vm)));
 
 	assert(contract);
 	contract->lease = (struct lease){.id = id, .spec = *spec, .state = LEASE_NEW, .submitted_us = plan->now_us};
-	contract->vms = calloc(n, sizeof(struct vm));
+	contract->vms = (struct vm *)&contract->guest[n];
 	contract->lease.vms = contract->vms;
-	contract->guest = calloc(n, sizeof(struct guest));
-	assert(contract->vms && contract->guest);
 	for (uint32_t i = 0; i < n; i++) {
 		contract->lease.vms[i] = (struct vm){.lease = id, .index = i, .state = LEASE_NEW};
 		contract->guest[i] = (struct guest){
 			.contract = contract,
 			.vm = &contract->lease.vms[i],
 			.fresh = true,
-			.timer_us = NO_TIMER,
 		};
 	}
 	RB_INSERT(contracts, &plan->contracts, contract);
@@ -52,11 +49,7 @@ void contract_delist(struct plan *plan, struct contract *contract)
 
 void contract_free(struct contract *contract)
 {
-	if (contract) {
-		free(contract->vms);
-		free(contract->guest);
-		free(contract);
-	}
+	free(contract);
 }
 
 static void reject(struct plan *plan, struct contract *contract, const struct reason *reason)

@@ -91,7 +91,7 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 }
 
 /* Of the lease, one guest that waits for the image on the node; NULL if none does. */
-static struct guest *waiting_there(const struct contract *contract, const struct node *node)
+static struct guest *waiting_there(struct contract *contract, const struct node *node)
 {
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		struct guest *guest = &contract->guest[i];

@@ -12,17 +12,18 @@
 #include "glance.h"
 #include "lane.h"
 #include "plan.h"
+#include "timers.h"
 
 #define GUEST_SLOTS 5 /* HOLD before, PREPARE or RESUME, RUN, STOP or SUSPEND, HOLD after */
-#define NO_TIMER WALL_NEVER
 
 /* A VM with what belongs to it: its place in the slot table and on its node. */
 struct guest {
 	struct contract *contract;
 	struct vm *vm;                 /* contract->lease.vms + index */
 	struct node *node;             /* where it is booked, NULL = nowhere */
-	size_t memory;                 /* 1 + its index in plan->memories, 0 = untouched in this step */
-	bool fresh;                    /* never told of yet: its row is new */
+	uint32_t memory;               /* 1 + its index in plan->memories, 0 = untouched in this step */
+	uint32_t timer : 31;           /* 1 + its index in plan->timers, 0 = it has none */
+	uint32_t fresh : 1;            /* never told of yet: its row is new */
 	wall_us leave_us;              /* it left in this step: when what was begun of its slots ends */
 	wall_us hold_us;               /* suspended: since when; start of its HOLD slot */
 	wall_us tail_us;               /* overdue: the end of its last slot, when later than run.release_us */
@@ -38,8 +39,6 @@ struct guest {
 	};
 	struct stage *stage;                   /* its image there */
 	struct guest *stage_prev, *stage_next; /* those that need it there */
-	wall_us timer_us;                      /* when time alone changes something; NO_TIMER = not in the tree */
-	RB_ENTRY(guest) timer;
 };
 
 enum guest_slot { SLOT_AT_HOLD, SLOT_AT_LEAD, SLOT_AT_RUN, SLOT_AT_TAIL, SLOT_AT_REST };
@@ -47,18 +46,17 @@ enum guest_slot { SLOT_AT_HOLD, SLOT_AT_LEAD, SLOT_AT_RUN, SLOT_AT_TAIL, SLOT_AT
 /* A lease that is not final. */
 struct contract {
 	struct lease lease;
-	struct vm *vms;      /* the lease's, also when it is rejected and shows none */
-	struct guest *guest; /* lease.spec.vms of them */
-	uint32_t booked;     /* guests that are on a node */
+	struct vm *vms;  /* the lease's, also when it is rejected and shows none */
+	uint32_t booked; /* guests that are on a node */
 	bool touched;
 	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
 	bool resized;      /* in this step */
-	struct lease old;  /* as first touched in this step */
 	RB_ENTRY(contract) by_id;
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
 	struct contract *next;      /* of those that ended in this step */
+	struct guest guest[];       /* lease.spec.vms of them; behind them the vms */
 };
 
 /* An image on a node: needed, on its way, or there. */
@@ -156,6 +154,7 @@ struct node {
 	int64_t pool_owed;   /* the pool's size, or what was needed when that grew unforeseen; for check.c */
 	struct learnt learnt;
 	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
+	bool listed;          /* in plan->changed */
 	bool changed;         /* its part of the plan, in this step */
 	/* Scratch of one search. */
 	uint32_t count;
@@ -182,6 +181,12 @@ struct memory {
 	uint64_t slot_id[GUEST_SLOTS];
 };
 
+/* A lease as it was before this step. */
+struct touched {
+	struct contract *contract;
+	struct lease old;
+};
+
 #define SHARE_STEPS 64 /* eight half-lives of eight steps each */
 
 /* What a user used; see share.h. */
@@ -203,7 +208,6 @@ struct refusal {
 	struct reason reason;
 };
 
-RB_HEAD(timers, guest);
 RB_HEAD(contracts, contract);
 RB_HEAD(turns, contract);
 RB_HEAD(deadlines, contract);
@@ -236,10 +240,12 @@ struct plan {
 	/* Of this step. */
 	struct memory *memories;
 	size_t memory_count, memory_room;
-	struct contract **touched;
+	struct touched *touched;
 	size_t touched_count, touched_room;
 	struct node **picked; /* scratch of place_nodes() */
 	size_t picked_room;
+	struct node **changed; /* nodes of which there is something to tell */
+	size_t changed_count, changed_room;
 	struct stage **staged; /* stages touched */
 	size_t staged_count, staged_room;
 	struct stage **loose; /* stages prep_trim() is to look at */
@@ -264,7 +270,6 @@ struct plan {
 };
 
 RB_PROTOTYPE(promises, guest, promise, promise_compare)
-RB_PROTOTYPE(timers, guest, timer, guest_compare)
 RB_PROTOTYPE(contracts, contract, by_id, contract_compare)
 RB_PROTOTYPE(turns, contract, by_turn, contract_compare)
 RB_PROTOTYPE(deadlines, contract, by_turn, deadline_compare)
@@ -325,6 +330,9 @@ bool node_takes_new(const struct node *node);
 void orphans_add(struct plan *plan, const struct slot *slot);
 /* Releases those that are over; true if that may let the queue move. */
 bool orphans_sweep(struct plan *plan);
+
+/* There is something to tell of the node at the end of the step. */
+void node_list(struct plan *plan, struct node *node);
 
 struct node *plan_find_node(const struct plan *plan, uint32_t id);
 const struct image_info *plan_find_image(const struct plan *plan, uint64_t id);

@@ -301,7 +301,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 
 void plan_vm_seen(struct plan *plan, const struct event *event)
 {
-	const struct contract *contract = plan_find_contract(plan, event->vm.lease);
+	struct contract *contract = plan_find_contract(plan, event->vm.lease);
 
 	if (!contract || event->vm.vm >= contract->lease.spec.vms) {
 		return;
@@ -421,11 +421,11 @@ static void due(struct plan *plan, struct guest *guest)
 static wall_us next_due(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
-	wall_us wish[] = {NO_TIMER, NO_TIMER, guest_tail(guest), given_up_at(plan, guest)};
-	wall_us next_us = NO_TIMER;
+	wall_us wish[] = {TIMER_NONE, TIMER_NONE, guest_tail(guest), given_up_at(plan, guest)};
+	wall_us next_us = TIMER_NONE;
 
 	if (lease_state_final(vm->state) || !vm->planned) {
-		return NO_TIMER;
+		return TIMER_NONE;
 	}
 	if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_SUSPENDED) {
 		wish[0] = vm->run.prepare_us;
@@ -438,7 +438,7 @@ static wall_us next_due(const struct plan *plan, const struct guest *guest)
 			next_us = wish[i];
 		}
 	}
-	if (next_us == NO_TIMER && guest->node->info.state != NODE_SILENT) {
+	if (next_us == TIMER_NONE && guest->node->info.state != NODE_SILENT) {
 		/* Overdue without room to say so. */
 		next_us = plan->now_us + overdue_rest(plan, guest);
 	}
@@ -449,15 +449,8 @@ void guest_set_timer(struct plan *plan, struct guest *guest)
 {
 	wall_us next_us = next_due(plan, guest);
 
-	if (next_us == guest->timer_us) {
-		return;
-	}
-	if (guest->timer_us != NO_TIMER) {
-		RB_REMOVE(timers, &plan->timers, guest);
-	}
-	guest->timer_us = next_us;
-	if (next_us != NO_TIMER) {
-		RB_INSERT(timers, &plan->timers, guest);
+	if (next_us != timers_at(&plan->timers, guest)) {
+		timers_set(&plan->timers, guest, next_us);
 	}
 }
 
@@ -465,7 +458,7 @@ void plan_timers(struct plan *plan)
 {
 	struct guest *guest;
 
-	while ((guest = RB_MIN(timers, &plan->timers)) && guest->timer_us <= plan->now_us) {
+	while ((guest = timers_first(&plan->timers)) && timers_at(&plan->timers, guest) <= plan->now_us) {
 		if (guest->vm->planned) {
 			due(plan, guest);
 		}

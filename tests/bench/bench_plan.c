@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +45,9 @@ static bool measure(const struct cell *cell, void (*run)(const struct cell *cell
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
-		alarm((unsigned)(cell->limit_s * 1.5) + 1); /* ends it, if a single step takes that long */
+		/* Ends it, if a single step takes that long. */
+		struct itimerval most = {.it_value.tv_sec = (time_t)(cell->limit_s * 1.5) + 1};
+		setitimer(ITIMER_PROF, &most, NULL);
 		run(cell, result);
 		_exit(write(ends[1], result, size) == (ssize_t)size ? 0 : 1);
 	}

@@ -19,11 +19,12 @@ struct bench {
 	uint64_t seed;
 };
 
-static double clock_s(clockid_t clock)
+/* The processor's time: the planner waits for nothing, and what else the machine does is not its doing. */
+static double clock_s(void)
 {
 	struct timespec t;
 
-	clock_gettime(clock, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -60,10 +61,9 @@ static void bench_fini(struct bench *bench)
 static double step(struct bench *bench, const struct event *events, size_t count)
 {
 	bench->now_us += USEC_PER_MSEC;
-	/* The processor's time: the planner waits for nothing, and what else the machine does is not its doing. */
-	double begin = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+	double begin = clock_s();
 	plan_step(bench->plan, events, count, bench->now_us, &bench->out);
-	return (clock_s(CLOCK_PROCESS_CPUTIME_ID) - begin) * 1e6;
+	return (clock_s() - begin) * 1e6;
 }
 
 static double request(struct bench *bench, const struct lease_spec *spec, bool *accepted)
@@ -100,16 +100,16 @@ static struct quantiles quantiles(double *value, uint32_t n)
 
 static void fill(struct bench *bench, const struct cell *cell, span_us span, struct admission_result *result)
 {
-	double before = resident_bytes(), begin = clock_s(CLOCK_MONOTONIC);
+	double before = resident_bytes(), begin = clock_s();
 	bool accepted;
 
-	while (result->booked < cell->count && clock_s(CLOCK_MONOTONIC) - begin < cell->limit_s * 0.7) {
+	while (result->booked < cell->count && clock_s() - begin < cell->limit_s * 0.7) {
 		struct lease_spec spec = load_lease(&bench->seed, LEASE_AR);
 		spec.start_us = LOAD_ORIGIN_US + LEAD_IN_US + (wall_us)load_pick(&bench->seed, (uint64_t)span);
 		request(bench, &spec, &accepted);
 		result->booked += accepted;
 	}
-	result->fill_s = clock_s(CLOCK_MONOTONIC) - begin;
+	result->fill_s = clock_s() - begin;
 	result->bytes_each = (resident_bytes() - before) / (double)(result->booked ? result->booked : 1);
 }
 
@@ -124,8 +124,7 @@ struct admission_result cell_admission(const struct cell *cell)
 	assert(took);
 	bench_init(&bench, cell);
 	fill(&bench, cell, span, &result);
-	for (double begin = clock_s(CLOCK_MONOTONIC);
-	     n < cell->probes && clock_s(CLOCK_MONOTONIC) - begin < cell->limit_s * 0.3; n++) {
+	for (double begin = clock_s(); n < cell->probes && clock_s() - begin < cell->limit_s * 0.3; n++) {
 		struct lease_spec spec = load_probe(&bench.seed, cell->nodes);
 		bool ok;
 		spec.start_us = LOAD_ORIGIN_US + LEAD_IN_US + (wall_us)load_pick(&bench.seed, (uint64_t)span);

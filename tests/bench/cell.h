@@ -1,6 +1,6 @@
 /*
  * One measurement of the benchmark each: a cluster of one size with so much booked or queued. Both fill their result
- * and never take longer than the limit by much, but for a single step of the planner that does.
+ * and never take more of the processor's time than the limit by much, but for a single step of the planner that does.
  */
 #ifndef TENURE_BENCH_CELL_H
 #define TENURE_BENCH_CELL_H
@@ -18,7 +18,7 @@ struct cell {
 	uint64_t count; /* reservations to book, or leases to queue */
 	enum backfill backfill;
 	uint32_t probes; /* or repetitions */
-	double limit_s;
+	double limit_s;  /* of processor time, as all times here */
 };
 
 struct admission_result {
