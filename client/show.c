@@ -184,9 +184,9 @@ static const char *state_colour(const char *state)
 	static const struct {
 		const char *state, *colour;
 	} rows[] = {
-		{"active", "green"},    {"up", "green"},          {"failed", "red"},
-		{"rejected", "red"},    {"silent", "red"},        {"suspended", "yellow"},
-		{"draining", "yellow"}, {"suspending", "yellow"}, {"resuming", "yellow"},
+		{"active", "green"},     {"up", "green"},         {"failed", "red"},      {"rejected", "red"},
+		{"silent", "red"},       {"suspended", "yellow"}, {"draining", "yellow"}, {"suspending", "yellow"},
+		{"migrating", "yellow"}, {"resuming", "yellow"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

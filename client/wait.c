@@ -126,7 +126,8 @@ static bool is_over(const char *now, const char *awaited, int *status)
 		return false;
 	}
 	bool passed = state == LEASE_DONE && goal != LEASE_SUSPENDING && goal != LEASE_SUSPENDED &&
-		      goal != LEASE_RESUMING && !(lease_state_final(goal) && goal != LEASE_DONE);
+		      goal != LEASE_MIGRATING && goal != LEASE_RESUMING &&
+		      !(lease_state_final(goal) && goal != LEASE_DONE);
 
 	*status = (awaited && state == goal) || passed ? STATUS_OK : STATUS_LEASE_FAILED;
 	return true;

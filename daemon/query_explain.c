@@ -177,6 +177,7 @@ static int find_wait(struct store *store, uint64_t id, enum lease_state state, s
 	case LEASE_SCHEDULED:
 	case LEASE_PREPARING:
 	case LEASE_READY:
+	case LEASE_MIGRATING:
 	case LEASE_RESUMING:
 		return wait_for_start(store, id, wait, err);
 	case LEASE_ACTIVE:

@@ -214,13 +214,14 @@ static void start(struct world *world, struct body *body)
 	if (world->now_us >= body->run.end_us) {
 		return; /* too late for this run: the planner knows what to do */
 	}
-	if (!staging_use(world, node, spec->image) && body->state == BODY_NONE) {
+	bool fetched = body->state == BODY_SAVED && body->home != body->node;
+	if (!staging_use(world, node, spec->image) && (body->state == BODY_NONE || fetched)) {
 		body->waiting = true;
 		DL_APPEND(node->waiting, body);
 		set_due(world, body);
 		return;
 	}
-	if (body->state == BODY_SAVED && body->home != body->node) {
+	if (fetched) {
 		world->totals.migrations++;
 	}
 	set_state(world, body, BODY_RUNNING);

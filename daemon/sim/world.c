@@ -51,7 +51,7 @@ void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t
 static bool waits(enum lease_state state)
 {
 	return state == LEASE_QUEUED || state == LEASE_SCHEDULED || state == LEASE_PREPARING || state == LEASE_READY ||
-	       state == LEASE_SUSPENDED || state == LEASE_RESUMING;
+	       state == LEASE_SUSPENDED || state == LEASE_MIGRATING || state == LEASE_RESUMING;
 }
 
 static void set_state(struct world *world, struct job *job, enum lease_state state)

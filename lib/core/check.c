@@ -68,18 +68,30 @@ static int by_time(const void *a, const void *b)
 	return x->at_us < y->at_us ? -1 : x->at_us > y->at_us;
 }
 
+static void gather_guest(const struct guest *guest, const struct node *node, struct changes *changes)
+{
+	struct guest_slots slots;
+
+	guest_slots(guest, &slots);
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		/* Of one that is to go on elsewhere what it lies on is on another node than the rest. */
+		bool lies = guest->old_node && i == SLOT_AT_HOLD;
+		if (slots.there[i] && (lies ? guest->old_node : guest->node) == node) {
+			add_slot(changes, &slots.at[i]);
+		}
+	}
+}
+
 static void gather(const struct plan *plan, const struct node *node, struct changes *changes)
 {
 	const struct guest *guest;
 
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
-		struct guest_slots slots;
-		guest_slots(guest, &slots);
-		for (int i = 0; i < GUEST_SLOTS; i++) {
-			if (slots.there[i]) {
-				add_slot(changes, &slots.at[i]);
-			}
-		}
+		gather_guest(guest, node, changes);
+	}
+	DL_FOREACH2(node->leaving, guest, old_next)
+	{
+		gather_guest(guest, node, changes);
 	}
 	for (size_t i = 0; i < plan->orphans.count; i++) {
 		if (plan->orphans.item[i].node == node->info.id) {
@@ -133,6 +145,19 @@ static bool run_in_order(const struct run *run)
 	return run->prepare_us <= run->start_us && run->start_us < run->end_us && run->end_us <= run->release_us;
 }
 
+/* One that goes on elsewhere is suspended on a node that can tell, and is kept there until it runs. */
+static bool move_whole(const struct plan *plan, const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	const struct node *from = plan_find_node(plan, vm->run.from_node);
+
+	if (!vm->planned || !vm->run.from_node) {
+		return !guest->old_node && vm->state != LEASE_MIGRATING;
+	}
+	return vm->run.from == RUN_RESUME && from && from != guest->node &&
+	       guest->old_node == (vm->started_us ? NULL : from) && (vm->started_us || from->info.state != NODE_SILENT);
+}
+
 static bool wants_run(enum lease_state state)
 {
 	return !lease_state_final(state) && state != LEASE_NEW && state != LEASE_QUEUED && state != LEASE_SUSPENDED;
@@ -147,7 +172,7 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 
 	if ((wants_run(vm->state) && !vm->planned) || (lease_state_final(vm->state) && vm->planned) ||
 	    (vm->planned && !run_in_order(&vm->run)) || on_node != (guest->node != NULL) ||
-	    (on_node && guest->node->info.id != vm->node)) {
+	    (on_node && guest->node->info.id != vm->node) || !move_whole(plan, guest)) {
 		return broken(fault, CHECK_RUN, guest);
 	}
 	if (spec->kind == LEASE_AR && vm->planned &&
@@ -263,6 +288,13 @@ static bool stage_whole(const struct stage *stage, wall_us *until_us)
 	const struct guest *guest;
 
 	*until_us = 0;
+	DL_FOREACH2(stage->node->leaving, guest, old_next)
+	{
+		if (guest->contract->lease.spec.image == stage->image) {
+			*until_us = WALL_NEVER;
+			users++;
+		}
+	}
 	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
 		if (guest->contract->lease.spec.image == stage->image) {
 			wall_us each_us = pool_guest_until(guest);

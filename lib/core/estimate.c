@@ -41,6 +41,19 @@ span_us estimate_plain(const struct plan_settings *settings, const struct node_i
 	return settings->resume_us + estimate_bytes(memory, node->resume_rate);
 }
 
+span_us estimate_copy(const struct plan *plan, const struct node *from, const struct node *to,
+		      const struct lease_spec *spec)
+{
+	int64_t out = from->info.capacity.amount[RES_NET_OUT], in = to->info.capacity.amount[RES_NET_IN];
+	int64_t rate = out > 0 && (in == 0 || out < in) ? out : in;
+
+	if (plan->settings.migration == MIGRATION_FREE) {
+		return 0;
+	}
+	return estimate_bytes(spec->per_vm.amount[RES_MEMORY] + spec->per_vm.amount[RES_DISK],
+			      rate > 0 ? rate : plan->settings.repository_rate);
+}
+
 /* Four classes from each power of two to the next: the upper end of the one the size is in. */
 static int64_t class_of(int64_t memory)
 {

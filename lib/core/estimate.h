@@ -20,6 +20,12 @@ span_us estimate_plain(const struct plan_settings *settings, const struct node_i
 span_us estimate_suspend(const struct plan *plan, const struct node *node, int64_t memory);
 span_us estimate_resume(const struct plan *plan, const struct node *node, int64_t memory);
 /*
+ * Copying a suspended guest of the lease, its memory and its disk, from node to node: at the slower of what the one
+ * sends and the other takes, as far as they have such a thing, else at the repository's rate.
+ */
+span_us estimate_copy(const struct plan *plan, const struct node *from, const struct node *to,
+		      const struct lease_spec *spec);
+/*
  * Learns from a guest that was to be saved (restored) from from_us on and was so at done_us. Of several at once each
  * counts from when the one before it was done, so that together they make the whole span.
  */

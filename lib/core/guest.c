@@ -68,9 +68,15 @@ static bool is_best_effort(const struct guest *guest)
 	return guest->contract->lease.spec.kind == LEASE_BEST_EFFORT;
 }
 
+bool guest_moving(const struct guest *guest)
+{
+	return guest->vm->planned && guest->vm->run.from_node && !guest->vm->started_us;
+}
+
 static void put(const struct guest *guest, struct guest_slots *out, enum guest_slot at, enum slot_kind kind,
 		wall_us start_us, wall_us end_us)
 {
+	bool elsewhere = at == SLOT_AT_HOLD && guest->vm->planned && guest->vm->run.from_node;
 	const struct vm *vm = guest->vm;
 
 	if (start_us >= end_us) {
@@ -80,7 +86,7 @@ static void put(const struct guest *guest, struct guest_slots *out, enum guest_s
 	out->at[at] = (struct slot){
 		.id = guest->slot_id[at],
 		.kind = kind,
-		.node = vm->node,
+		.node = elsewhere ? vm->run.from_node : vm->node,
 		.lease = vm->lease,
 		.vm = vm->index,
 		.start_us = start_us,
@@ -102,8 +108,11 @@ void guest_slots(const struct guest *guest, struct guest_slots *out)
 		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, WALL_NEVER);
 		return;
 	}
-	if (run->from == RUN_RESUME) {
+	if (run->from == RUN_RESUME && !run->from_node) {
 		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->prepare_us);
+	} else if (guest_moving(guest)) {
+		/* What is copied is given up when the guest is seen to run, however late that is. */
+		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->end_us);
 	}
 	put(guest, out, SLOT_AT_LEAD, run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, run->prepare_us,
 	    run->start_us);
@@ -191,6 +200,38 @@ static void depart(struct node *node, struct guest *guest)
 	DL_DELETE(node->best_effort, guest);
 }
 
+uint32_t guest_home(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+
+	return vm->planned && vm->run.from_node ? vm->run.from_node : vm->node;
+}
+
+/* Its memory, and the image below it, stay on the node it is to leave. */
+static void linger(struct plan *plan, struct guest *guest)
+{
+	if (guest_moving(guest)) {
+		guest->old_node = plan_find_node(plan, guest->vm->run.from_node);
+		DL_APPEND2(guest->old_node->leaving, guest, old_prev, old_next);
+		prep_keep(plan, guest->old_node, guest);
+	}
+}
+
+static void linger_no_more(struct plan *plan, struct guest *guest)
+{
+	if (guest->old_node) {
+		prep_let_go(plan, guest);
+		DL_DELETE2(guest->old_node->leaving, guest, old_prev, old_next);
+		guest->old_node = NULL;
+	}
+}
+
+/* The node of one of its slots. */
+static struct node *node_of(const struct plan *plan, const struct guest *guest, const struct slot *slot)
+{
+	return slot->node == guest->node->info.id ? guest->node : plan_find_node(plan, slot->node);
+}
+
 void guest_unbook(struct plan *plan, struct guest *guest)
 {
 	struct node *node = guest->node;
@@ -206,11 +247,12 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 		if (!slots.there[i]) {
 			continue;
 		}
-		slots_release(node->slots, slot->start_us, slot->end_us, slot->use);
+		slots_release(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
 		if (!is_best_effort(guest)) {
 			glance_remove(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
 		}
 	}
+	linger_no_more(plan, guest);
 	depart(node, guest);
 	guest->node = NULL;
 	guest->contract->booked--;
@@ -234,11 +276,12 @@ void guest_book(struct plan *plan, struct guest *guest)
 		if (!slots.there[i]) {
 			continue;
 		}
-		slots_reserve(node->slots, slot->start_us, slot->end_us, slot->use);
+		slots_reserve(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
 		if (!is_best_effort(guest)) {
 			glance_add(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
 		}
 	}
+	linger(plan, guest);
 	prep_use(plan, node, guest);
 }
 
@@ -325,11 +368,11 @@ void guest_plan(struct plan *plan, struct guest *guest, struct node *node, const
 		if (!same) {
 			vm->generation++;
 		}
-		vm->node = node->info.id;
 		if (vm->state == LEASE_QUEUED || vm->state == LEASE_NEW) {
 			vm->state = same ? before->state : LEASE_SCHEDULED;
 		}
 	}
+	vm->node = node->info.id;
 	vm->planned = true;
 	vm->run = *run;
 	guest->tail_us = 0;
@@ -342,6 +385,7 @@ void guest_unplan(struct plan *plan, struct guest *guest)
 	bool suspended = vm->planned && vm->run.from == RUN_RESUME;
 
 	guest_unbook(plan, guest);
+	vm->node = suspended ? guest_home(guest) : vm->node;
 	vm->planned = false;
 	vm->run = (struct run){0};
 	vm->started_us = 0;

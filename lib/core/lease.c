@@ -22,6 +22,7 @@ static const char *const state_names[LEASE_STATE_COUNT] = {
 	[LEASE_ACTIVE] = "active",
 	[LEASE_SUSPENDING] = "suspending",
 	[LEASE_SUSPENDED] = "suspended",
+	[LEASE_MIGRATING] = "migrating",
 	[LEASE_RESUMING] = "resuming",
 	[LEASE_STOPPING] = "stopping",
 	[LEASE_DONE] = "done",
@@ -81,7 +82,9 @@ static const unsigned moves[LEASE_STATE_COUNT] = {
 		TO(QUEUED) | TO(SCHEDULED) | TO(ACTIVE) | TO(SUSPENDING) | TO(SUSPENDED) | TO(STOPPING) | TO_END,
 	[LEASE_ACTIVE] = TO(QUEUED) | TO(SUSPENDING) | TO(SUSPENDED) | TO(STOPPING) | TO_END,
 	[LEASE_SUSPENDING] = TO(QUEUED) | TO(ACTIVE) | TO(SUSPENDED) | TO_END,
-	[LEASE_SUSPENDED] = TO(QUEUED) | TO(RESUMING) | TO(ACTIVE) | TO_END,
+	[LEASE_SUSPENDED] = TO(QUEUED) | TO(MIGRATING) | TO(RESUMING) | TO(ACTIVE) | TO_END,
+	[LEASE_MIGRATING] =
+		TO(QUEUED) | TO(SUSPENDED) | TO(RESUMING) | TO(ACTIVE) | TO(SUSPENDING) | TO(STOPPING) | TO_END,
 	[LEASE_RESUMING] = TO(QUEUED) | TO(SUSPENDED) | TO(ACTIVE) | TO(SUSPENDING) | TO(STOPPING) | TO_END,
 	/* One that heard too late that it need not make room is saved where it should have stopped. */
 	[LEASE_STOPPING] = TO(QUEUED) | TO(ACTIVE) | TO(SUSPENDING) | TO(SUSPENDED) | TO_END,
@@ -102,9 +105,9 @@ enum lease_state lease_state_of(const struct vm *vms, uint32_t n)
 {
 	/* The first of these that any VM is in. While one is open the lease is; a failure outweighs the rest. */
 	static const enum lease_state telling[] = {
-		LEASE_ACTIVE, LEASE_SUSPENDING, LEASE_RESUMING,  LEASE_STOPPING, LEASE_PREPARING,
-		LEASE_READY,  LEASE_SUSPENDED,  LEASE_SCHEDULED, LEASE_QUEUED,   LEASE_NEW,
-		LEASE_FAILED, LEASE_CANCELLED,  LEASE_REJECTED,  LEASE_DONE,
+		LEASE_ACTIVE,    LEASE_SUSPENDING, LEASE_RESUMING,  LEASE_MIGRATING, LEASE_STOPPING,
+		LEASE_PREPARING, LEASE_READY,      LEASE_SUSPENDED, LEASE_SCHEDULED, LEASE_QUEUED,
+		LEASE_NEW,       LEASE_FAILED,     LEASE_CANCELLED, LEASE_REJECTED,  LEASE_DONE,
 	};
 	unsigned seen = 0;
 

@@ -36,6 +36,7 @@ enum lease_state {
 	LEASE_ACTIVE,    /* guest running */
 	LEASE_SUSPENDING,
 	LEASE_SUSPENDED, /* memory on disk; may have a planned resume */
+	LEASE_MIGRATING, /* its memory goes to the node it will be restored on */
 	LEASE_RESUMING,
 	LEASE_STOPPING,
 	LEASE_DONE,
@@ -51,8 +52,8 @@ enum run_then { RUN_STOP, RUN_SUSPEND };
 /*
  * One stay of a VM on a node, which the agent carries out by its clock:
  * prepare_us <= start_us < end_us <= release_us.
- * From prepare_us the guest is created (or restored) paused; it runs in [start_us, end_us); by release_us its memory
- * is free again (destroyed, or saved to disk).
+ * From prepare_us the guest is created (or fetched from another node, and restored) paused; it runs in [start_us,
+ * end_us); by release_us its memory is free again (destroyed, or saved to disk).
  */
 struct run {
 	enum run_from from;
@@ -61,6 +62,7 @@ struct run {
 	wall_us start_us;
 	wall_us end_us;
 	wall_us release_us;
+	uint32_t from_node; /* RUN_RESUME: the node its memory comes from, 0 = it is there already */
 };
 
 struct vm {

@@ -58,7 +58,8 @@ uint32_t place_count(const struct node *node, struct capacity use, const struct 
 		return limit;
 	}
 	/* Before and after, a guest takes what it also takes in between: one question answers for both. */
-	return count_in(node, slot_use(SLOT_PREPARE, use), run->prepare_us, run->release_us, limit);
+	enum slot_kind lead = run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE;
+	return count_in(node, slot_use(lead, use), run->prepare_us, run->release_us, limit);
 }
 
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)
@@ -93,6 +94,15 @@ static void describe(const struct node *node, struct capacity use, const struct 
 	}
 }
 
+/* The node where the guest lies suspended, or was to run when this step began; NULL = there is none. */
+static struct node *node_before(const struct plan *plan, const struct seat *seat)
+{
+	const struct vm *before =
+		seat->was.state == LEASE_SUSPENDED && !seat->was.planned ? &seat->was : guest_before(plan, seat->guest);
+
+	return before ? plan_find_node(plan, before->node) : NULL;
+}
+
 void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out)
 {
 	const struct lease_spec *spec = unit->spec;
@@ -104,9 +114,9 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 		plan->nodes[i]->count = 0;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct vm *before = guest_before(plan, unit->seat[i].guest);
+		struct node *before = node_before(plan, &unit->seat[i]);
 		if (before) {
-			plan_find_node(plan, before->node)->count = 1;
+			before->count = 1;
 		}
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {
@@ -191,8 +201,7 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 		choices->item[i].node->count = choices->item[i].count;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct vm *before = guest_before(plan, unit->seat[i].guest);
-		struct node *node = before ? plan_find_node(plan, before->node) : NULL;
+		struct node *node = node_before(plan, &unit->seat[i]);
 		unit->seat[i].node = node && node->count ? node : NULL;
 		if (unit->seat[i].node) {
 			node->count--;
@@ -257,6 +266,11 @@ void place_put_back(struct plan *plan, struct unit *unit)
 	}
 }
 
+bool place_moved(const struct seat *seat)
+{
+	return seat->was.state == LEASE_SUSPENDED && !seat->was.planned && seat->was.node != seat->node->info.id;
+}
+
 /* True if what the guest has booked was there to be had, slot by slot. */
 static bool booked_within(const struct plan *plan, const struct guest *guest)
 {
@@ -266,8 +280,8 @@ static bool booked_within(const struct plan *plan, const struct guest *guest)
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		const struct slot *slot = &slots.at[i];
 		if (slots.there[i] && slot->end_us > plan->now_us &&
-		    !place_within(guest->node, slot->use, slot->start_us > plan->now_us ? slot->start_us : plan->now_us,
-				  slot->end_us)) {
+		    !place_within(plan_find_node(plan, slot->node), slot->use,
+				  slot->start_us > plan->now_us ? slot->start_us : plan->now_us, slot->end_us)) {
 			return false;
 		}
 	}
@@ -278,6 +292,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 {
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
 	span_us all_us = 0; /* of restoring, if that is one at a time on all nodes together */
+	span_us copy_us = run->from == RUN_RESUME ? preempt_copy_span(plan, unit) : 0;
 	bool fits = true;
 
 	preempt_save_spans(plan, unit);
@@ -290,13 +305,15 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		struct run mine = *run;
 		if (seat->was.planned) {
 			mine.from = seat->was.run.from;
+			mine.from_node = seat->was.run.from_node;
 			mine.prepare_us = seat->was.run.prepare_us;
 			mine.start_us = seat->was.run.start_us;
 		} else if (run->from == RUN_RESUME) {
 			/* Restoring ends at the start; who restores before others begins that much earlier. */
 			span_us *sum_us = plan->lane ? &all_us : &node->restore_us;
 			*sum_us += estimate_resume(plan, node, memory);
-			mine.prepare_us = run->start_us - *sum_us;
+			mine.from_node = place_moved(seat) ? seat->was.node : 0;
+			mine.prepare_us = run->start_us - *sum_us - (mine.from_node ? copy_us : 0);
 		}
 		if (run->then == RUN_SUSPEND) {
 			/* In what order a node saves them is its own affair: none counts as saved before all are. */

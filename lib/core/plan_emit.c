@@ -52,8 +52,9 @@ static int by_node(const void *a, const void *b)
 
 static bool run_equal(const struct run *a, const struct run *b)
 {
-	return a->from == b->from && a->then == b->then && a->prepare_us == b->prepare_us &&
-	       a->start_us == b->start_us && a->end_us == b->end_us && a->release_us == b->release_us;
+	return a->from == b->from && a->then == b->then && a->from_node == b->from_node &&
+	       a->prepare_us == b->prepare_us && a->start_us == b->start_us && a->end_us == b->end_us &&
+	       a->release_us == b->release_us;
 }
 
 /* What the node is told of the VM. */
@@ -205,7 +206,9 @@ static void emit_guest(struct plan *plan, struct memory *memory, struct actions 
 	}
 	if (!part_equal(&memory->vm, guest->vm)) {
 		mark_node(plan, plan_find_node(plan, memory->vm.node));
+		mark_node(plan, plan_find_node(plan, memory->vm.run.from_node));
 		mark_node(plan, plan_find_node(plan, guest->vm->node));
+		mark_node(plan, plan_find_node(plan, guest->vm->run.from_node));
 	}
 	if (guest->fresh || !vm_equal(&memory->vm, guest->vm)) {
 		add(out, ACTION_VM)->vm = guest->vm;

@@ -54,6 +54,12 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	}
 	node->info = *info;
 	glance_node(plan->glance, node->column, info->capacity);
+	while (info->state == NODE_SILENT && node->leaving) {
+		/* Nobody knows how much of it has come over. */
+		contract_touch(plan, node->leaving->contract);
+		node->leaving->contract->why = (struct reason){.code = REASON_GUEST_FAILED};
+		contract_requeue(plan, node->leaving);
+	}
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
 	pool_owe(plan, node);
@@ -96,7 +102,8 @@ static struct guest *waiting_there(struct contract *contract, const struct node 
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		struct guest *guest = &contract->guest[i];
 		if (guest->node == node && !guest->vm->started_us &&
-		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_PREPARING)) {
+		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_PREPARING ||
+		     guest_moving(guest))) {
 			return guest;
 		}
 	}

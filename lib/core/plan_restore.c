@@ -116,13 +116,15 @@ static struct slot *rows_of(struct plan *plan, const struct vm *vm, size_t *coun
 static void read_spans(struct guest *guest, const struct slot *rows, size_t count)
 {
 	const struct vm *vm = guest->vm;
-	bool held = !vm->planned || vm->run.from == RUN_RESUME;
-	wall_us hold_end_us = vm->planned ? vm->run.prepare_us : WALL_NEVER;
+	const struct run *run = &vm->run;
+	bool held = !vm->planned || guest_moving(guest) || (run->from == RUN_RESUME && !run->from_node);
+	wall_us hold_end_us = run->from_node ? run->end_us : run->prepare_us;
 
-	guest->hold_us = held && vm->planned ? vm->run.prepare_us : 0; /* no HOLD row if there was no time for it */
+	hold_end_us = vm->planned ? hold_end_us : WALL_NEVER;
+	guest->hold_us = held && vm->planned ? hold_end_us : 0; /* no HOLD row if there was no time for it */
 	for (size_t i = 0; i < count; i++) {
 		const struct slot *row = &rows[i];
-		if (held && row->kind == SLOT_HOLD && row->end_us == hold_end_us) {
+		if (held && row->kind == SLOT_HOLD && row->end_us == hold_end_us && row->node == guest_home(guest)) {
 			guest->hold_us = row->start_us;
 		}
 		if (vm->planned && (row->kind == SLOT_STOP || row->kind == SLOT_SUSPEND) &&
@@ -160,6 +162,9 @@ static bool vm_sane(const struct plan *plan, const struct vm *vm)
 
 	if (vm->planned &&
 	    (run->prepare_us > run->start_us || run->start_us >= run->end_us || run->end_us > run->release_us)) {
+		return false;
+	}
+	if (vm->planned && run->from_node && (run->from != RUN_RESUME || !plan_find_node(plan, run->from_node))) {
 		return false;
 	}
 	if (vm->planned || vm->state == LEASE_SUSPENDED) {

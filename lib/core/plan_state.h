@@ -38,6 +38,9 @@ struct guest {
 		};
 	};
 	struct stage *stage;                   /* its image there */
+	struct node *old_node;                 /* it is to go on elsewhere: where its memory is; else NULL */
+	struct guest *old_prev, *old_next;     /* those whose memory is there */
+	struct stage *old_stage;               /* its image there */
 	struct guest *stage_prev, *stage_next; /* those that need it there */
 };
 
@@ -67,6 +70,7 @@ struct stage {
 	struct guest *guests; /* those booked on the node that need it */
 	uint32_t users;       /* how many they are */
 	uint32_t riders;      /* of them, planned best-effort ones */
+	uint32_t leaving;     /* of the users those, not among the guests, that are to go on elsewhere */
 	bool present;         /* in the pool, by the agent's word */
 	bool touched;
 	bool loose;                /* in plan->loose */
@@ -146,6 +150,7 @@ struct node {
 	struct slots *slots;
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
 	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
+	struct guest *leaving;     /* suspended ones that are booked to go on elsewhere */
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
 	struct stage_at *stages;   /* by image */
 	size_t stage_count, stage_room;
@@ -158,7 +163,7 @@ struct node {
 	bool changed;         /* its part of the plan, in this step */
 	/* Scratch of one search. */
 	uint32_t count;
-	span_us save_us, restore_us;
+	span_us save_us, restore_us, copy_us;
 	wall_us limit_us;
 	/* Scratch of room.c, for one queue pass. */
 	struct capacity free; /* at the earliest start */
@@ -294,6 +299,10 @@ struct guest_moves {
 	wall_us restore_us, restored_us, save_us, saved_us;
 };
 struct guest_moves guest_moves(const struct guest *guest);
+/* True if it goes on elsewhere than where its memory is, and has not been seen there. */
+bool guest_moving(const struct guest *guest);
+/* The id of the node its memory is on, if it is suspended. */
+uint32_t guest_home(const struct guest *guest);
 /* Takes its slots out of the table and it off its node. A guest that is nowhere stays so. */
 void guest_unbook(struct plan *plan, struct guest *guest);
 /* Puts it on the node vm->node with the slots that follow from its state. */

@@ -114,6 +114,24 @@ static void started_late(struct plan *plan, struct guest *guest, span_us late_us
 	}
 }
 
+/* It runs elsewhere than it lay: what it left there is to be cleared up. */
+static void arrived(struct plan *plan, struct guest *guest)
+{
+	wall_us gone_us = plan->now_us + plan->settings.lead_us + plan->settings.stop_us;
+	struct guest_slots slots;
+	struct slot *hold = &slots.at[SLOT_AT_HOLD];
+
+	guest_slots(guest, &slots);
+	guest_unbook(plan, guest);
+	guest->vm->started_us = plan->now_us;
+	guest_book(plan, guest);
+	guest->leave_us = gone_us;
+	hold->end_us = hold->end_us < gone_us ? hold->end_us : gone_us;
+	if (slots.there[SLOT_AT_HOLD] && hold->end_us > plan->now_us) {
+		orphans_add(plan, hold);
+	}
+}
+
 static void started(struct plan *plan, struct guest *guest, wall_us at_us)
 {
 	struct contract *contract = guest->contract;
@@ -121,6 +139,9 @@ static void started(struct plan *plan, struct guest *guest, wall_us at_us)
 	span_us late_us = at_us - vm->run.start_us;
 
 	guest_touch(plan, guest);
+	if (guest_moving(guest)) {
+		arrived(plan, guest);
+	}
 	vm->started_us = at_us;
 	if (!contract->lease.first_start_us || at_us < contract->lease.first_start_us) {
 		contract->lease.first_start_us = at_us;
@@ -168,6 +189,7 @@ static void seen_absent(struct plan *plan, struct guest *guest, wall_us at_us)
 		}
 		break;
 	case LEASE_SUSPENDED:
+	case LEASE_MIGRATING:
 	case LEASE_RESUMING:
 		if (at_us >= guest->hold_us) {
 			lost(plan, guest);
@@ -247,6 +269,8 @@ static void seen_prepared(struct plan *plan, struct guest *guest, wall_us at_us)
 
 	if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING) {
 		guest_move(plan, guest, LEASE_READY);
+	} else if (vm->state == LEASE_MIGRATING) {
+		guest_move(plan, guest, LEASE_RESUMING);
 	} else if (vm->state == LEASE_RESUMING && of_this_run(guest, at_us)) {
 		learn(plan, guest, ESTIMATE_RESUME, vm->run.prepare_us, at_us);
 	}
@@ -299,6 +323,21 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 	}
 }
 
+/*
+ * True if the node it is seen by, or missed by, is the one that should know. Of one that goes on elsewhere the node it
+ * leaves can only say that its memory is gone, and the other nothing of what is not there yet.
+ */
+static bool speaks_of(const struct guest *guest, const struct event *event)
+{
+	const struct vm *vm = guest->vm;
+	bool absent = event->vm.seen == SEEN_ABSENT;
+
+	if (guest_moving(guest) && vm->state != LEASE_RESUMING) {
+		return event->vm.node == (absent ? vm->run.from_node : vm->node);
+	}
+	return event->vm.node == vm->node;
+}
+
 void plan_vm_seen(struct plan *plan, const struct event *event)
 {
 	struct contract *contract = plan_find_contract(plan, event->vm.lease);
@@ -307,7 +346,7 @@ void plan_vm_seen(struct plan *plan, const struct event *event)
 		return;
 	}
 	struct guest *guest = &contract->guest[event->vm.vm];
-	if (!guest->node || guest->vm->node != event->vm.node || guest->vm->generation != event->vm.generation) {
+	if (!guest->node || guest->vm->generation != event->vm.generation || !speaks_of(guest, event)) {
 		return;
 	}
 	/* A node's clock may be ahead by a little; nothing it tells of has happened later than now. */
@@ -401,7 +440,7 @@ static void due(struct plan *plan, struct guest *guest)
 	if (now_us >= vm->run.prepare_us && vm->state == LEASE_SCHEDULED) {
 		guest_move(plan, guest, LEASE_PREPARING);
 	} else if (now_us >= vm->run.prepare_us && vm->state == LEASE_SUSPENDED) {
-		guest_move(plan, guest, LEASE_RESUMING);
+		guest_move(plan, guest, vm->run.from_node ? LEASE_MIGRATING : LEASE_RESUMING);
 	}
 	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
 		reach_end(plan, guest);

@@ -29,25 +29,54 @@ void preempt_save_spans(const struct plan *plan, const struct unit *unit)
 	}
 }
 
+span_us preempt_copy_span(const struct plan *plan, const struct unit *unit)
+{
+	span_us longest_us = 0;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		unit->seat[i].node->copy_us = 0;
+		if (place_moved(&unit->seat[i])) {
+			plan_find_node(plan, unit->seat[i].was.node)->copy_us = 0;
+		}
+	}
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *to = unit->seat[i].node;
+		if (!place_moved(&unit->seat[i])) {
+			continue;
+		}
+		struct node *from = plan_find_node(plan, unit->seat[i].was.node);
+		span_us mine_us = estimate_copy(plan, from, to, unit->spec);
+		from->copy_us += mine_us;
+		to->copy_us += mine_us;
+		longest_us = from->copy_us > longest_us ? from->copy_us : longest_us;
+		longest_us = to->copy_us > longest_us ? to->copy_us : longest_us;
+	}
+	return longest_us;
+}
+
 span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 {
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
-	span_us all_us = 0, longest_us = 0;
+	span_us copy_us = preempt_copy_span(plan, unit), all_us = 0, longest_us = 0;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
 		unit->seat[i].node->restore_us = 0;
+		unit->seat[i].node->copy_us = 0;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
 		span_us mine_us = estimate_resume(plan, node, memory);
 		node->restore_us += mine_us;
 		all_us += mine_us;
-		longest_us = node->restore_us > longest_us ? node->restore_us : longest_us;
+		node->copy_us = place_moved(&unit->seat[i]) ? copy_us : node->copy_us;
 	}
-	for (uint32_t i = 0; i < unit->n && plan->lane; i++) {
-		unit->seat[i].node->restore_us = all_us;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		node->restore_us = plan->lane ? all_us : node->restore_us;
+		longest_us =
+			node->restore_us + node->copy_us > longest_us ? node->restore_us + node->copy_us : longest_us;
 	}
-	return plan->lane ? all_us : longest_us;
+	return longest_us;
 }
 
 wall_us preempt_end(struct plan *plan, const struct unit *unit)
@@ -74,17 +103,18 @@ wall_us preempt_end(struct plan *plan, const struct unit *unit)
  */
 static wall_us clear_after(const struct node *node, wall_us start_us)
 {
-	wall_us from_us = start_us - node->restore_us, gone_us;
+	span_us lead_us = node->restore_us + node->copy_us;
+	wall_us from_us = start_us - lead_us, gone_us;
 
-	while (node->restore_us > 0) {
-		from_us = lane_after(node->lane, from_us, node->restore_us);
-		gone_us = guest_stops_until(node, from_us, from_us + node->restore_us);
+	while (lead_us > 0) {
+		from_us = lane_after(node->lane, from_us, lead_us);
+		gone_us = guest_stops_until(node, from_us, from_us + lead_us);
 		if (gone_us == 0) {
 			break;
 		}
 		from_us = gone_us;
 	}
-	return from_us + node->restore_us;
+	return from_us + lead_us;
 }
 
 wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us start_us)
@@ -109,6 +139,7 @@ static bool may_cut(const struct guest *guest)
 	case LEASE_PREPARING:
 	case LEASE_READY:
 	case LEASE_ACTIVE:
+	case LEASE_MIGRATING:
 	case LEASE_RESUMING:
 	case LEASE_SUSPENDED:
 		return guest->vm->planned && guest->node->info.state != NODE_SILENT;
@@ -237,6 +268,7 @@ static void let_lie(struct plan *plan, struct unit *unit)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct guest *guest = unit->seat[i].guest;
+		guest->vm->node = guest_home(guest);
 		guest->vm->planned = false;
 		guest->vm->run = (struct run){0};
 		guest->vm->state = LEASE_SUSPENDED;

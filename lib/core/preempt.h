@@ -6,11 +6,16 @@
 
 /*
  * Sets node->save_us (restore_us) on each seat's node to how long saving (restoring) the unit's guests takes there: one
- * after another on each node, or everywhere, as exclusion says.
+ * after another on each node, or everywhere, as exclusion says. Where one is to be copied first, that is part of it.
  */
 void preempt_save_spans(const struct plan *plan, const struct unit *unit);
 /* Returns the longest. */
 span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit);
+/*
+ * How long copying the memory of those takes that are to go on elsewhere: all at once, but those that come from, or go
+ * to, one node one after another. 0 if there are none.
+ */
+span_us preempt_copy_span(const struct plan *plan, const struct unit *unit);
 /*
  * The latest instant at which all guests of the unit can stop, so that on each of their nodes all are saved, and not
  * while others are saved or restored there, by node->limit_us (set by the caller on every seat's node).

@@ -163,7 +163,7 @@ static wall_us deadline_of(const struct stage *stage)
 
 static wall_us until_of(const struct stage *stage)
 {
-	wall_us until_us = 0;
+	wall_us until_us = stage->leaving ? WALL_NEVER : 0; /* they may have to come back */
 	const struct guest *guest;
 
 	DL_FOREACH2(stage->guests, guest, stage_next)
@@ -216,6 +216,31 @@ void prep_leave(struct plan *plan, struct guest *guest)
 		wall_us was_us = flight->deadline_us;
 		flight_need(plan, stage, deadline_of(stage));
 		flight->link->stale = flight->link->stale || (flight->deadline_us > was_us && !flight->begun);
+	}
+}
+
+void prep_keep(struct plan *plan, struct node *node, struct guest *guest)
+{
+	struct stage *stage = prep_stage(plan, node, guest->contract->lease.spec.image);
+
+	guest->old_stage = stage;
+	stage->users++;
+	stage->leaving++;
+	stage->until_us = WALL_NEVER;
+	pool_hold(stage);
+}
+
+void prep_let_go(struct plan *plan, struct guest *guest)
+{
+	struct stage *stage = guest->old_stage;
+
+	guest->old_stage = NULL;
+	stage->users--;
+	stage->leaving--;
+	stage->until_us = until_of(stage);
+	pool_hold(stage);
+	if (stage->flight && stage->users == 0) {
+		loosen(plan, stage);
 	}
 }
 

@@ -21,6 +21,9 @@ wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes);
 /* A guest was booked on the node, or taken off it. */
 void prep_use(struct plan *plan, struct node *node, struct guest *guest);
 void prep_leave(struct plan *plan, struct guest *guest);
+/* Its memory stays on a node it is to leave, and with it what it needs of its image there; and not any more. */
+void prep_keep(struct plan *plan, struct node *node, struct guest *guest);
+void prep_let_go(struct plan *plan, struct guest *guest);
 
 /*
  * Plans (or shares) transfers so that the image is on these nodes when the run wants to prepare. False if some

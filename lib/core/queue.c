@@ -192,11 +192,6 @@ static void turn_boot(struct pass *pass, struct unit *unit)
 
 static void turn_resume(struct pass *pass, struct unit *unit)
 {
-	for (uint32_t i = 0; i < unit->n; i++) {
-		if (!node_takes_new(unit->seat[i].node)) {
-			return;
-		}
-	}
 	if (!start_resume_now(pass, unit) && pass->reservations > 0 && start_resume_later(pass, unit)) {
 		reserved(pass);
 	}

@@ -169,7 +169,7 @@ static void probe(struct seek *seek, struct node *node)
 	const struct plan_settings *settings = &seek->plan->settings;
 	struct capacity use = seek->spec->per_vm;
 	struct run run = {
-		.prepare_us = seek->at_us - settings->prepare_us,
+		.prepare_us = seek->at_us - seek->lead_us,
 		.start_us = seek->at_us,
 		.end_us = seek->at_us + seek->need_us,
 		.release_us = seek->at_us + seek->need_us + settings->stop_us,

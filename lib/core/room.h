@@ -56,6 +56,7 @@ struct seek {
 	const struct lease_spec *spec;
 	uint32_t n;
 	span_us need_us;
+	span_us lead_us; /* before the start, for preparing */
 	wall_us at_us;
 	uint64_t total;
 };

@@ -244,6 +244,89 @@ static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 	return false;
 }
 
+/*
+ * Chooses nodes for the lifted unit to go on at start_us or soon after, its own among them as far as they can be had,
+ * and books it. False if that is not possible; then it is lifted as before.
+ */
+static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
+{
+	struct plan *plan = pass->plan;
+	struct choices *choices = &pass->choices;
+
+	for (int i = 0; i < STAGE_TRIES; i++) {
+		struct run run = boot_run(plan, unit, start_us);
+		run.from = RUN_RESUME;
+		run.prepare_us = start_us - lead_us;
+		prep_trim(plan); /* what the try before asked for */
+		place_list(plan, unit, &run, choices);
+		bool whole = place_pick(plan, choices, unit->n);
+		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
+			return false;
+		}
+		wall_us ready_us =
+			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run);
+		if (ready_us == WALL_NEVER) {
+			return false;
+		}
+		place_seat(plan, unit, choices);
+		wall_us from_us = ready_us > run.prepare_us ? ready_us : run.prepare_us;
+		span_us need_us = preempt_restore_spans(plan, unit);
+		wall_us clear_us = preempt_restored(plan, unit, from_us + need_us);
+		if (clear_us == start_us && need_us <= lead_us) {
+			return whole ? place_book(plan, unit, &run) : book_cut(plan, unit, run);
+		}
+		start_us = clear_us;
+		lead_us = need_us;
+	}
+	return false;
+}
+
+/* How long before it can go on elsewhere the unit's nodes are busy with it, if each takes one of its guests. */
+static span_us move_lead(const struct plan *plan, const struct unit *unit)
+{
+	const struct node *node = unit->seat[0].node;
+
+	return estimate_copy(plan, node, node, unit->spec) +
+	       estimate_resume(plan, node, unit->spec->per_vm.amount[RES_MEMORY]);
+}
+
+/* True if the unit's guests may go on on other nodes than their own. */
+static bool may_move(const struct plan *plan, const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (unit->seat[i].node->info.state == NODE_SILENT) {
+			return false;
+		}
+	}
+	return plan->settings.migration != MIGRATION_NO;
+}
+
+/* True if all of its own nodes take it. */
+static bool may_stay(const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (!node_takes_new(unit->seat[i].node)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Books a suspended unit to go on at start_us, or as soon after as its nodes can restore it, wherever there is room. */
+static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
+{
+	place_lift(pass->plan, unit);
+	bool done = place_elsewhere(pass, unit, start_us, lead_us);
+	prep_trim(pass->plan);
+	if (!done) {
+		for (uint32_t i = 0; i < unit->n; i++) {
+			unit->seat[i].node = plan_find_node(pass->plan, unit->seat[i].was.node);
+		}
+		place_put_back(pass->plan, unit);
+	}
+	return done;
+}
+
 bool start_boot_now(struct pass *pass, struct unit *unit)
 {
 	struct room *room = &pass->room;
@@ -293,6 +376,7 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 		.spec = unit->spec,
 		.n = unit->n,
 		.need_us = room_need(room, unit->spec, unit->left_us),
+		.lead_us = pass->plan->settings.prepare_us,
 	};
 	wall_us from_us = room_bound(room, unit->spec->per_vm, unit->n, seek.need_us);
 	bool found = seek_first(&seek, from_us);
@@ -361,20 +445,58 @@ static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore
 bool start_resume_now(struct pass *pass, struct unit *unit)
 {
 	struct plan *plan = pass->plan;
-	span_us restore_us = preempt_restore_spans(plan, unit);
+	struct room *room = &pass->room;
+	wall_us told_us = plan->now_us + plan->settings.lead_us;
 
-	if (!resume_at(plan, unit, plan->now_us + plan->settings.lead_us + restore_us)) {
+	if (may_stay(unit) && resume_at(plan, unit, told_us + preempt_restore_spans(plan, unit))) {
+		room_forget(room);
+		return true;
+	}
+	if (!may_move(plan, unit) || room_bound(room, unit->spec->per_vm, unit->n,
+						room_need(room, unit->spec, unit->left_us)) > room->start_us) {
 		return false;
 	}
-	room_forget(&pass->room);
-	return true;
+	span_us lead_us = move_lead(plan, unit);
+	if (move_at(pass, unit, told_us + lead_us, lead_us)) {
+		room_forget(room);
+		return true;
+	}
+	return false;
+}
+
+/* The earliest time at which its own nodes have room for it or, a little later, any. */
+static bool reserve_anywhere(struct pass *pass, struct unit *unit)
+{
+	struct plan *plan = pass->plan;
+	struct seek seek = {
+		.plan = plan,
+		.spec = unit->spec,
+		.n = unit->n,
+		.need_us = room_need(&pass->room, unit->spec, unit->left_us),
+		.lead_us = move_lead(plan, unit),
+	};
+	span_us own_us = preempt_restore_spans(plan, unit);
+	bool found = seek_first(&seek, plan->now_us + plan->settings.lead_us + seek.lead_us);
+
+	for (int i = 0; found && i < RESERVE_TRIES; i++) {
+		wall_us from_us = seek.at_us - seek.lead_us;
+		if ((may_stay(unit) && resume_at(plan, unit, from_us + own_us)) ||
+		    move_at(pass, unit, seek.at_us, seek.lead_us)) {
+			return true;
+		}
+		found = seek_next(&seek);
+	}
+	return false;
 }
 
 bool start_resume_later(struct pass *pass, struct unit *unit)
 {
-	if (!reserve_resume(pass->plan, unit, preempt_restore_spans(pass->plan, unit))) {
-		return false;
+	struct plan *plan = pass->plan;
+
+	if ((may_move(plan, unit) && reserve_anywhere(pass, unit)) ||
+	    (may_stay(unit) && reserve_resume(plan, unit, preempt_restore_spans(plan, unit)))) {
+		room_forget(&pass->room);
+		return true;
 	}
-	room_forget(&pass->room);
-	return true;
+	return false;
 }

@@ -21,7 +21,10 @@ bool start_boot_now(struct pass *pass, struct unit *unit);
 bool start_boot_later(struct pass *pass, struct unit *unit);
 /* True if the unit, planned for later, could start at once beside its own plan. */
 bool start_possible_now(struct pass *pass, struct unit *unit);
-/* The unit's guests are suspended and go on, on their own nodes: as soon as these can restore them, or later. */
+/*
+ * The unit's guests are suspended and go on: on their own nodes as soon as these can restore them or, if settings let
+ * them, on others; or later.
+ */
 bool start_resume_now(struct pass *pass, struct unit *unit);
 bool start_resume_later(struct pass *pass, struct unit *unit);
 /* Sets count on each seat's node to how many of the unit's guests are there. */

@@ -4,12 +4,12 @@
 
 #include "world_state.h"
 
-static struct body_of *find_body(struct world *world, const struct vm *vm)
+static struct body_of *find_body(struct world *world, const struct vm *vm, uint32_t node)
 {
 	for (size_t i = 0; i < world->body_count; i++) {
 		struct body_of *body = &world->body[i];
 		if (body->lease == vm->lease && body->vm == vm->index && body->generation == vm->generation &&
-		    body->node == vm->node && body->body != BODY_REMOVING) {
+		    body->node == node && body->body != BODY_REMOVING) {
 			return body;
 		}
 	}
@@ -66,6 +66,29 @@ static void add_body(struct world *world, const struct lease *lease, const struc
 	body->doomed = world->settings.faults && world_chance(world, 10);
 }
 
+/* Its memory on the node it is to leave; NULL if it is not there. */
+static struct body_of *source_of(struct world *world, const struct body_of *body)
+{
+	for (size_t i = 0; i < world->body_count; i++) {
+		struct body_of *other = &world->body[i];
+		if (other->lease == body->lease && other->vm == body->vm && other->generation == body->generation &&
+		    other->node == body->run.from_node && other->body == BODY_SAVED) {
+			return other;
+		}
+	}
+	return NULL;
+}
+
+/* The new node is to fetch it. */
+static struct body_of *add_away(struct world *world, const struct lease *lease, const struct vm *vm)
+{
+	add_body(world, lease, vm);
+	struct body_of *body = &world->body[world->body_count - 1];
+	body->body = BODY_AWAY;
+	body->doomed = false;
+	return body;
+}
+
 static bool one_everywhere(const struct world *world)
 {
 	return world->plan_settings.exclusion == EXCLUSION_GLOBAL;
@@ -107,7 +130,16 @@ void agents_deliver(struct world *world, uint32_t id)
 			const struct vm *vm = &row->lease.vms[i];
 			bool there = vm->node == id && !lease_state_final(vm->state) &&
 				     (vm->planned || vm->state == LEASE_SUSPENDED);
-			struct body_of *body = there ? find_body(world, vm) : NULL;
+			struct body_of *body = there ? find_body(world, vm, id) : NULL;
+			if (vm->planned && vm->run.from_node == id && !vm->started_us &&
+			    (body = find_body(world, vm, id))) {
+				body->removed = false; /* to be fetched by another node */
+				body->planned = false;
+				continue;
+			}
+			if (there && !body && vm->planned && vm->run.from_node && !vm->started_us) {
+				body = add_away(world, &row->lease, vm);
+			}
 			if (there && !body && vm->planned && vm->run.from == RUN_BOOT) {
 				add_body(world, &row->lease, vm);
 				body = &world->body[world->body_count - 1];
@@ -122,7 +154,7 @@ void agents_deliver(struct world *world, uint32_t id)
 	for (size_t i = 0; i < world->body_count; i++) {
 		struct body_of *body = &world->body[i];
 		if (body->node == id && body->removed && body->body != BODY_REMOVING) {
-			bool nothing = body->body == BODY_NONE || body->body == BODY_GONE;
+			bool nothing = body->body == BODY_NONE || body->body == BODY_GONE || body->body == BODY_AWAY;
 			if (body->body == BODY_SAVING || body->body == BODY_RESTORING) {
 				give_way(world, body);
 			}
@@ -148,8 +180,12 @@ static wall_us body_next(const struct world *world, const struct body_of *body)
 	case BODY_NONE:
 		return body->planned && has_image(world, body) && world->now_us < run->end_us ? run->prepare_us
 											      : WALL_NEVER;
+	case BODY_AWAY:
+		return body->planned && has_image(world, body) && world->now_us < run->end_us ? run->prepare_us
+											      : WALL_NEVER;
 	case BODY_PREPARING:
 	case BODY_SAVING:
+	case BODY_COPYING:
 	case BODY_RESTORING:
 	case BODY_STOPPING:
 	case BODY_REMOVING:
@@ -257,6 +293,38 @@ static void end_body(struct world *world, struct body_of *body)
 	}
 }
 
+/* True if the planner still wants it so: of what ended meanwhile its node may not have heard yet. */
+static bool still_wanted(struct world *world, const struct body_of *body)
+{
+	const struct world_lease *row = world_lease_row(world, body->lease);
+	const struct vm *vm = row ? &row->lease.vms[body->vm] : NULL;
+
+	return vm && vm->generation == body->generation && vm->planned && vm->run.from_node == body->run.from_node;
+}
+
+static void copy_body(struct world *world, struct body_of *body)
+{
+	const struct body_of *source = source_of(world, body);
+	int64_t bytes = body->use.amount[RES_MEMORY] + body->use.amount[RES_DISK];
+	span_us span = 0;
+
+	if (world->plan_settings.migration == MIGRATION_YES) {
+		span = (span_us)((double)bytes / (double)world->plan_settings.repository_rate * 1e6);
+	}
+	if (!source && !world->settings.faults && still_wanted(world, body)) {
+		world_wrong(world, "a guest is to be fetched from where it is not", body->lease, body->node);
+	}
+	if (!source) {
+		body->body = BODY_GONE;
+		see(world, body, SEEN_FAILED);
+		return;
+	}
+	body->ran_us = source->ran_us;
+	body->body = BODY_COPYING;
+	body->until_us = world->now_us + some_of(world, span);
+	world->figures.migrations++;
+}
+
 /* The move that is due. False if the guest is nothing any more. */
 static bool move_body(struct world *world, struct body_of *body)
 {
@@ -270,6 +338,9 @@ static bool move_body(struct world *world, struct body_of *body)
 	case BODY_PREPARING:
 		body->body = body->doomed ? BODY_GONE : BODY_PREPARED;
 		see(world, body, body->doomed ? SEEN_FAILED : SEEN_PREPARED);
+		break;
+	case BODY_AWAY:
+		copy_body(world, body);
 		break;
 	case BODY_RESTORING:
 		body->body = BODY_PREPARED;
@@ -291,6 +362,7 @@ static bool move_body(struct world *world, struct body_of *body)
 		see(world, body, SEEN_SUSPENDED);
 		break;
 	case BODY_SAVED:
+	case BODY_COPYING:
 		body->body = BODY_RESTORING;
 		after_others(world, body,
 			     some_of(world, moving(body, node->info.resume_rate, world->plan_settings.resume_us)));
@@ -340,6 +412,7 @@ static struct capacity taken(const struct body_of *body)
 {
 	switch (body->body) {
 	case BODY_NONE:
+	case BODY_AWAY:
 	case BODY_GONE:
 		return (struct capacity){{0}};
 	case BODY_PREPARING:
@@ -349,6 +422,7 @@ static struct capacity taken(const struct body_of *body)
 	case BODY_RUNNING:
 		return body->use;
 	case BODY_SAVING:
+	case BODY_COPYING:
 	case BODY_RESTORING:
 		return slot_use(SLOT_SUSPEND, body->use);
 	case BODY_SAVED:
@@ -370,7 +444,7 @@ static const char *check_served(const struct world *world, const struct body_of 
 	}
 	const struct lease_spec *spec = &row->lease.spec;
 	const struct vm *vm = &row->lease.vms[body->vm];
-	if (vm->generation != body->generation || vm->state != LEASE_SUSPENDED) {
+	if (vm->generation != body->generation || vm->state != LEASE_SUSPENDED || vm->node != body->node) {
 		return NULL;
 	}
 	if ((spec->serial || spec->vms == 1) && vm->served_us >= spec->duration_us) {

@@ -27,6 +27,7 @@ struct world_figures {
 	uint64_t ars_kept; /* of these, all VMs ran the whole agreed interval */
 	uint64_t broken;   /* promises the planner reported broken */
 	uint64_t suspensions;
+	uint64_t migrations;
 	uint64_t restarts; /* planners rebuilt from rows and compared */
 };
 

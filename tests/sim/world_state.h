@@ -16,6 +16,8 @@ enum body {
 	BODY_RUNNING,
 	BODY_SAVING,
 	BODY_SAVED,
+	BODY_AWAY,    /* saved, on another node */
+	BODY_COPYING, /* from there */
 	BODY_RESTORING,
 	BODY_STOPPING,
 	BODY_GONE,

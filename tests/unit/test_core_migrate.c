@@ -1,0 +1,188 @@
+/* Suspended leases that go on elsewhere: when, on which nodes, what that books, and what goes wrong. */
+#include "core_fixture.h"
+
+#include "check.h"
+
+#define COPY_US (2 * GIB * SEC / 100000000 + 1) /* memory and disk at the repository's rate */
+#define RESTORE_US (settings.resume_us + 10 * SEC + 240 * USEC_PER_MSEC)
+
+static void whole(void)
+{
+	struct check_fault fault;
+
+	ck_assert_int_eq(check_plan(plan, &fault), CHECK_OK);
+}
+
+static void migrate_begin(enum migration migration)
+{
+	settings.migration = migration;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(2, 1, EVENT_IMAGE_PRESENT);
+}
+
+/* A guest lies suspended on node 1, which a reservation has for itself for an hour; node 2 is free from now on. */
+static const struct lease *stranded(void)
+{
+	const struct lease *other = request(spec_of(LEASE_BEST_EFFORT, 2, 90 * SEC));
+	run_all(other);
+	uint32_t taken = other->vms[0].node;
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	ck_assert_uint_ne(lease->vms[0].node, taken);
+	run_all(lease);
+	const struct lease *ar = request(ar_of(2, now + 60 * SEC, 3600 * SEC));
+	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
+	ck_assert_uint_eq(ar->vms[0].node, lease->vms[0].node);
+	tick_at(lease->vms[0].run.release_us);
+	see(lease, 0, SEEN_SUSPENDED, now);
+	see(lease, 1, SEEN_SUSPENDED, now);
+	ck_assert_int_eq(lease->vms[0].served_us, lease->vms[1].served_us);
+	whole();
+	return lease;
+}
+
+START_TEST(goes_elsewhere)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = 3 - lease->vms[0].node;
+	const struct run *run = &lease->vms[1].run;
+
+	/* It waits for the other node, not for its own; both guests are copied, then both restored. */
+	ck_assert(lease->vms[0].planned && lease->vms[1].planned);
+	ck_assert_uint_eq(run->from_node, own);
+	ck_assert_int_eq(run->start_us - run->prepare_us, 2 * COPY_US + 2 * RESTORE_US);
+	ck_assert_int_eq(run->end_us - run->start_us, 600 * SEC - lease->vms[1].served_us);
+	tick_at(run->prepare_us);
+	ck_assert_int_eq(lease->state, LEASE_MIGRATING);
+	whole();
+	/* What its old node says again, and that the new one has it not yet, changes nothing. */
+	struct event event = {.kind = EVENT_VM_SEEN,
+			      .vm = {lease->id, 1, lease->vms[1].generation, own, SEEN_SUSPENDED, now}};
+	tell(&event);
+	see(lease, 1, SEEN_ABSENT, now);
+	ck_assert_int_eq(lease->vms[1].state, LEASE_MIGRATING);
+	now = run->start_us;
+	see(lease, 0, SEEN_PREPARED, now);
+	ck_assert_int_eq(lease->vms[0].state, LEASE_RESUMING);
+	run_all(lease);
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+	whole();
+	tick_at(now + settings.lead_us + settings.stop_us);
+	whole();
+}
+END_TEST
+
+START_TEST(goes_at_once)
+{
+	migrate_begin(MIGRATION_FREE);
+	const struct lease *lease = stranded();
+
+	ck_assert_uint_eq(lease->vms[0].run.from_node, 3 - lease->vms[0].node);
+	ck_assert_int_eq(lease->vms[0].run.start_us - lease->vms[1].run.prepare_us, 2 * RESTORE_US);
+}
+END_TEST
+
+START_TEST(stays)
+{
+	migrate_begin(MIGRATION_NO);
+	const struct lease *lease = stranded();
+
+	ck_assert_uint_eq(lease->vms[0].run.from_node, 0);
+	ck_assert_int_gt(lease->vms[0].run.start_us, now + 3000 * SEC);
+}
+END_TEST
+
+START_TEST(own_nodes_first)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node;
+
+	ck_assert_uint_ne(own, 0);
+	/* The reservation is given back before anything was copied. */
+	cancel(3);
+	ck_assert_uint_eq(lease->vms[0].node, own);
+	ck_assert_uint_eq(lease->vms[0].run.from_node, 0);
+	tick_at(now + settings.lead_us + settings.stop_us);
+	whole();
+}
+END_TEST
+
+START_TEST(leaves_a_draining_node)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node;
+
+	set_node(own, NODE_DRAINING);
+	cancel(3);
+	ck_assert_uint_eq(lease->vms[0].node, 3 - own);
+	ck_assert_uint_eq(lease->vms[0].run.from_node, own);
+}
+END_TEST
+
+START_TEST(silent_before)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node;
+
+	set_node(own, NODE_SILENT);
+	ck_assert_int_eq(lease->state, LEASE_SUSPENDED);
+	ck_assert_uint_eq(lease->vms[0].node, own);
+	ck_assert(!lease->vms[0].planned);
+	ck_assert_int_gt(lease->vms[0].served_us, 0);
+	whole();
+}
+END_TEST
+
+START_TEST(silent_meanwhile)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node, generation = lease->vms[0].generation;
+
+	tick_at(lease->vms[1].run.prepare_us);
+	set_node(own, NODE_SILENT);
+	/* Nobody knows what came over: it begins anew. */
+	ck_assert_int_eq(lease->vms[0].served_us, 0);
+	ck_assert_int_eq(lease->vms[0].run.from, RUN_BOOT);
+	ck_assert_uint_gt(lease->vms[0].generation, generation);
+	whole();
+}
+END_TEST
+
+START_TEST(lost_meanwhile)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node;
+
+	tick_at(lease->vms[1].run.prepare_us);
+	struct event event = {.kind = EVENT_VM_SEEN,
+			      .vm = {lease->id, 0, lease->vms[0].generation, own, SEEN_ABSENT, now}};
+	tell(&event);
+	ck_assert_int_eq(lease->vms[0].served_us, 0);
+	ck_assert_int_eq(lease->vms[0].run.from, RUN_BOOT);
+	whole();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("core_migrate");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, plan_setup, plan_teardown);
+	tcase_add_test(all, goes_elsewhere);
+	tcase_add_test(all, goes_at_once);
+	tcase_add_test(all, stays);
+	tcase_add_test(all, own_nodes_first);
+	tcase_add_test(all, leaves_a_draining_node);
+	tcase_add_test(all, silent_before);
+	tcase_add_test(all, silent_meanwhile);
+	tcase_add_test(all, lost_meanwhile);
+	suite_add_tcase(suite, all);
+	return run_suite(suite);
+}
