@@ -192,9 +192,9 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 	size_t c = 0;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct vm *before = guest_before(plan, unit->seat[i].guest);
+		struct node *before = node_before(plan, &unit->seat[i]);
 		if (before) {
-			plan_find_node(plan, before->node)->count = 0;
+			before->count = 0;
 		}
 	}
 	for (size_t i = 0; i < choices->count; i++) {
