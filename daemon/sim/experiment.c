@@ -16,6 +16,7 @@
 
 static const struct experiment *const experiments[] = {
 	&experiment_accuracy,
+	&experiment_blue,
 	&experiment_efficiency,
 	&experiment_mixed,
 };

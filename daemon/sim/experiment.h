@@ -32,6 +32,7 @@ struct experiment {
 };
 
 extern const struct experiment experiment_accuracy;
+extern const struct experiment experiment_blue;
 extern const struct experiment experiment_efficiency;
 extern const struct experiment experiment_mixed;
 
