@@ -196,10 +196,11 @@ bench-plan: packages
 	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench_plan
 	@$(BUILD)/tests/bench/bench_plan --out $(BUILD)/bench-plan $(BENCH)
 
-# The published experiments whole, from the logs in TRACES: some minutes each.
+# The published experiments whole, from the logs in TRACES (tenure-sim(1) says which) into OUT: some minutes each.
+OUT = $(BUILD)/experiments
 experiments: $(BUILD)/tenure-sim
-	@for e in accuracy efficiency mixed; do \
-		$(BUILD)/tenure-sim experiment $$e $(if $(TRACES),--traces $(TRACES)) --out $(BUILD)/experiments/$$e || exit 1; \
+	@for e in accuracy blue efficiency mixed; do \
+		$(BUILD)/tenure-sim experiment $$e $(if $(TRACES),--traces $(TRACES)) --out $(OUT)/$$e || exit 1; \
 	done
 
 # tests/packages lists what building, testing and the demo need.
