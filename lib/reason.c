@@ -30,6 +30,9 @@ static const char *const names[] = {
 	[REASON_POLICY] = "policy",
 	[REASON_PRICE] = "price",
 	[REASON_KIND] = "kind",
+	[REASON_RESPONSE] = "response",
+	[REASON_NOT_YET] = "not_yet",
+	[REASON_NOT_CALLED] = "not_called",
 };
 _Static_assert(ARRAY_SIZE(names) == REASON_CODE_COUNT, "a name for each reason");
 
@@ -163,7 +166,18 @@ void reason_text(const struct reason *reason, char out[REASON_TEXT])
 		    reason->arg0);
 		break;
 	case REASON_KIND:
-		put(out, "leases of this kind are not offered; reserve the whole time instead");
+		put(out, "only open leases can be called");
+		break;
+	case REASON_RESPONSE:
+		when_span(reason->arg0, text);
+		put(out, "it cannot run that soon after a call; the least response time is %s", text);
+		break;
+	case REASON_NOT_YET:
+		when_iso(reason->arg0, text);
+		put(out, "it can be called from %s on", text);
+		break;
+	case REASON_NOT_CALLED:
+		put(out, "it was not called in its window");
 		break;
 	}
 }

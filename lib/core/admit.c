@@ -6,6 +6,7 @@
 
 #include "attempt.h"
 #include "deadline.h"
+#include "open.h"
 #include "policy.h"
 #include "prep.h"
 #include "queue.h"
@@ -17,7 +18,8 @@ static bool spec_sane(const struct lease_spec *spec)
 {
 	if (spec->kind >= LEASE_KIND_COUNT || spec->vms == 0 || spec->vms > LEASE_VMS_MAX || spec->duration_us <= 0 ||
 	    spec->duration_us > ADMIT_LONGEST_US || spec->start_us > ADMIT_LONGEST_US ||
-	    spec->latest_us > ADMIT_LONGEST_US || spec->deadline_us < 0 || spec->deadline_us > ADMIT_LONGEST_US) {
+	    spec->latest_us > ADMIT_LONGEST_US || spec->deadline_us < 0 || spec->deadline_us > ADMIT_LONGEST_US ||
+	    spec->response_us < 0 || spec->response_us > ADMIT_LONGEST_US) {
 		return false;
 	}
 	for (int r = 0; r < RES_COUNT; r++) {
@@ -62,10 +64,6 @@ bool admit_possible(const struct plan *plan, const struct lease_spec *spec, stru
 	}
 	reason->arg0 = (int64_t)most;
 	reason->res = capacity_scarcest(spec->per_vm, best);
-	if (most >= least && spec->kind == LEASE_OPEN) {
-		reason->code = REASON_KIND;
-		return false;
-	}
 	return most >= least;
 }
 
@@ -173,6 +171,9 @@ bool admit(struct plan *plan, struct contract *contract, struct reason *reason)
 	struct attempt at;
 	bool ok;
 
+	if (spec->kind == LEASE_OPEN) {
+		return open_admit(plan, contract, reason);
+	}
 	if (!admit_span(plan, spec, &span.from_us, &span.latest_us, reason)) {
 		return false;
 	}

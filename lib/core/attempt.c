@@ -95,7 +95,7 @@ static void list_some(struct plan *plan, struct attempt *at, bool staged)
 		    (choice.ready_us == 0) != staged || !pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
 			continue;
 		}
-		choice.count = place_count(choice.node, at->unit.spec->per_vm, &at->run, at->unit.n);
+		choice.count = place_count(choice.node, at->unit.spec, &at->run, at->unit.n);
 		if (choice.count > 0) {
 			choices->item =
 				plan_grow(choices->item, choices->count, &choices->room, sizeof(*choices->item));
@@ -135,6 +135,12 @@ uint64_t attempt_in_the_way(const struct node *node, const struct run *run)
 			lease = guest->vm->lease;
 		}
 	}
+	DL_FOREACH (node->standby, guest) {
+		if (guest->vm->run.prepare_us < run->release_us && guest->vm->run.release_us > run->prepare_us &&
+		    (!lease || guest->vm->lease < lease)) {
+			lease = guest->vm->lease;
+		}
+	}
 	DL_FOREACH (node->best_effort, guest) {
 		if (guest->vm->planned && guest->vm->run.prepare_us < run->release_us &&
 		    guest->vm->run.release_us > run->prepare_us && (!lease || guest->vm->lease < lease)) {
@@ -154,7 +160,7 @@ static void blame(const struct plan *plan, struct attempt *at, uint32_t would_fi
 		if (!node_takes_new(node)) {
 			continue;
 		}
-		struct capacity peak = slots_peak(node->slots, at->run.prepare_us, at->run.release_us);
+		struct capacity peak = place_peak(node, at->unit.spec, at->run.prepare_us, at->run.release_us);
 		struct capacity free = capacity_sub(node->info.capacity, peak);
 		at->reason.code = REASON_NO_ROOM;
 		if (capacity_times(use, free, at->unit.n) < place_most(plan, node, at->unit.spec, at->unit.n)) {

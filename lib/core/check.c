@@ -68,32 +68,35 @@ static int by_time(const void *a, const void *b)
 	return x->at_us < y->at_us ? -1 : x->at_us > y->at_us;
 }
 
-static void gather_guest(const struct guest *guest, const struct node *node, struct changes *changes)
+static void gather_guest(const struct guest *guest, const struct node *node, bool firm, struct changes *changes)
 {
+	bool promised = guest->contract->lease.spec.kind != LEASE_BEST_EFFORT;
 	struct guest_slots slots;
 
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		/* Of one that is to go on elsewhere what it lies on is on another node than the rest. */
 		bool lies = guest->old_node && i == SLOT_AT_HOLD;
-		if (slots.there[i] && (lies ? guest->old_node : guest->node) == node) {
+		bool counts = firm ? promised : slots.at[i].kind != SLOT_STANDBY;
+		if (slots.there[i] && counts && (lies ? guest->old_node : guest->node) == node) {
 			add_slot(changes, &slots.at[i]);
 		}
 	}
 }
 
-static void gather(const struct plan *plan, const struct node *node, struct changes *changes)
+/* What is in the node's table; or, of that and of what is on standby, what is firm. */
+static void gather(const struct plan *plan, const struct node *node, bool firm, struct changes *changes)
 {
 	const struct guest *guest;
 
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
-		gather_guest(guest, node, changes);
+		gather_guest(guest, node, firm, changes);
 	}
 	DL_FOREACH2(node->leaving, guest, old_next)
 	{
-		gather_guest(guest, node, changes);
+		gather_guest(guest, node, firm, changes);
 	}
-	for (size_t i = 0; i < plan->orphans.count; i++) {
+	for (size_t i = 0; i < plan->orphans.count && !firm; i++) {
 		if (plan->orphans.item[i].node == node->info.id) {
 			add_slot(changes, &plan->orphans.item[i]);
 		}
@@ -114,13 +117,14 @@ static bool glance_true(const struct plan *plan, const struct node *node, wall_u
 }
 
 /* Sums the slots up in order of time: never beyond what the node has, and always what the slot table says. */
-static enum check_rule check_node(const struct plan *plan, const struct node *node, struct changes *changes,
-				  struct check_fault *fault)
+static enum check_rule check_table(const struct plan *plan, const struct node *node, bool firm, struct changes *changes,
+				   struct check_fault *fault)
 {
-	struct capacity use = {{0}};
+	const struct slots *slots = firm ? node->firm : node->slots;
+	struct capacity use = {{0}}, owed = firm ? node->owed_firm : node->owed;
 
 	changes->count = 0;
-	gather(plan, node, changes);
+	gather(plan, node, firm, changes);
 	for (size_t i = 0; i < changes->count; i++) {
 		wall_us at_us = changes->item[i].at_us;
 		use = capacity_add(use, changes->item[i].step);
@@ -128,16 +132,28 @@ static enum check_rule check_node(const struct plan *plan, const struct node *no
 			continue;
 		}
 		wall_us until_us = i + 1 < changes->count ? changes->item[i + 1].at_us : at_us + 1;
-		struct capacity table = slots_peak(node->slots, at_us, until_us);
+		struct capacity table = slots_peak(slots, at_us, until_us);
 		*fault = (struct check_fault){.node = node->info.id, .at_us = at_us};
-		if (memcmp(&table, &use, sizeof(use)) != 0 || !glance_true(plan, node, at_us, until_us, &use)) {
+		bool glance = firm != (node->firm != NULL) || glance_true(plan, node, at_us, until_us, &use);
+		if (memcmp(&table, &use, sizeof(use)) != 0 || !glance) {
 			return fault->rule = CHECK_TABLE;
 		}
-		if (until_us > plan->now_us && !capacity_fits(use, node->owed)) {
+		if (until_us > plan->now_us && !capacity_fits(use, owed)) {
 			return fault->rule = CHECK_CAPACITY;
 		}
 	}
 	return CHECK_OK;
+}
+
+static enum check_rule check_node(const struct plan *plan, const struct node *node, struct changes *changes,
+				  struct check_fault *fault)
+{
+	enum check_rule rule = check_table(plan, node, false, changes, fault);
+
+	if (!node->firm && node->standby) {
+		return broken(fault, CHECK_TABLE, node->standby);
+	}
+	return rule || !node->firm ? rule : check_table(plan, node, true, changes, fault);
 }
 
 static bool run_in_order(const struct run *run)
@@ -163,14 +179,32 @@ static bool wants_run(enum lease_state state)
 	return !lease_state_final(state) && state != LEASE_NEW && state != LEASE_QUEUED && state != LEASE_SUSPENDED;
 }
 
+/* Its node is kept for it as long as it may need it, and its image is there or will be. */
+static enum check_rule check_standby(const struct plan *plan, const struct guest *guest, struct check_fault *fault)
+{
+	const struct lease_spec *spec = &guest->contract->lease.spec;
+	const struct run *run = &guest->vm->run;
+
+	if (run->start_us != spec->start_us || spec->latest_us <= plan->now_us ||
+	    run->release_us < spec->latest_us + spec->response_us + spec->duration_us ||
+	    (guest->vm->state == LEASE_STANDBY) != (spec->start_us <= plan->now_us)) {
+		return broken(fault, CHECK_PROMISE, guest);
+	}
+	if (guest->node->info.state != NODE_SILENT && prep_ready(guest->node, spec->image) == WALL_NEVER) {
+		return broken(fault, CHECK_IMAGE, guest);
+	}
+	return CHECK_OK;
+}
+
 static enum check_rule check_guest(const struct plan *plan, const struct guest *guest, struct check_fault *fault)
 {
 	const struct vm *vm = guest->vm;
 	const struct lease_spec *spec = &guest->contract->lease.spec;
 	bool waits = vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
-	bool on_node = vm->planned || vm->state == LEASE_SUSPENDED;
+	bool stands_by = guest_stands_by(guest);
+	bool on_node = vm->planned || vm->state == LEASE_SUSPENDED || stands_by;
 
-	if ((wants_run(vm->state) && !vm->planned) || (lease_state_final(vm->state) && vm->planned) ||
+	if ((wants_run(vm->state) && !vm->planned && !stands_by) || (lease_state_final(vm->state) && vm->planned) ||
 	    (vm->planned && !run_in_order(&vm->run)) || on_node != (guest->node != NULL) ||
 	    (on_node && guest->node->info.id != vm->node) || !move_whole(plan, guest)) {
 		return broken(fault, CHECK_RUN, guest);
@@ -178,6 +212,14 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 	if (spec->kind == LEASE_AR && vm->planned &&
 	    (vm->run.start_us != spec->start_us || vm->run.end_us != spec->start_us + spec->duration_us)) {
 		return broken(fault, CHECK_PROMISE, guest);
+	}
+	if (spec->kind == LEASE_OPEN && vm->planned &&
+	    (vm->run.start_us != spec->start_us || vm->run.end_us != spec->start_us + spec->duration_us ||
+	     vm->run.start_us >= spec->latest_us + spec->response_us)) {
+		return broken(fault, CHECK_PROMISE, guest);
+	}
+	if (stands_by) {
+		return check_standby(plan, guest, fault);
 	}
 	if (spec->kind == LEASE_DEADLINE && vm->planned &&
 	    (vm->run.start_us < spec->start_us || vm->run.end_us > spec->deadline_us ||

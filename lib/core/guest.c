@@ -73,6 +73,14 @@ bool guest_moving(const struct guest *guest)
 	return guest->vm->planned && guest->vm->run.from_node && !guest->vm->started_us;
 }
 
+bool guest_stands_by(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+
+	return guest->contract->lease.spec.kind == LEASE_OPEN && !vm->planned &&
+	       (vm->state == LEASE_SCHEDULED || vm->state == LEASE_STANDBY);
+}
+
 static void put(const struct guest *guest, struct guest_slots *out, enum guest_slot at, enum slot_kind kind,
 		wall_us start_us, wall_us end_us)
 {
@@ -102,6 +110,10 @@ void guest_slots(const struct guest *guest, struct guest_slots *out)
 
 	memset(out->there, 0, sizeof(out->there));
 	if (lease_state_final(vm->state) || !vm->node) {
+		return;
+	}
+	if (guest_stands_by(guest)) {
+		put(guest, out, SLOT_AT_HOLD, SLOT_STANDBY, run->start_us, run->release_us);
 		return;
 	}
 	if (!vm->planned) {
@@ -171,9 +183,75 @@ struct guest_moves guest_moves(const struct guest *guest)
 	return moves;
 }
 
+/* The node of one of its slots. */
+static struct node *node_of(const struct plan *plan, const struct guest *guest, const struct slot *slot)
+{
+	return slot->node == guest->node->info.id ? guest->node : plan_find_node(plan, slot->node);
+}
+
+/* Puts what the guest's slots take into the tables of its nodes, or takes it out again. */
+static void count_slots(struct plan *plan, const struct guest *guest, bool in)
+{
+	void (*table)(struct slots *, wall_us, wall_us, struct capacity) = in ? slots_reserve : slots_release;
+	void (*glance)(struct glance *, uint32_t, wall_us, wall_us, struct capacity) = in ? glance_add : glance_remove;
+	struct node *node = guest->node;
+	struct guest_slots slots;
+
+	guest_slots(guest, &slots);
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		const struct slot *slot = &slots.at[i];
+		if (!slots.there[i]) {
+			continue;
+		}
+		if (slot->kind != SLOT_STANDBY) {
+			table(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
+		}
+		if (is_best_effort(guest)) {
+			continue;
+		}
+		glance(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
+		if (node->firm) {
+			table(node->firm, slot->start_us, slot->end_us, slot->use);
+		}
+	}
+}
+
+/* What promises have booked on the node so far. */
+static struct slots *firm_of(const struct node *node)
+{
+	struct slots *firm = slots_new();
+	const struct guest *guest;
+	struct guest_slots slots;
+
+	RB_FOREACH (guest, promises, (struct promises *)&node->promised) {
+		guest_slots(guest, &slots);
+		for (int i = 0; i < GUEST_SLOTS; i++) {
+			if (slots.there[i]) {
+				slots_reserve(firm, slots.at[i].start_us, slots.at[i].end_us, slots.at[i].use);
+			}
+		}
+	}
+	return firm;
+}
+
+void plan_keep_firm(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->node_count && !plan->firm; i++) {
+		struct node *node = plan->nodes[i];
+		node->firm = firm_of(node);
+		/* It may have shrunk before. */
+		node->owed_firm = capacity_max(node->info.capacity, slots_peak(node->firm, plan->now_us, WALL_NEVER));
+	}
+	plan->firm = true;
+}
+
 /* On its node, as what it is there. */
 static void arrive(struct node *node, struct guest *guest)
 {
+	if (guest_stands_by(guest)) {
+		DL_APPEND(node->standby, guest);
+		return;
+	}
 	if (!is_best_effort(guest)) {
 		guest->latest_us = 0;
 		RB_INSERT(promises, &node->promised, guest);
@@ -188,6 +266,10 @@ static void arrive(struct node *node, struct guest *guest)
 
 static void depart(struct node *node, struct guest *guest)
 {
+	if (guest_stands_by(guest)) {
+		DL_DELETE(node->standby, guest);
+		return;
+	}
 	if (!is_best_effort(guest)) {
 		struct guest *above = RB_PARENT(guest, promise);
 		RB_REMOVE(promises, &node->promised, guest);
@@ -226,32 +308,15 @@ static void linger_no_more(struct plan *plan, struct guest *guest)
 	}
 }
 
-/* The node of one of its slots. */
-static struct node *node_of(const struct plan *plan, const struct guest *guest, const struct slot *slot)
-{
-	return slot->node == guest->node->info.id ? guest->node : plan_find_node(plan, slot->node);
-}
-
 void guest_unbook(struct plan *plan, struct guest *guest)
 {
 	struct node *node = guest->node;
-	struct guest_slots slots;
 
 	guest_touch(plan, guest);
 	if (!node) {
 		return;
 	}
-	guest_slots(guest, &slots);
-	for (int i = 0; i < GUEST_SLOTS; i++) {
-		const struct slot *slot = &slots.at[i];
-		if (!slots.there[i]) {
-			continue;
-		}
-		slots_release(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
-		if (!is_best_effort(guest)) {
-			glance_remove(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
-		}
-	}
+	count_slots(plan, guest, false);
 	linger_no_more(plan, guest);
 	depart(node, guest);
 	guest->node = NULL;
@@ -262,25 +327,17 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 void guest_book(struct plan *plan, struct guest *guest)
 {
 	struct node *node = plan_find_node(plan, guest->vm->node);
-	struct guest_slots slots;
 
 	assert(node && !guest->node);
+	if (guest_stands_by(guest) && !plan->firm) {
+		plan_keep_firm(plan);
+	}
 	guest_touch(plan, guest);
 	guest->node = node;
 	guest->contract->booked++;
 	guest->contract->begun = true;
 	arrive(node, guest);
-	guest_slots(guest, &slots);
-	for (int i = 0; i < GUEST_SLOTS; i++) {
-		const struct slot *slot = &slots.at[i];
-		if (!slots.there[i]) {
-			continue;
-		}
-		slots_reserve(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
-		if (!is_best_effort(guest)) {
-			glance_add(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
-		}
-	}
+	count_slots(plan, guest, true);
 	linger(plan, guest);
 	prep_use(plan, node, guest);
 }
@@ -336,16 +393,23 @@ struct guest *guest_first(const struct node *node)
 {
 	struct guest *first = RB_MIN(promises, (struct promises *)&node->promised);
 
-	return first ? first : node->best_effort;
+	first = first ? first : node->best_effort;
+	return first ? first : node->standby;
 }
 
 struct guest *guest_next(const struct guest *guest)
 {
-	if (is_best_effort(guest)) {
+	struct guest *next;
+
+	if (guest_stands_by(guest)) {
 		return guest->next;
 	}
-	struct guest *next = RB_NEXT(promises, &guest->node->promised, (struct guest *)guest);
-	return next ? next : guest->node->best_effort;
+	if (is_best_effort(guest)) {
+		return guest->next ? guest->next : guest->node->standby;
+	}
+	next = RB_NEXT(promises, &guest->node->promised, (struct guest *)guest);
+	next = next ? next : guest->node->best_effort;
+	return next ? next : guest->node->standby;
 }
 
 const struct vm *guest_before(const struct plan *plan, const struct guest *guest)
@@ -368,7 +432,7 @@ void guest_plan(struct plan *plan, struct guest *guest, struct node *node, const
 		if (!same) {
 			vm->generation++;
 		}
-		if (vm->state == LEASE_QUEUED || vm->state == LEASE_NEW) {
+		if (vm->state == LEASE_QUEUED || vm->state == LEASE_NEW || vm->state == LEASE_STANDBY) {
 			vm->state = same ? before->state : LEASE_SCHEDULED;
 		}
 	}
@@ -445,11 +509,13 @@ void guest_leave(struct plan *plan, struct guest *guest, wall_us leave_us)
 	struct guest_slots slots;
 
 	guest_slots(guest, &slots);
+	/* Of what only stood by nothing is on its node. */
+	leave_us = guest_stands_by(guest) ? 0 : leave_us;
 	guest_unbook(plan, guest);
 	guest->leave_us = leave_us;
 	for (int i = 0; i < GUEST_SLOTS && node; i++) {
 		struct slot *slot = &slots.at[i];
-		if (!slots.there[i] || slot->start_us > plan->now_us) {
+		if (!slots.there[i] || slot->start_us > plan->now_us || slot->kind == SLOT_STANDBY) {
 			continue;
 		}
 		/* Within what was booked, so that nothing planned after it is in the way. */

@@ -17,6 +17,7 @@ static const char *const state_names[LEASE_STATE_COUNT] = {
 	[LEASE_REJECTED] = "rejected",
 	[LEASE_QUEUED] = "queued",
 	[LEASE_SCHEDULED] = "scheduled",
+	[LEASE_STANDBY] = "standby",
 	[LEASE_PREPARING] = "preparing",
 	[LEASE_READY] = "ready",
 	[LEASE_ACTIVE] = "active",
@@ -72,10 +73,11 @@ int lease_state_parse(const char *name, enum lease_state *state)
  * was merged with the next): such jumps are allowed, going back is not, except to the queue and from a moved plan.
  */
 static const unsigned moves[LEASE_STATE_COUNT] = {
-	[LEASE_NEW] = TO(REJECTED) | TO(QUEUED) | TO(SCHEDULED),
+	[LEASE_NEW] = TO(REJECTED) | TO(QUEUED) | TO(SCHEDULED) | TO(STANDBY),
 	[LEASE_QUEUED] = TO(SCHEDULED) | TO(PREPARING) | TO_END,
-	[LEASE_SCHEDULED] = TO(QUEUED) | TO(PREPARING) | TO(READY) | TO(ACTIVE) | TO(SUSPENDING) | TO(SUSPENDED) |
-			    TO(STOPPING) | TO_END,
+	[LEASE_SCHEDULED] = TO(QUEUED) | TO(STANDBY) | TO(PREPARING) | TO(READY) | TO(ACTIVE) | TO(SUSPENDING) |
+			    TO(SUSPENDED) | TO(STOPPING) | TO_END,
+	[LEASE_STANDBY] = TO(SCHEDULED) | TO_END,
 	[LEASE_PREPARING] = TO(QUEUED) | TO(SCHEDULED) | TO(READY) | TO(ACTIVE) | TO(SUSPENDING) | TO(SUSPENDED) |
 			    TO(STOPPING) | TO_END,
 	[LEASE_READY] =
@@ -105,9 +107,9 @@ enum lease_state lease_state_of(const struct vm *vms, uint32_t n)
 {
 	/* The first of these that any VM is in. While one is open the lease is; a failure outweighs the rest. */
 	static const enum lease_state telling[] = {
-		LEASE_ACTIVE,    LEASE_SUSPENDING, LEASE_RESUMING,  LEASE_MIGRATING, LEASE_STOPPING,
-		LEASE_PREPARING, LEASE_READY,      LEASE_SUSPENDED, LEASE_SCHEDULED, LEASE_QUEUED,
-		LEASE_NEW,       LEASE_FAILED,     LEASE_CANCELLED, LEASE_REJECTED,  LEASE_DONE,
+		LEASE_ACTIVE, LEASE_SUSPENDING, LEASE_RESUMING, LEASE_MIGRATING, LEASE_STOPPING, LEASE_PREPARING,
+		LEASE_READY,  LEASE_SUSPENDED,  LEASE_STANDBY,  LEASE_SCHEDULED, LEASE_QUEUED,   LEASE_NEW,
+		LEASE_FAILED, LEASE_CANCELLED,  LEASE_REJECTED, LEASE_DONE,
 	};
 	unsigned seen = 0;
 

@@ -31,6 +31,7 @@ enum lease_state {
 	LEASE_REJECTED,
 	LEASE_QUEUED,    /* best-effort, no time chosen yet */
 	LEASE_SCHEDULED, /* has node and times */
+	LEASE_STANDBY,   /* open: its window has begun, and it waits to be called */
 	LEASE_PREPARING, /* image on its way, or guest being created */
 	LEASE_READY,     /* guest created and paused, waiting for its start */
 	LEASE_ACTIVE,    /* guest running */
@@ -54,6 +55,8 @@ enum run_then { RUN_STOP, RUN_SUSPEND };
  * prepare_us <= start_us < end_us <= release_us.
  * From prepare_us the guest is created (or fetched from another node, and restored) paused; it runs in [start_us,
  * end_us); by release_us its memory is free again (destroyed, or saved to disk).
+ * Of a VM of an open lease that was not called (planned is false) it says for how long its node is kept for it: from
+ * prepare_us = start_us, the begin of the window, to end_us = release_us.
  */
 struct run {
 	enum run_from from;
@@ -83,13 +86,16 @@ struct lease_spec {
 	uint32_t vms;           /* 1 .. LEASE_VMS_MAX */
 	struct capacity per_vm; /* cpu and memory > 0; disk >= 0 */
 	uint64_t image;         /* image id */
-	wall_us start_us;       /* AR: agreed start; deadline: not before, 0 = any; open: begin of the window; else 0 */
-	wall_us latest_us;      /* AR: latest start that will do, 0 = start_us only; open: end of the window; else 0 */
-	wall_us deadline_us;    /* deadline: every VM has run by then; else 0 */
-	span_us response_us;    /* open: runs within this of the call; else 0 */
-	span_us duration_us;    /* > 0; run time of each VM */
-	uint32_t user;          /* whose, for fair share; 0 = nobody's */
-	int64_t price_max;      /* credits; 0 = any price */
+	wall_us start_us;  /* AR: agreed start; deadline: not before, 0 = any; open: begin of the window, once called
+			    * its start; else 0 */
+	wall_us latest_us; /* AR: latest start that will do, 0 = start_us only; open: end of the window, no call counts
+			    * from then on; else 0
+			    */
+	wall_us deadline_us; /* deadline: every VM has run by then; else 0 */
+	span_us response_us; /* open: runs within this of the call; else 0 */
+	span_us duration_us; /* > 0; run time of each VM */
+	uint32_t user;       /* whose, for fair share; 0 = nobody's */
+	int64_t price_max;   /* credits; 0 = any price */
 };
 
 /* Why the planner said no, or why a lease moved; args by code. Text is made outside the core (lib/reason.h). */
@@ -114,7 +120,10 @@ enum reason_code {
 	REASON_DEADLINE,     /* cannot be done by the deadline: arg0 = earliest possible end */
 	REASON_POLICY,       /* the admission policy takes no such lease */
 	REASON_PRICE,        /* costs more than was offered: arg0 = the price */
-	REASON_KIND,         /* leases of this kind are not offered */
+	REASON_KIND,         /* only open leases can be called */
+	REASON_RESPONSE,     /* it cannot run that soon after a call: arg0 = the least response_us */
+	REASON_NOT_YET,      /* called before its window: arg0 = when that begins */
+	REASON_NOT_CALLED,   /* its window ended without a call */
 	REASON_CODE_COUNT
 };
 
@@ -131,6 +140,7 @@ struct offer {
 	wall_us start_us;
 	uint32_t vms;
 	span_us duration_us;
+	span_us response_us; /* open: as asked, or what would do instead; else 0 */
 };
 
 struct lease {

@@ -10,6 +10,8 @@
 #include "preempt.h"
 #include "prep.h"
 
+#define FIT_TRIES 4 /* a time that suits one table, then the other, then the first again: seldom more than two */
+
 bool place_may_cut(const struct plan *plan, const struct lease_spec *spec)
 {
 	switch (plan->settings.suspension) {
@@ -35,31 +37,82 @@ struct capacity place_limit(const struct node *node, struct capacity use)
 	return limit;
 }
 
-static uint32_t count_in(const struct node *node, struct capacity use, wall_us start_us, wall_us end_us, uint32_t limit)
+/* What is firm, if it is in the way of such a lease. */
+static const struct slots *firm_for(const struct node *node, const struct lease_spec *spec)
+{
+	return spec->kind == LEASE_BEST_EFFORT ? NULL : node->firm;
+}
+
+struct capacity place_peak(const struct node *node, const struct lease_spec *spec, wall_us from_us, wall_us to_us)
+{
+	const struct slots *firm = firm_for(node, spec);
+	struct capacity peak = slots_peak(node->slots, from_us, to_us);
+
+	return firm ? capacity_max(peak, slots_peak(firm, from_us, to_us)) : peak;
+}
+
+wall_us place_until(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us)
+{
+	const struct slots *firm = firm_for(node, spec);
+	struct capacity limit = place_limit(node, use);
+	wall_us until_us = slots_until(node->slots, limit, from_us);
+	wall_us firm_us = firm ? slots_until(firm, limit, from_us) : WALL_NEVER;
+
+	return firm_us < until_us ? firm_us : until_us;
+}
+
+wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
+		  span_us length_us)
+{
+	const struct slots *firm = firm_for(node, spec);
+	struct capacity limit = place_limit(node, use);
+
+	from_us = slots_fit(node->slots, limit, from_us, length_us);
+	for (int i = 0; i < FIT_TRIES && firm && from_us < WALL_NEVER; i++) {
+		wall_us firm_us = slots_fit(firm, limit, from_us, length_us);
+		if (firm_us == from_us) {
+			break;
+		}
+		from_us = firm_us < WALL_NEVER ? slots_fit(node->slots, limit, firm_us, length_us) : firm_us;
+	}
+	return from_us;
+}
+
+static uint32_t count_in(const struct node *node, const struct slots *slots, struct capacity use, wall_us start_us,
+			 wall_us end_us, uint32_t limit)
 {
 	if (start_us >= end_us || limit == 0) {
 		return limit;
 	}
 	/* Most nodes asked are full, and most VMs are alone: then the first moment in the way says it all. */
-	if (!slots_within(node->slots, place_limit(node, use), start_us, end_us)) {
+	if (!slots_within(slots, place_limit(node, use), start_us, end_us)) {
 		return 0;
 	}
 	if (limit == 1) {
 		return 1;
 	}
-	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(node->slots, start_us, end_us)), limit);
+	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(slots, start_us, end_us)), limit);
 }
 
-uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit)
+static uint32_t count_beside(const struct node *node, const struct slots *slots, struct capacity use,
+			     const struct run *run, uint32_t limit)
 {
-	limit = capacity_times(use, node->info.capacity, limit);
-	limit = count_in(node, use, run->start_us, run->end_us, limit);
+	limit = count_in(node, slots, use, run->start_us, run->end_us, limit);
 	if (run->prepare_us == run->start_us && run->end_us == run->release_us) {
 		return limit;
 	}
 	/* Before and after, a guest takes what it also takes in between: one question answers for both. */
 	enum slot_kind lead = run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE;
-	return count_in(node, slot_use(lead, use), run->prepare_us, run->release_us, limit);
+	return count_in(node, slots, slot_use(lead, use), run->prepare_us, run->release_us, limit);
+}
+
+uint32_t place_count(const struct node *node, const struct lease_spec *spec, const struct run *run, uint32_t limit)
+{
+	const struct slots *firm = firm_for(node, spec);
+
+	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
+	limit = count_beside(node, node->slots, spec->per_vm, run, limit);
+	return firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
 }
 
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)
@@ -125,7 +178,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 		    (run->start_us == plan->free_us && capacity_times(spec->per_vm, node->free, 1) == 0)) {
 			continue;
 		}
-		uint32_t count = place_count(node, spec->per_vm, run, unit->n);
+		uint32_t count = place_count(node, spec, run, unit->n);
 		if (count == 0) {
 			continue;
 		}
@@ -219,9 +272,10 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 	}
 }
 
-bool place_within(const struct node *node, struct capacity use, wall_us from_us, wall_us to_us)
+bool place_within(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
+		  wall_us to_us)
 {
-	struct capacity peak = slots_peak(node->slots, from_us, to_us);
+	struct capacity peak = place_peak(node, spec, from_us, to_us);
 
 	for (int r = 0; r < RES_COUNT; r++) {
 		if (use.amount[r] > 0 && peak.amount[r] > node->info.capacity.amount[r]) {
@@ -237,8 +291,11 @@ wall_us place_next(const struct plan *plan, wall_us after_us)
 
 	for (size_t i = 0; i < plan->node_count; i++) {
 		if (node_takes_new(plan->nodes[i])) {
+			const struct slots *firm = plan->nodes[i]->firm;
 			wall_us at_us = slots_next(plan->nodes[i]->slots, after_us);
+			wall_us firm_us = firm ? slots_next(firm, after_us) : WALL_NEVER;
 			next_us = at_us < next_us ? at_us : next_us;
+			next_us = firm_us < next_us ? firm_us : next_us;
 		}
 	}
 	return next_us;
@@ -280,7 +337,7 @@ static bool booked_within(const struct plan *plan, const struct guest *guest)
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		const struct slot *slot = &slots.at[i];
 		if (slots.there[i] && slot->end_us > plan->now_us &&
-		    !place_within(plan_find_node(plan, slot->node), slot->use,
+		    !place_within(plan_find_node(plan, slot->node), &guest->contract->lease.spec, slot->use,
 				  slot->start_us > plan->now_us ? slot->start_us : plan->now_us, slot->end_us)) {
 			return false;
 		}

@@ -43,10 +43,22 @@ bool place_may_cut(const struct plan *plan, const struct lease_spec *spec);
 /* What a node has beyond use, as a limit for slots_until() and slots_fit(): resources of which use is 0 do not count.
  */
 struct capacity place_limit(const struct node *node, struct capacity use);
-/* How many VMs of this size the node has room for during a run that boots and stops; 0..limit. O(log n). */
-uint32_t place_count(const struct node *node, struct capacity use, const struct run *run, uint32_t limit);
+/*
+ * How many VMs of that lease the node has room for during a run that boots and stops; 0..limit. O(log n).
+ * Here and below promises need room beside what is used and also beside what is firm, which has in it what is on
+ * standby; best-effort leases may use that while it is not called.
+ */
+uint32_t place_count(const struct node *node, const struct lease_spec *spec, const struct run *run, uint32_t limit);
+/* The most that is taken in [from_us, to_us), for a lease of that kind. */
+struct capacity place_peak(const struct node *node, const struct lease_spec *spec, wall_us from_us, wall_us to_us);
+/* The first time at or after from_us when there is no room for that use, or WALL_NEVER. */
+wall_us place_until(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us);
+/* The first from which there may be for length_us (> 0): seldom one at which there is not; or WALL_NEVER. */
+wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
+		  span_us length_us);
 /* True if in [from_us, to_us) the node has no more booked than it has, of the resources of which use is not 0. */
-bool place_within(const struct node *node, struct capacity use, wall_us from_us, wall_us to_us);
+bool place_within(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
+		  wall_us to_us);
 /* The first change point later than after_us on any node that takes new guests, or WALL_NEVER. */
 wall_us place_next(const struct plan *plan, wall_us after_us);
 /* How many the node could hold if it were empty; 0..limit. */

@@ -74,6 +74,7 @@ static void node_free(struct node *node)
 	free(node->stages);
 	slots_free(node->pool);
 	slots_free(node->slots);
+	slots_free(node->firm);
 	free(node->learnt.item);
 	free(node);
 }
@@ -188,6 +189,7 @@ static void take(struct plan *plan, const struct event *event)
 		plan_resize(plan, event->resized.id, event->resized.duration_us);
 		break;
 	case EVENT_LEASE_CALLED:
+		plan_call(plan, event->called);
 		break;
 	case EVENT_NODE:
 		plan_node_event(plan, &event->node);
@@ -248,7 +250,7 @@ static void describe(const struct contract *contract, struct plan_answer *answer
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		const struct vm *vm = contract->guest[i].vm;
 		uint32_t seen = 0;
-		if (!vm->planned) {
+		if (!vm->planned && !guest_stands_by(&contract->guest[i])) {
 			continue;
 		}
 		if (answer->start_us == 0 || vm->run.start_us < answer->start_us) {

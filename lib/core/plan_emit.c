@@ -113,7 +113,7 @@ static void emit_lease(struct plan *plan, const struct touched *touched, struct 
 	if (lease->state == LEASE_REJECTED) {
 		lease->vms = NULL;
 	}
-	if (moved || contract->broken || contract->resized || lease->first_start_us != old->first_start_us) {
+	if (moved || contract->broken || contract->answered || lease->first_start_us != old->first_start_us) {
 		add(out, ACTION_LEASE)->lease = lease;
 	}
 	if (moved) {
@@ -309,7 +309,7 @@ void plan_settle(struct plan *plan)
 		struct contract *contract = plan->touched[i].contract;
 		contract->touched = false;
 		contract->broken = false;
-		contract->resized = false;
+		contract->answered = false;
 		contract->why = (struct reason){0};
 	}
 	for (size_t i = 0; i < plan->memory_count; i++) {

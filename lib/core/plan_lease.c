@@ -4,6 +4,7 @@
 
 #include "admit.h"
 #include "offer.h"
+#include "open.h"
 #include "plan_state.h"
 #include "queue.h"
 
@@ -78,7 +79,11 @@ static void look_for_offer(struct plan *plan, struct contract *contract, struct 
 	const struct lease_spec *spec = &contract->lease.spec;
 
 	if (spec->kind == LEASE_BEST_EFFORT) {
-		plan->offer = (struct offer){true, 0, (uint32_t)reason->arg0, spec->duration_us};
+		plan->offer = (struct offer){true, 0, (uint32_t)reason->arg0, spec->duration_us, 0};
+		return;
+	}
+	if (spec->kind == LEASE_OPEN) {
+		open_offer(plan, contract, reason);
 		return;
 	}
 	plan->offer = offer_find(plan, contract, reason);
@@ -145,6 +150,12 @@ void plan_cancel(struct plan *plan, uint64_t id)
 		contract->why = (struct reason){.code = REASON_BY_USER};
 		contract_end(plan, contract, LEASE_CANCELLED, NULL);
 	}
+}
+
+void plan_refuse(struct plan *plan, uint64_t id, const struct reason *reason)
+{
+	plan->refusals = plan_grow(plan->refusals, plan->refusal_count, &plan->refusal_room, sizeof(*plan->refusals));
+	plan->refusals[plan->refusal_count++] = (struct refusal){id, *reason};
 }
 
 static void requeue(struct plan *plan, struct guest *guest)

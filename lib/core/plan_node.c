@@ -18,7 +18,9 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	assert(node && info->id > 0);
 	node->info = *info;
 	node->owed = info->capacity;
+	node->owed_firm = info->capacity;
 	node->slots = slots_new();
+	node->firm = plan->firm ? slots_new() : NULL;
 	node->lane = plan->lane ? plan->lane : lane_new();
 	node->pool = slots_new();
 	node->pool_owed = info->pool_bytes;
@@ -62,6 +64,9 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	}
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
+	if (node->firm) {
+		node->owed_firm = capacity_max(info->capacity, slots_peak(node->firm, plan->now_us, WALL_NEVER));
+	}
 	pool_owe(plan, node);
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guest_touch(plan, guest); /* its timer depends on whether the node answers */
@@ -102,8 +107,8 @@ static struct guest *waiting_there(struct contract *contract, const struct node 
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		struct guest *guest = &contract->guest[i];
 		if (guest->node == node && !guest->vm->started_us &&
-		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_PREPARING ||
-		     guest_moving(guest))) {
+		    (guest->vm->state == LEASE_SCHEDULED || guest->vm->state == LEASE_STANDBY ||
+		     guest->vm->state == LEASE_PREPARING || guest_moving(guest))) {
 			return guest;
 		}
 	}

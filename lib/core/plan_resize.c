@@ -4,6 +4,7 @@
 
 #include "admit.h"
 #include "attempt.h"
+#include "open.h"
 #include "plan_state.h"
 #include "pool.h"
 #include "queue.h"
@@ -89,8 +90,8 @@ static bool book_until(struct plan *plan, struct unit *unit, wall_us end_us)
 static wall_us room_until(const struct plan *plan, const struct unit *unit, const struct node *node, uint32_t guests)
 {
 	struct capacity use = capacity_scale(unit->spec->per_vm, guests);
-	wall_us run_us = slots_until(node->slots, place_limit(node, use), plan->now_us);
-	wall_us lean_us = slots_until(node->slots, place_limit(node, slot_use(SLOT_STOP, use)), plan->now_us);
+	wall_us run_us = place_until(node, unit->spec, use, plan->now_us);
+	wall_us lean_us = place_until(node, unit->spec, slot_use(SLOT_STOP, use), plan->now_us);
 
 	lean_us = lean_us < WALL_NEVER ? lean_us - plan->settings.stop_us : lean_us;
 	return run_us < lean_us ? run_us : lean_us;
@@ -117,7 +118,7 @@ static void explain(struct plan *plan, struct unit *unit, wall_us end_us, struct
 		wall_us here_us = room_until(plan, unit, node, node->count);
 		reason->arg0 += here_us >= end_us;
 		if (here_us < until_us) {
-			struct capacity peak = slots_peak(node->slots, run.prepare_us, run.release_us);
+			struct capacity peak = place_peak(node, unit->spec, run.prepare_us, run.release_us);
 			until_us = here_us;
 			reason->res = capacity_scarcest(unit->spec->per_vm, capacity_sub(node->info.capacity, peak));
 			reason->lease = attempt_in_the_way(node, &run);
@@ -128,7 +129,7 @@ static void explain(struct plan *plan, struct unit *unit, wall_us end_us, struct
 		until_us = unit->spec->deadline_us;
 	}
 	if (until_us > run.end_us && until_us < end_us) {
-		plan->offer = (struct offer){true, run.start_us, unit->spec->vms, until_us - run.start_us};
+		plan->offer = (struct offer){true, run.start_us, unit->spec->vms, until_us - run.start_us, 0};
 	}
 }
 
@@ -141,7 +142,10 @@ static bool resize_promise(struct plan *plan, struct contract *contract, span_us
 
 	place_unit(contract, NULL, &unit);
 	*reason = (struct reason){.code = REASON_TIME_UP};
-	if (unit_may_change(plan, &unit)) {
+	if (unit.n > 0 && guest_stands_by(unit.seat[0].guest)) {
+		done = open_resize(plan, &unit, duration_us, reason);
+		spec->duration_us = done ? duration_us : spec->duration_us;
+	} else if (unit_may_change(plan, &unit)) {
 		const struct run *run = &unit.seat[0].guest->vm->run;
 		wall_us start_us = run->start_us, end_us = start_us + duration_us;
 		end_us = end_us > soonest_end(plan, run) ? end_us : soonest_end(plan, run);
@@ -283,9 +287,8 @@ void plan_resize(struct plan *plan, uint64_t id, span_us duration_us)
 	plan->offer = (struct offer){0};
 	contract_touch(plan, contract);
 	if (resize(plan, contract, duration_us, &reason)) {
-		contract->resized = true;
+		contract->answered = true;
 		return;
 	}
-	plan->refusals = plan_grow(plan->refusals, plan->refusal_count, &plan->refusal_room, sizeof(*plan->refusals));
-	plan->refusals[plan->refusal_count++] = (struct refusal){id, reason};
+	plan_refuse(plan, id, &reason);
 }

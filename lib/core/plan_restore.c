@@ -156,18 +156,20 @@ static int match_rows(struct guest *guest, struct slot *rows, size_t count)
 	return 0;
 }
 
-static bool vm_sane(const struct plan *plan, const struct vm *vm)
+static bool guest_sane(const struct plan *plan, const struct guest *guest)
 {
+	const struct vm *vm = guest->vm;
 	const struct run *run = &vm->run;
+	bool waits = guest_stands_by(guest);
 
-	if (vm->planned &&
+	if ((vm->planned || waits) &&
 	    (run->prepare_us > run->start_us || run->start_us >= run->end_us || run->end_us > run->release_us)) {
 		return false;
 	}
 	if (vm->planned && run->from_node && (run->from != RUN_RESUME || !plan_find_node(plan, run->from_node))) {
 		return false;
 	}
-	if (vm->planned || vm->state == LEASE_SUSPENDED) {
+	if (vm->planned || waits || vm->state == LEASE_SUSPENDED) {
 		return plan_find_node(plan, vm->node) != NULL;
 	}
 	return lease_state_final(vm->state) || vm->state == LEASE_QUEUED;
@@ -178,7 +180,7 @@ static int restore_guest(struct plan *plan, struct guest *guest)
 	const struct vm *vm = guest->vm;
 	size_t count;
 
-	if (!vm_sane(plan, vm)) {
+	if (!guest_sane(plan, guest)) {
 		return -1;
 	}
 	if (lease_state_final(vm->state) || vm->state == LEASE_QUEUED) {
@@ -204,6 +206,9 @@ static int restore_orphans(struct plan *plan)
 		}
 		if (!plan_find_node(plan, row->node) || row->start_us >= row->end_us || row->end_us >= WALL_NEVER) {
 			return -1;
+		}
+		if (row->kind == SLOT_STANDBY) {
+			continue; /* until the call; it was free for others all the time */
 		}
 		orphans_add(plan, row);
 		const struct contract *contract = plan_find_contract(plan, row->lease);
@@ -234,6 +239,9 @@ int plan_restored(struct plan *plan)
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
 		node->owed = capacity_max(node->info.capacity, slots_peak(node->slots, 0, WALL_NEVER));
+		if (node->firm) {
+			node->owed_firm = capacity_max(node->info.capacity, slots_peak(node->firm, 0, WALL_NEVER));
+		}
 		pool_owe(plan, node);
 	}
 	free(plan->rows);

@@ -34,7 +34,7 @@ struct guest {
 			wall_us latest_us; /* promised: when the last of its subtree is gone */
 		};
 		struct {
-			struct guest *prev, *next; /* best-effort */
+			struct guest *prev, *next; /* best-effort, or standing by */
 		};
 	};
 	struct stage *stage;                   /* its image there */
@@ -55,7 +55,7 @@ struct contract {
 	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
-	bool resized;      /* in this step */
+	bool answered;     /* in this step it was resized or called: its row is told anew */
 	RB_ENTRY(contract) by_id;
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
 	struct contract *next;      /* of those that ended in this step */
@@ -146,10 +146,12 @@ RB_HEAD(promises, guest);
 
 struct node {
 	struct node_info info;
-	uint32_t column; /* in plan->glance */
-	struct slots *slots;
+	uint32_t column;     /* in plan->glance */
+	struct slots *slots; /* what is used when */
+	struct slots *firm;  /* of it what promises use, and beside it what is on standby; NULL = nothing ever was */
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
-	struct guest *best_effort; /* the others, in no order: about as many as run at a time */
+	struct guest *best_effort; /* in no order: about as many as run at a time */
+	struct guest *standby;     /* of open leases that were not called, in no order */
 	struct guest *leaving;     /* suspended ones that are booked to go on elsewhere */
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
 	struct stage_at *stages;   /* by image */
@@ -158,9 +160,10 @@ struct node {
 	int64_t pool_booked; /* bytes of all images that are needed at any time */
 	int64_t pool_owed;   /* the pool's size, or what was needed when that grew unforeseen; for check.c */
 	struct learnt learnt;
-	struct capacity owed; /* its capacity, or what was booked when it was lowered below that; for check.c */
-	bool listed;          /* in plan->changed */
-	bool changed;         /* its part of the plan, in this step */
+	struct capacity owed;      /* its capacity, or what was booked when it was lowered below that; for check.c */
+	struct capacity owed_firm; /* the same of what is firm */
+	bool listed;               /* in plan->changed */
+	bool changed;              /* its part of the plan, in this step */
 	/* Scratch of one search. */
 	uint32_t count;
 	span_us save_us, restore_us, copy_us;
@@ -233,6 +236,7 @@ struct plan {
 	struct deadlines deadlines;
 	struct timers timers;
 	struct orphans orphans;
+	bool firm; /* nodes have tables of what is firm */
 	struct link link[LINKS];
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
@@ -315,6 +319,10 @@ const struct guest *guest_promised_after(const struct node *node, wall_us at_us)
 wall_us guest_stops_until(const struct node *node, wall_us from_us, wall_us to_us);
 /* The end of its last slot, overdue or not. */
 wall_us guest_tail(const struct guest *guest);
+/* True if it is of an open lease that was not called yet: a node is kept for it, but it has no run. */
+bool guest_stands_by(const struct guest *guest);
+/* Gives every node a table of what is firm, now that there is to be something on standby. */
+void plan_keep_firm(struct plan *plan);
 /* All guests of a node one after another, promised ones first; NULL at the end. */
 struct guest *guest_first(const struct node *node);
 struct guest *guest_next(const struct guest *guest);
@@ -355,6 +363,8 @@ void contract_enlist(struct plan *plan, struct contract *contract);
 void contract_delist(struct plan *plan, struct contract *contract);
 void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec);
 void plan_cancel(struct plan *plan, uint64_t id);
+/* What was asked of a lease that goes on is not done. */
+void plan_refuse(struct plan *plan, uint64_t id, const struct reason *reason);
 /* Ends every guest of it that is open, except keep (may be NULL). */
 void contract_end(struct plan *plan, struct contract *contract, enum lease_state to, const struct guest *keep);
 /* Gives up a best-effort guest's progress, or its whole gang's: it starts anew from the queue. */
@@ -362,6 +372,9 @@ void contract_requeue(struct plan *plan, struct guest *guest);
 
 /* plan_resize.c */
 void plan_resize(struct plan *plan, uint64_t id, span_us duration_us);
+
+/* call.c */
+void plan_call(struct plan *plan, uint64_t id);
 
 /* plan_vm.c */
 void plan_vm_seen(struct plan *plan, const struct event *event);

@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "estimate.h"
+#include "open.h"
 #include "place.h"
 #include "plan_state.h"
 #include "pool.h"
@@ -196,6 +197,7 @@ static void seen_absent(struct plan *plan, struct guest *guest, wall_us at_us)
 		}
 		break;
 	case LEASE_NEW: /* the others are not there yet, or any more */
+	case LEASE_STANDBY:
 	case LEASE_REJECTED:
 	case LEASE_QUEUED:
 	case LEASE_SCHEDULED:
@@ -346,7 +348,8 @@ void plan_vm_seen(struct plan *plan, const struct event *event)
 		return;
 	}
 	struct guest *guest = &contract->guest[event->vm.vm];
-	if (!guest->node || guest->vm->generation != event->vm.generation || !speaks_of(guest, event)) {
+	if (!guest->node || guest_stands_by(guest) || guest->vm->generation != event->vm.generation ||
+	    !speaks_of(guest, event)) {
 		return;
 	}
 	/* A node's clock may be ahead by a little; nothing it tells of has happened later than now. */
@@ -391,7 +394,8 @@ static bool book_tail(struct plan *plan, struct guest *guest, wall_us tail_us)
 	guest->tail_us = tail_us;
 	guest_book(plan, guest);
 	if (pool_within(plan, guest->node) &&
-	    place_within(guest->node, slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us, tail_us)) {
+	    place_within(guest->node, &guest->contract->lease.spec,
+			 slot_use(SLOT_STOP, guest->contract->lease.spec.per_vm), plan->now_us, tail_us)) {
 		return true;
 	}
 	guest_unbook(plan, guest);
@@ -463,6 +467,9 @@ static wall_us next_due(const struct plan *plan, const struct guest *guest)
 	wall_us wish[] = {TIMER_NONE, TIMER_NONE, guest_tail(guest), given_up_at(plan, guest)};
 	wall_us next_us = TIMER_NONE;
 
+	if (guest_stands_by(guest)) {
+		return open_next(guest);
+	}
 	if (lease_state_final(vm->state) || !vm->planned) {
 		return TIMER_NONE;
 	}
@@ -500,6 +507,8 @@ void plan_timers(struct plan *plan)
 	while ((guest = timers_first(&plan->timers)) && timers_at(&plan->timers, guest) <= plan->now_us) {
 		if (guest->vm->planned) {
 			due(plan, guest);
+		} else if (guest_stands_by(guest)) {
+			open_due(plan, guest);
 		}
 		guest_set_timer(plan, guest);
 	}

@@ -23,7 +23,7 @@ wall_us pool_guest_until(const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return vm->planned ? later(pool_run_until(&vm->run), guest->tail_us) : WALL_NEVER;
+	return vm->planned || guest_stands_by(guest) ? later(pool_run_until(&vm->run), guest->tail_us) : WALL_NEVER;
 }
 
 /* What the stage takes the pool for; nothing if from == until. */

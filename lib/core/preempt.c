@@ -146,6 +146,7 @@ static bool may_cut(const struct guest *guest)
 	case LEASE_NEW:
 	case LEASE_REJECTED:
 	case LEASE_QUEUED:
+	case LEASE_STANDBY:
 	case LEASE_SUSPENDING:
 	case LEASE_STOPPING:
 	case LEASE_DONE:
@@ -177,15 +178,30 @@ static int by_policy(const void *a, const void *b)
 	return p->index < q->index ? -1 : p->index > q->index;
 }
 
-/* One guest of each unit that is in the way of the run on some node, in the order of the victim policy. */
-static struct candidate *in_the_way(const struct plan *plan, const struct run *run, size_t *count)
+/* How many of the unit's VMs may be put on the node at most. */
+static uint32_t wanted_there(const struct preempt_want *want, const struct node *node)
 {
+	uint32_t seats = 0;
+
+	if (!want->seated) {
+		return node_takes_new(node) ? want->unit->n : 0;
+	}
+	for (uint32_t i = 0; i < want->unit->n; i++) {
+		seats += want->unit->seat[i].node == node;
+	}
+	return seats;
+}
+
+/* One guest of each unit that is in the way of the run on some node, in the order of the victim policy. */
+static struct candidate *in_the_way(const struct plan *plan, const struct preempt_want *want, size_t *count)
+{
+	const struct run *run = want->run;
 	struct candidate *found = NULL;
 	size_t n = 0, room = 0, kept = 0;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct guest *guest;
-		if (!node_takes_new(plan->nodes[i])) {
+		if (!wanted_there(want, plan->nodes[i])) {
 			continue;
 		}
 		DL_FOREACH (plan->nodes[i]->best_effort, guest) {
@@ -214,12 +230,13 @@ static struct candidate *in_the_way(const struct plan *plan, const struct run *r
 static uint32_t useful(const struct plan *plan, const struct preempt_want *want, const struct node *node)
 {
 	uint64_t image = want->unit->spec->image;
+	uint32_t most = wanted_there(want, node);
 
-	if (!node_takes_new(node) || !pool_fits(plan, node, image, want->run) ||
+	if (most == 0 || !pool_fits(plan, node, image, want->run) ||
 	    (want->staged_only && prep_ready(node, image) > want->run->prepare_us)) {
 		return 0;
 	}
-	return place_count(node, want->unit->spec->per_vm, want->run, want->unit->n);
+	return place_count(node, want->unit->spec, want->run, most);
 }
 
 static uint64_t useful_at(const struct plan *plan, const struct preempt_want *want, const struct unit *victim)
@@ -440,7 +457,10 @@ bool preempt_for(struct plan *plan, struct preempt_want *want, struct victims *o
 	size_t count;
 
 	*out = (struct victims){0};
-	struct candidate *candidates = in_the_way(plan, want->run, &count);
+	struct candidate *candidates = in_the_way(plan, want, &count);
+	if (want->seated) {
+		want->fits = (uint32_t)useful_at(plan, want, want->unit);
+	}
 	/* First without loss; but a promise is worth more than what a best-effort lease has done so far. */
 	bool done =
 		count > 0 && (cut_enough(plan, want, candidates, count, false, out) ||

@@ -36,6 +36,7 @@ struct preempt_want {
 	uint32_t fits;       /* VMs for which there is room as it is, < unit->n */
 	bool stop;           /* victims may lose what they have done */
 	bool staged_only;    /* only nodes that have the image in time are of use */
+	bool seated;         /* only the nodes of the unit's seats are, each for as many; fits is found out */
 	wall_us earliest_us; /* out: the start by which those too late to make way could have done so; 0 = there are
 				none */
 	bool stoppable;      /* out: some were only to be suspended, in time or not */

@@ -124,7 +124,8 @@ static bool waits(const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING);
+	return guest_stands_by(guest) ||
+	       (vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING));
 }
 
 static bool promised(const struct guest *guest)
@@ -548,7 +549,7 @@ static void show_preparing(struct plan *plan, struct flight *flight)
 	DL_FOREACH (flight->stages, stage) {
 		DL_FOREACH2(stage->guests, guest, stage_next)
 		{
-			if (guest->vm->state == LEASE_SCHEDULED) {
+			if (guest->vm->state == LEASE_SCHEDULED && guest->vm->planned) {
 				guest_move(plan, guest, LEASE_PREPARING);
 			}
 		}

@@ -177,7 +177,7 @@ static void probe(struct seek *seek, struct node *node)
 	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
 
 	node->next_us = WALL_NEVER;
-	node->fits = node->most ? place_count(node, use, &run, node->most) : 0;
+	node->fits = node->most ? place_count(node, seek->spec, &run, node->most) : 0;
 	if (node->most == 0) {
 		return;
 	}

@@ -44,17 +44,18 @@ static void sift_down(struct search_node *heap, size_t count)
 static wall_us fit(const struct search *search, const struct node *node, uint32_t vms, wall_us from_us)
 {
 	const struct plan_settings *settings = &search->plan->settings;
-	struct capacity use = capacity_scale(search->want.spec->per_vm, vms);
+	const struct lease_spec *spec = search->want.spec;
+	struct capacity use = capacity_scale(spec->per_vm, vms);
 	struct capacity lean = slot_use(SLOT_PREPARE, use);
 	span_us whole_us = settings->prepare_us + search->want.duration_us + settings->stop_us;
 
 	for (int i = 0; i < FIT_TRIES; i++) {
-		wall_us start_us = slots_fit(node->slots, place_limit(node, use), from_us, search->want.duration_us);
+		wall_us start_us = place_fit(node, spec, use, from_us, search->want.duration_us);
 		if (start_us >= WALL_NEVER || whole_us == search->want.duration_us) {
 			return start_us;
 		}
 		wall_us begin_us = start_us - settings->prepare_us;
-		from_us = slots_fit(node->slots, place_limit(node, lean), begin_us, whole_us);
+		from_us = place_fit(node, spec, lean, begin_us, whole_us);
 		if (from_us == begin_us || from_us >= WALL_NEVER) {
 			return from_us == begin_us ? start_us : WALL_NEVER;
 		}
@@ -78,7 +79,7 @@ static void look(struct search *search, struct search_node *item, wall_us at_us)
 {
 	struct run run = run_at(search, at_us);
 	bool pool = pool_fits(search->plan, item->node, search->want.spec->image, &run);
-	uint32_t count = pool ? place_count(item->node, search->want.spec->per_vm, &run, search->want.vms) : 0;
+	uint32_t count = pool ? place_count(item->node, search->want.spec, &run, search->want.vms) : 0;
 	wall_us next_us = item->next_us > at_us ? item->next_us : WALL_NEVER;
 
 	search->want.looks--;

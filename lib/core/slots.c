@@ -41,8 +41,8 @@ struct level {
 };
 
 static const char *const kind_names[SLOT_KIND_COUNT] = {
-	[SLOT_PREPARE] = "prepare", [SLOT_RUN] = "run",   [SLOT_STOP] = "stop",
-	[SLOT_SUSPEND] = "suspend", [SLOT_HOLD] = "hold", [SLOT_RESUME] = "resume",
+	[SLOT_PREPARE] = "prepare", [SLOT_RUN] = "run",       [SLOT_STOP] = "stop",       [SLOT_SUSPEND] = "suspend",
+	[SLOT_HOLD] = "hold",       [SLOT_RESUME] = "resume", [SLOT_STANDBY] = "standby",
 };
 
 const char *slot_kind_name(enum slot_kind kind)
@@ -68,6 +68,7 @@ struct capacity slot_use(enum slot_kind kind, struct capacity vm)
 
 	switch (kind) {
 	case SLOT_RUN:
+	case SLOT_STANDBY:
 		return vm;
 	case SLOT_PREPARE:
 	case SLOT_STOP:

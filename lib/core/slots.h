@@ -21,6 +21,7 @@ enum slot_kind {
 	SLOT_SUSPEND, /* memory being saved: memory, disk for overlay and image of memory */
 	SLOT_HOLD,    /* suspended: disk for overlay and image of memory */
 	SLOT_RESUME,  /* memory being restored: memory, disk */
+	SLOT_STANDBY, /* kept for an open lease until it is called: cpu, memory, disk */
 	SLOT_KIND_COUNT
 };
 

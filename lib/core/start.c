@@ -40,7 +40,7 @@ static uint64_t room_until(const struct unit *unit, struct choices *choices, siz
 	until.release_us = end_us;
 	for (size_t i = 0; i < count; i++) {
 		struct choice *choice = &choices->item[i];
-		choice->count = place_count(choice->node, unit->spec->per_vm, &until, unit->n);
+		choice->count = place_count(choice->node, unit->spec, &until, unit->n);
 		total += choice->count;
 	}
 	return total;

@@ -221,13 +221,13 @@ static bool kept(const struct world *world, const struct lease_spec *spec, const
 {
 	switch (spec->kind) {
 	case LEASE_AR:
+	case LEASE_OPEN:
 		return body->first_us == spec->start_us && world->now_us >= spec->start_us + spec->duration_us;
 	case LEASE_DEADLINE:
 		return body->first_us >= spec->start_us && world->now_us - body->first_us >= spec->duration_us &&
 		       world->now_us <= spec->deadline_us;
 	case LEASE_BEST_EFFORT:
 	case LEASE_IMMEDIATE:
-	case LEASE_OPEN:
 	case LEASE_KIND_COUNT:
 		break;
 	}

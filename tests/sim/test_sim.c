@@ -19,7 +19,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 static void run_worlds(const char *title, struct world_settings settings, uint64_t steps)
 {
 	uint64_t taken = 0, worlds = 0, leases = 0, ars = 0, kept = 0, broken = 0, suspensions = 0, restarts = 0,
-		 migrations = 0;
+		 migrations = 0, calls = 0;
 
 	settings.seed = number("TENURE_SEED", (uint64_t)time(NULL) * 1000);
 	printf("%s: first seed %llu\n", title, (unsigned long long)settings.seed);
@@ -37,13 +37,15 @@ static void run_worlds(const char *title, struct world_settings settings, uint64
 		suspensions += figures->suspensions;
 		restarts += figures->restarts;
 		migrations += figures->migrations;
+		calls += figures->calls;
 		world_free(world);
 	}
 	printf("%s: worlds=%llu steps=%llu leases=%llu ars=%llu kept=%llu promises_broken=%llu suspensions=%llu "
-	       "migrations=%llu restarts=%llu\n",
+	       "migrations=%llu restarts=%llu calls=%llu\n",
 	       title, (unsigned long long)worlds, (unsigned long long)taken, (unsigned long long)leases,
 	       (unsigned long long)ars, (unsigned long long)kept, (unsigned long long)broken,
-	       (unsigned long long)suspensions, (unsigned long long)migrations, (unsigned long long)restarts);
+	       (unsigned long long)suspensions, (unsigned long long)migrations, (unsigned long long)restarts,
+	       (unsigned long long)calls);
 }
 
 static uint64_t share(void)

@@ -6,8 +6,9 @@
 static enum lease_kind any_kind(struct world *world)
 {
 	static const enum lease_kind kinds[] = {
-		LEASE_AR,          LEASE_AR,          LEASE_AR,          LEASE_AR,        LEASE_BEST_EFFORT,
-		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_IMMEDIATE, LEASE_DEADLINE,
+		LEASE_AR,          LEASE_AR,          LEASE_AR,          LEASE_AR,
+		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT,
+		LEASE_IMMEDIATE,   LEASE_DEADLINE,    LEASE_OPEN,
 	};
 
 	return kinds[world_random(world, sizeof(kinds) / sizeof(kinds[0]))];
@@ -21,6 +22,12 @@ static void draw_times(struct world *world, struct lease_spec *spec)
 	}
 	if (spec->kind == LEASE_AR && world_chance(world, 300)) {
 		spec->latest_us = spec->start_us + (wall_us)world_random(world, 300) * USEC_PER_SEC;
+	}
+	if (spec->kind == LEASE_OPEN) {
+		spec->start_us = world->now_us + (wall_us)world_random(world, 100) * USEC_PER_SEC;
+		spec->latest_us = spec->start_us + (wall_us)(1 + world_random(world, 300)) * USEC_PER_SEC;
+		spec->response_us =
+			(span_us)(6 + world_random(world, world_chance(world, 500) ? 10 : 60)) * USEC_PER_SEC;
 	}
 	if (spec->kind == LEASE_DEADLINE) {
 		wall_us from_us = spec->start_us > world->now_us ? spec->start_us : world->now_us;
@@ -95,6 +102,30 @@ static void stretch_one(struct world *world)
 	}
 }
 
+/* The event somebody waited for has come; or he only thinks so. */
+static void call_one(struct world *world)
+{
+	struct event event = {.kind = EVENT_LEASE_CALLED};
+	struct world_lease *row = world->leases;
+	bool any = world_chance(world, 100);
+
+	/* One of the first that stand by. */
+	while (row &&
+	       !(any ? world_chance(world, 100) : row->lease.state == LEASE_STANDBY && world_chance(world, 500))) {
+		row = row->hh.next;
+	}
+	if (!row || lease_state_final(row->lease.state)) {
+		return;
+	}
+	event.called = row->id;
+	row->called_us = row->lease.state == LEASE_STANDBY ? world->now_us : row->called_us;
+	world->answers = 0;
+	world_step(world, &event);
+	if (world->answers == 0) {
+		world_wrong(world, "a call without an answer", event.called, 0);
+	}
+}
+
 static void silence(struct world *world, uint32_t id)
 {
 	struct world_node *node = &world->node[id];
@@ -133,6 +164,9 @@ void visitors_mischief(struct world *world)
 	}
 	if (world_chance(world, 200)) {
 		stretch_one(world);
+	}
+	if (world_chance(world, 200)) {
+		call_one(world);
 	}
 	if (world_chance(world, 300)) {
 		agents_repeat(world, id);

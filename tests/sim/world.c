@@ -77,8 +77,10 @@ static void count_end(struct world *world, const struct world_lease *row)
 	world->figures.failed += lease->state == LEASE_FAILED;
 	world->figures.cancelled += lease->state == LEASE_CANCELLED;
 	world->figures.rejected += lease->state == LEASE_REJECTED;
-	if ((lease->spec.kind == LEASE_AR || lease->spec.kind == LEASE_DEADLINE) && lease->state != LEASE_REJECTED &&
-	    !row->by_user) {
+	bool called = lease->spec.kind == LEASE_OPEN && lease->reason.code != REASON_NOT_CALLED;
+	bool promised = lease->spec.kind == LEASE_AR || lease->spec.kind == LEASE_DEADLINE || called;
+	world->figures.calls += called && lease->first_start_us > 0;
+	if (promised && lease->state != LEASE_REJECTED && !row->by_user) {
 		world->figures.ars++;
 		world->figures.ars_kept += row->vms_ran == lease->spec.vms;
 	}
@@ -135,6 +137,10 @@ static void write_vm(struct world *world, const struct vm *vm)
 	if (row->lease.spec.kind == LEASE_AR && old->planned && vm->planned &&
 	    (vm->node != old->node || vm->generation != old->generation || !same_agreement(row, &old->run, &vm->run))) {
 		world_wrong(world, "an advance reservation moved", vm->lease, vm->node);
+	}
+	if (row->lease.spec.kind == LEASE_OPEN && vm->planned && !old->planned &&
+	    vm->run.start_us > row->called_us + row->lease.spec.response_us) {
+		world_wrong(world, "an open lease that would start too late", vm->lease, vm->node);
 	}
 	if (vm->generation < old->generation) {
 		world_wrong(world, "a generation that went back", vm->lease, vm->node);

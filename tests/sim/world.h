@@ -23,8 +23,9 @@ struct world_settings {
 
 struct world_figures {
 	uint64_t steps, leases, accepted, rejected, cancelled, done, failed;
-	uint64_t ars;      /* accepted advance reservations that were not cancelled */
+	uint64_t ars;      /* accepted promises that were not cancelled: of open leases, those that were called */
 	uint64_t ars_kept; /* of these, all VMs ran the whole agreed interval */
+	uint64_t calls;    /* open leases that were called and ran */
 	uint64_t broken;   /* promises the planner reported broken */
 	uint64_t suspensions;
 	uint64_t migrations;

@@ -68,7 +68,8 @@ struct world_report {
 struct world_lease {
 	uint64_t id;
 	struct lease lease; /* vms: our copy */
-	uint64_t vms_ran;   /* AR: VMs that ran all of the agreed interval */
+	uint64_t vms_ran;   /* promises: VMs that ran as agreed */
+	wall_us called_us;  /* open: when it was called last while it stood by */
 	bool by_user;
 	UT_hash_handle hh;
 };

@@ -230,15 +230,6 @@ START_TEST(deadline_image)
 }
 END_TEST
 
-START_TEST(open_refused)
-{
-	const struct lease *lease = request(spec_of(LEASE_OPEN, 1, 30 * SEC));
-
-	ck_assert_int_eq(lease->state, LEASE_REJECTED);
-	ck_assert_int_eq(lease->reason.code, REASON_KIND);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("core_deadline");
@@ -257,7 +248,6 @@ int main(void)
 	tcase_add_test(staged, deadline_moves);
 	tcase_add_test(staged, deadline_slack);
 	tcase_add_test(staged, deadline_begun);
-	tcase_add_test(staged, open_refused);
 	tcase_add_checked_fixture(bare, plan_setup, plan_teardown);
 	tcase_add_test(bare, deadline_image);
 	suite_add_tcase(suite, staged);
