@@ -323,6 +323,10 @@ static bool part_lease(const struct lease *lease, void *arg)
 		if (vm->node != build->node || lease_state_final(vm->state)) {
 			continue;
 		}
+		if (!vm->planned && vm->state != LEASE_SUSPENDED) {
+			need_image(build, lease->spec.image); /* it only stands by: the node is kept for it */
+			continue;
+		}
 		/* The name is only for people: without it the part is as good. */
 		if (!brief.name && store_lease_brief(build->manager->store, lease->id, &brief, NULL) <= 0) {
 			brief.name = xstrdup("");

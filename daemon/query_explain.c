@@ -185,6 +185,9 @@ static int find_wait(struct store *store, uint64_t id, enum lease_state state, s
 	case LEASE_SUSPENDING:
 		wait->text = xstrdup("its memory to be saved");
 		return 0;
+	case LEASE_STANDBY:
+		wait->text = xstrdup("its call");
+		return 0;
 	case LEASE_SUSPENDED:
 		return wait_for_resume(store, id, wait, err);
 	case LEASE_STOPPING:

@@ -63,9 +63,16 @@ static const struct {
 	[SLOT_PREPARE] = {"#b8c4cc", "prepared"},  [SLOT_RUN] = {"#5aae8a", "best-effort runs"},
 	[SLOT_STOP] = {"#6b7680", "stopped"},      [SLOT_SUSPEND] = {"#e08a2e", "suspended: saving"},
 	[SLOT_HOLD] = {"#d9c9e8", "held on disk"}, [SLOT_RESUME] = {"#f2cf4a", "resumed: restoring"},
+	[SLOT_STANDBY] = {"#cfe0f2", "kept ready"},
 };
 #define PROMISED_COLOUR "#2f6db5"
 #define PROMISED_MEANING "reserved runs"
+
+/* True if it is shown below the lines of its node: it takes nothing that runs. */
+static bool below(const struct bar *bar)
+{
+	return bar->kind == SLOT_HOLD || bar->kind == SLOT_STANDBY;
+}
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
@@ -197,7 +204,7 @@ static void assign_lanes(struct gantt *gantt)
 		struct lane *own;
 		uint32_t best = LANES_MAX;
 
-		if (bar->node > gantt->nodes || bar->kind == SLOT_HOLD) {
+		if (bar->node > gantt->nodes || below(bar)) {
 			continue;
 		}
 		own = lane + (size_t)bar->node * LANES_MAX;
@@ -250,7 +257,7 @@ static double x_of(const struct gantt *gantt, double t)
 static void draw_bar(const struct gantt *gantt, const struct bar *bar, FILE *out)
 {
 	const struct row *row = &gantt->row[bar->node];
-	bool held = bar->kind == SLOT_HOLD;
+	bool held = below(bar);
 	double x = x_of(gantt, bar->start_s), width = x_of(gantt, bar->end_s) - x;
 	double y = row->y + (held ? row->lanes : bar->lane) * gantt->lane_height;
 	double height = held ? gantt->lane_height / 3 : gantt->lane_height;
@@ -288,7 +295,7 @@ static double draw_key(double x, const char *class, const char *meaning, FILE *o
 
 static void draw_legend(FILE *out)
 {
-	static const enum slot_kind order[] = {SLOT_RUN, SLOT_PREPARE, SLOT_STOP, SLOT_SUSPEND, SLOT_HOLD, SLOT_RESUME};
+	static const enum slot_kind order[] = {SLOT_RUN, SLOT_PREPARE, SLOT_STOP, SLOT_SUSPEND, SLOT_HOLD, SLOT_RESUME, SLOT_STANDBY};
 	double x = draw_key(LEFT, "promised", PROMISED_MEANING, out);
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {

@@ -128,7 +128,7 @@ static int check_times(const struct trace_request *r, struct err *err)
 	if (r->kind != LEASE_OPEN && (r->response_us || r->call_us >= 0)) {
 		return err_set(err, ERR_PARAMS, "is no open reservation, but has a call or a response time");
 	}
-	if (r->call_us >= 0 && (r->call_us < r->start_us || r->call_us > r->latest_us)) {
+	if (r->call_us >= 0 && (r->call_us < r->start_us || r->call_us >= r->latest_us)) {
 		return err_set(err, ERR_PARAMS, "is called outside its window");
 	}
 	return 0;

@@ -220,7 +220,7 @@ static void count_slots(struct plan *plan, const struct guest *guest, bool in)
 static struct slots *firm_of(const struct node *node)
 {
 	struct slots *firm = slots_new();
-	const struct guest *guest;
+	struct guest *guest;
 	struct guest_slots slots;
 
 	RB_FOREACH (guest, promises, (struct promises *)&node->promised) {

@@ -174,7 +174,7 @@ static const char *const json_lines[] = {
 	"{\"kind\":\"immediate\",\"submit_us\":0,\"vms\":1,\"duration_us\":3153600000000000,\"real_us\":1}\n",
 	"{\"kind\":\"deadline\",\"submit_us\":0,\"vms\":1,\"start_us\":3,\"deadline_us\":40,\"duration_us\":11,"
 	"\"real_us\":11}\n",
-	"{\"kind\":\"open\",\"submit_us\":0,\"vms\":1,\"start_us\":3,\"latest_us\":9,\"response_us\":2,\"call_us\":9,"
+	"{\"kind\":\"open\",\"submit_us\":0,\"vms\":1,\"start_us\":3,\"latest_us\":9,\"response_us\":2,\"call_us\":8,"
 	"\"duration_us\":11,\"real_us\":11}\n",
 };
 
