@@ -60,9 +60,9 @@ struct gantt {
 static const struct {
 	const char *colour, *meaning;
 } looks[SLOT_KIND_COUNT] = {
-	[SLOT_PREPARE] = {"#b8c4cc", "prepared"},  [SLOT_RUN] = {"#5aae8a", "best-effort runs"},
-	[SLOT_STOP] = {"#6b7680", "stopped"},      [SLOT_SUSPEND] = {"#e08a2e", "suspended: saving"},
-	[SLOT_HOLD] = {"#d9c9e8", "held on disk"}, [SLOT_RESUME] = {"#f2cf4a", "resumed: restoring"},
+	[SLOT_PREPARE] = {"#b8c4cc", "prepared"},   [SLOT_RUN] = {"#5aae8a", "best-effort runs"},
+	[SLOT_STOP] = {"#6b7680", "stopped"},       [SLOT_SUSPEND] = {"#e08a2e", "suspended: saving"},
+	[SLOT_HOLD] = {"#d9c9e8", "held on disk"},  [SLOT_RESUME] = {"#f2cf4a", "resumed: restoring"},
 	[SLOT_STANDBY] = {"#cfe0f2", "kept ready"},
 };
 #define PROMISED_COLOUR "#2f6db5"
@@ -295,7 +295,8 @@ static double draw_key(double x, const char *class, const char *meaning, FILE *o
 
 static void draw_legend(FILE *out)
 {
-	static const enum slot_kind order[] = {SLOT_RUN, SLOT_PREPARE, SLOT_STOP, SLOT_SUSPEND, SLOT_HOLD, SLOT_RESUME, SLOT_STANDBY};
+	static const enum slot_kind order[] = {SLOT_RUN,  SLOT_PREPARE, SLOT_STOP,   SLOT_SUSPEND,
+					       SLOT_HOLD, SLOT_RESUME,  SLOT_STANDBY};
 	double x = draw_key(LEFT, "promised", PROMISED_MEANING, out);
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
