@@ -110,7 +110,7 @@ static struct guest *in_the_way(const struct node *node, const struct run *run)
 			return guest;
 		}
 	}
-	return NULL;
+	return node->leaving; /* their memory lies here until they go on elsewhere */
 }
 
 /* Makes best-effort guests leave the node, whatever they are about, until it has room for the unit's VMs there. */
