@@ -51,6 +51,14 @@ static void count(const struct job *job, struct summary *summary)
 		summary->ars++;
 		summary->ars_rejected += rejected;
 		summary->ars_accepted += !rejected && job->state != LEASE_NEW;
+	} else if (job->request->spec.kind == LEASE_OPEN) {
+		double response_s = (double)(job->start_us - job->request->call_us) / 1e6;
+		bool ran = job->start_us != 0;
+		summary->open++;
+		summary->open_called += ran;
+		if (ran && response_s > summary->open_response_max_s) {
+			summary->open_response_max_s = response_s;
+		}
 	}
 }
 
@@ -147,6 +155,11 @@ void summary_add(const struct summary *summary, struct json_object *object)
 	add_count(object, "best_effort", summary->best_effort);
 	add_count(object, "best_effort_done", summary->best_effort_done);
 	add_count(object, "best_effort_rejected", summary->best_effort_rejected);
+	if (summary->open) {
+		add_count(object, "open", summary->open);
+		add_count(object, "open_called", summary->open_called);
+		add_real(object, "open_response_max_s", summary->open_response_max_s);
+	}
 	add_count(object, "unfinished", summary->unfinished);
 	add_real(object, "all_best_effort_s", summary->all_best_effort_s);
 	add_real(object, "mean_wait_s", summary->mean_wait_s);

@@ -145,6 +145,41 @@ START_TEST(suspended_for_a_reservation)
 }
 END_TEST
 
+/* What an open lease keeps others use until it is called. */
+START_TEST(open_is_called)
+{
+	struct summary summary;
+
+	ask(0, 2, 100, 100);
+	for (int i = 0; i < 2; i++) {
+		ask(0, 2, 50, 50);
+		struct trace_request *open = &trace.item[trace.count - 1];
+		open->kind = LEASE_OPEN;
+		open->start_us = i * 500 * SEC;
+		open->latest_us = open->start_us + 200 * SEC;
+		open->response_us = 60 * SEC;
+		open->call_us = i ? -1 : 40 * SEC;
+	}
+	RUN("configuration=NOVM-SR", "nodes=2");
+	/* 1 GiB on each node, saved at 50 MB/s. */
+	ck_assert_int_eq(job(1)->state, LEASE_DONE);
+	span_us response_us = job(1)->start_us - ORIGIN_US - 40 * SEC;
+	ck_assert_int_gt(response_us, 20 * SEC);
+	ck_assert_int_le(response_us, 60 * SEC);
+	ck_assert_int_eq(job(1)->end_us, job(1)->start_us + 50 * SEC);
+	ck_assert_uint_eq(job(0)->suspensions, 1);
+	ck_assert_int_eq(job(0)->state, LEASE_DONE);
+	ck_assert_int_eq(job(2)->state, LEASE_DONE);
+	ck_assert_int_eq(job(2)->reason.code, REASON_NOT_CALLED);
+	ck_assert_int_eq(job(2)->end_us - ORIGIN_US, 700 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.open, 2);
+	ck_assert_uint_eq(summary.open_called, 1);
+	ck_assert_double_eq_tol(summary.open_response_max_s, (double)response_us / 1e6, 1e-9);
+	ck_assert_uint_eq(summary.promises_broken, 0);
+}
+END_TEST
+
 START_TEST(waits_without_suspension)
 {
 	ask(0, 1, 1000, 100);
@@ -312,6 +347,7 @@ int main(void)
 	tcase_add_test(all, one_after_another);
 	tcase_add_test(all, backfills);
 	tcase_add_test(all, suspended_for_a_reservation);
+	tcase_add_test(all, open_is_called);
 	tcase_add_test(all, waits_without_suspension);
 	tcase_add_test(all, overhead);
 	tcase_add_test(all, images_come_first);
