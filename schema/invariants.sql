@@ -25,9 +25,10 @@ FROM leases l
 WHERE l.state <> 'rejected' AND (SELECT count(*) FROM vms v WHERE v.lease = l.id) <> l.vms;
 
 -- I2: at no change point is more booked on a node than it has. Use grows at starts only, so it is enough to look there.
--- Slots that are over do not count: a node's capacity may have changed since.
+-- Slots that are over do not count: a node's capacity may have changed since. Nor does what is on standby, which others
+-- may use meanwhile.
 WITH now_us AS (SELECT coalesce(max(at_us), 0) AS t FROM events),
-	present AS (SELECT s.* FROM slots s, now_us WHERE s.end_us > now_us.t),
+	present AS (SELECT s.* FROM slots s, now_us WHERE s.end_us > now_us.t AND s.kind <> 'standby'),
 	points AS (SELECT DISTINCT node, max(start_us, (SELECT t FROM now_us)) AS t FROM present),
 	used AS (
 		SELECT p.node, p.t, sum(s.cpu) AS cpu, sum(s.memory) AS memory, sum(s.disk) AS disk,
