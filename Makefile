@@ -164,7 +164,7 @@ $(BUILD)/tests/cluster/%.img: tests/guests/%.S
 $(BUILD)/tests/cluster/seriallog: $(BUILD)/tests/cluster/seriallog.o $(BUILD)/lib.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib)
 
-check-system: $(PROGRAMS) $(CLUSTER_TOOLS) $(BUILD)/unit/agent_guest $(BUILD)/unit/agent_guest_libvirtd
+check-system: $(PROGRAMS) $(CLUSTER_TOOLS) $(BUILD)/unit/agent_guest $(BUILD)/unit/agent_guest_libvirtd $(BUILD)/tests/bench/bench_plan
 	@tests/run-system $(BUILD)
 
 # Everything, with what it needs; the last line counts.

@@ -167,7 +167,8 @@ static bool find_moving(struct plan *plan, struct attempt *at, const struct atte
 bool admit(struct plan *plan, struct contract *contract, struct reason *reason)
 {
 	struct lease_spec *spec = &contract->lease.spec;
-	struct attempt_span span = {.nodes = SIZE_MAX, .looks = LOOKS_A_NODE * plan->node_count + LOOKS_MORE};
+	struct attempt_span span = {
+		.nodes = SIZE_MAX, .points = SIZE_MAX, .looks = LOOKS_A_NODE * plan->node_count + LOOKS_MORE};
 	struct attempt at;
 	bool ok;
 

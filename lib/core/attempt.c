@@ -296,6 +296,7 @@ bool attempt_within(struct plan *plan, struct attempt *at, const struct attempt_
 			    .from_us = start_us,
 			    .nodes = span->nodes,
 			    .looks = span->looks,
+			    .points = span->points,
 		    });
 	for (int i = 0; i < TRIES && !done; i++) {
 		room_us = start_us < room_us ? room_us : search_next(&search, start_us);

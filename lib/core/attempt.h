@@ -28,9 +28,9 @@ struct attempt {
 
 /* A start that would do. */
 struct attempt_span {
-	wall_us from_us, latest_us; /* from_us not before attempt_earliest() */
-	bool tried;                 /* from_us was, in vain: why is in at->reason */
-	size_t nodes, looks;        /* bounds of the search, as in search.h */
+	wall_us from_us, latest_us;  /* from_us not before attempt_earliest() */
+	bool tried;                  /* from_us was, in vain: why is in at->reason */
+	size_t nodes, looks, points; /* bounds of the search, as in search.h */
 };
 
 /* The earliest start that can be had now. */

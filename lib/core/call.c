@@ -163,8 +163,11 @@ static bool begin_here(struct plan *plan, struct unit *unit, wall_us by_us)
 /* On any nodes, as a promise made only now. */
 static bool begin_elsewhere(struct plan *plan, struct attempt *at, wall_us by_us)
 {
-	struct attempt_span span = {
-		.from_us = attempt_earliest(plan), .latest_us = by_us, .nodes = SIZE_MAX, .looks = SIZE_MAX};
+	struct attempt_span span = {.from_us = attempt_earliest(plan),
+				    .latest_us = by_us,
+				    .nodes = SIZE_MAX,
+				    .looks = SIZE_MAX,
+				    .points = SIZE_MAX};
 
 	at->reason = (struct reason){.code = REASON_RESPONSE, .arg0 = attempt_earliest(plan) - plan->now_us};
 	if (span.from_us > by_us || !attempt_within(plan, at, &span, at->unit.spec->duration_us)) {

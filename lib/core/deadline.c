@@ -124,7 +124,7 @@ static bool stays(struct plan *plan, struct move *move)
 static bool moves_on(struct plan *plan, struct move *move)
 {
 	struct contract *contract = move->was.seat[0].guest->contract;
-	struct attempt_span span = {.nodes = SIZE_MAX, .looks = LOOKS};
+	struct attempt_span span = {.nodes = SIZE_MAX, .points = SIZE_MAX, .looks = LOOKS};
 	struct reason reason;
 
 	if (!admit_span(plan, &contract->lease.spec, &span.from_us, &span.latest_us, &reason)) {

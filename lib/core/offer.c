@@ -4,8 +4,9 @@
 #include "admit.h"
 #include "attempt.h"
 
-#define OFFER_NODES 128 /* looked at for a later start: the first of so many to be free is seldom much later */
-#define OFFER_LOOKS 384 /* at nodes, for one such search */
+#define OFFER_NODES 128  /* looked at for a later start: the first of so many to be free is seldom much later */
+#define OFFER_LOOKS 384  /* at nodes, for one such search */
+#define OFFER_POINTS 128 /* in each of them */
 
 /* An offer that is being made. */
 struct making {
@@ -20,6 +21,7 @@ static bool feasible(struct making *making, struct attempt_span span, uint32_t v
 {
 	span.nodes = OFFER_NODES;
 	span.looks = OFFER_LOOKS;
+	span.points = OFFER_POINTS;
 	making->at.unit.n = vms;
 	if (!attempt_within(making->plan, &making->at, &span, duration_us)) {
 		return false;

@@ -62,18 +62,19 @@ wall_us place_until(const struct node *node, const struct lease_spec *spec, stru
 }
 
 wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
-		  span_us length_us)
+		  span_us length_us, size_t points)
 {
 	const struct slots *firm = firm_for(node, spec);
 	struct capacity limit = place_limit(node, use);
 
-	from_us = slots_fit(node->slots, limit, from_us, length_us);
+	from_us = slots_fit_near(node->slots, limit, from_us, length_us, points);
 	for (int i = 0; i < FIT_TRIES && firm && from_us < WALL_NEVER; i++) {
-		wall_us firm_us = slots_fit(firm, limit, from_us, length_us);
+		wall_us firm_us = slots_fit_near(firm, limit, from_us, length_us, points);
 		if (firm_us == from_us) {
 			break;
 		}
-		from_us = firm_us < WALL_NEVER ? slots_fit(node->slots, limit, firm_us, length_us) : firm_us;
+		from_us =
+			firm_us < WALL_NEVER ? slots_fit_near(node->slots, limit, firm_us, length_us, points) : firm_us;
 	}
 	return from_us;
 }

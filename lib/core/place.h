@@ -53,9 +53,12 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 struct capacity place_peak(const struct node *node, const struct lease_spec *spec, wall_us from_us, wall_us to_us);
 /* The first time at or after from_us when there is no room for that use, or WALL_NEVER. */
 wall_us place_until(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us);
-/* The first from which there may be for length_us (> 0): seldom one at which there is not; or WALL_NEVER. */
+/*
+ * The first from which there may be for length_us (> 0): seldom one at which there is not, more often if points, as in
+ * slots_fit_near(), are few; or WALL_NEVER.
+ */
 wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
-		  span_us length_us);
+		  span_us length_us, size_t points);
 /* True if in [from_us, to_us) the node has no more booked than it has, of the resources of which use is not 0. */
 bool place_within(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
 		  wall_us to_us);

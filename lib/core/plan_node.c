@@ -47,13 +47,13 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	if (info->id == 0 || info->state >= NODE_STATE_COUNT || info->suspend_rate <= 0 || info->resume_rate <= 0) {
 		return;
 	}
-	/* What is no promise yet makes way before the node is changed under it. */
-	queue_drop(plan);
 	plan->queue_due = true;
 	if (!node) {
 		node_add(plan, info);
 		return;
 	}
+	/* What is no promise yet makes way before the node is changed under it. */
+	queue_drop(plan);
 	node->info = *info;
 	glance_node(plan->glance, node->column, info->capacity);
 	while (info->state == NODE_SILENT && node->leaving) {

@@ -50,12 +50,12 @@ static wall_us fit(const struct search *search, const struct node *node, uint32_
 	span_us whole_us = settings->prepare_us + search->want.duration_us + settings->stop_us;
 
 	for (int i = 0; i < FIT_TRIES; i++) {
-		wall_us start_us = place_fit(node, spec, use, from_us, search->want.duration_us);
+		wall_us start_us = place_fit(node, spec, use, from_us, search->want.duration_us, search->want.points);
 		if (start_us >= WALL_NEVER || whole_us == search->want.duration_us) {
 			return start_us;
 		}
 		wall_us begin_us = start_us - settings->prepare_us;
-		from_us = place_fit(node, spec, lean, begin_us, whole_us);
+		from_us = place_fit(node, spec, lean, begin_us, whole_us, search->want.points);
 		if (from_us == begin_us || from_us >= WALL_NEVER) {
 			return from_us == begin_us ? start_us : WALL_NEVER;
 		}

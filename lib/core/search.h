@@ -20,9 +20,10 @@ struct search_want {
 	uint32_t vms;
 	span_us duration_us;
 	wall_us from_us;
-	size_t nodes; /* consider so many, the last first (promises gather on the first), or as many more as hold the
-			 VMs twice over; SIZE_MAX = all */
-	size_t looks; /* how often nodes may be looked at in all: 2 to 6 questions to the slot table each */
+	size_t nodes;  /* consider so many, the last first (promises gather on the first), or as many more as hold the
+			  VMs twice over; SIZE_MAX = all */
+	size_t looks;  /* how often nodes may be looked at in all: 2 to 6 questions to the slot table each */
+	size_t points; /* change points of a node gone through in one look, or as many more as need be */
 };
 
 struct search {

@@ -692,6 +692,7 @@ struct fit {
 	span_us length_us;
 	bool open; /* use has been within limit since since_us */
 	wall_us since_us;
+	size_t points; /* still to be looked at */
 };
 
 /* True if no more need be looked at. */
@@ -708,6 +709,12 @@ static bool find_fit(const struct slots *slots, const struct page *page, unsigne
 		if (height == 0) {
 			fit->since_us = all && !fit->open ? at_us : fit->since_us;
 			fit->open = all;
+			fit->points -= fit->points > 0;
+			if (fit->points == 0 && !all && at_us > fit->from_us) {
+				fit->since_us = at_us;
+				fit->open = true; /* for all that is known */
+				return true;
+			}
 		} else if (fit->open ? !all : within(slots, low, offset, &fit->limit)) {
 			struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
 			if (find_fit(slots, page_below(slots, page, height, i), height - 1, &below, fit)) {
@@ -718,7 +725,8 @@ static bool find_fit(const struct slots *slots, const struct page *page, unsigne
 	return false;
 }
 
-wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
+wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us,
+		       size_t points)
 {
 	struct level offset = {{0}};
 	struct fit fit = {
@@ -727,6 +735,7 @@ wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from
 		.length_us = length_us,
 		.open = zero_fits(slots, &limit, from_us),
 		.since_us = from_us,
+		.points = points,
 	};
 
 	if (!zero_fits(slots, &limit, WALL_NEVER)) {
@@ -736,6 +745,11 @@ wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from
 		find_fit(slots, slots->root, slots->height, &offset, &fit);
 	}
 	return fit.open ? fit.since_us : WALL_NEVER;
+}
+
+wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
+{
+	return slots_fit_near(slots, limit, from_us, length_us, SIZE_MAX);
 }
 
 wall_us slots_next(const struct slots *slots, wall_us after_us)

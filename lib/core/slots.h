@@ -61,6 +61,9 @@ wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us fr
 bool slots_within(const struct slots *slots, struct capacity limit, wall_us start_us, wall_us end_us);
 /* The first time at or after from_us from which use stays within limit for length_us (> 0), or WALL_NEVER. */
 wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us);
+/* The same; or, if that is more than so many change points on, a time later than from_us and not after it. */
+wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us,
+		       size_t points);
 /* The first change point later than after_us, or WALL_NEVER. */
 wall_us slots_next(const struct slots *slots, wall_us after_us);
 

@@ -117,6 +117,27 @@ START_TEST(conservative)
 }
 END_TEST
 
+/* The first in the queue gain by it; those behind keep the place they have. */
+START_TEST(conservative_with_a_new_node)
+{
+	const struct lease *waiting[12];
+	wall_us start[12];
+
+	begin(BACKFILL_CONSERVATIVE, "fcfs");
+	run_all(best_effort(3, 100 * SEC));
+	for (int i = 0; i < 12; i++) {
+		waiting[i] = best_effort(3, 100 * SEC);
+		start[i] = start_of(waiting[i]);
+		ck_assert_int_gt(start[i], now);
+	}
+	set_node(3, NODE_UP);
+	image_there(3, 1, EVENT_IMAGE_PRESENT);
+	ck_assert_int_eq(start_of(waiting[0]), soonest());
+	ck_assert_int_lt(start_of(waiting[3]), start[3]);
+	ck_assert_int_eq(start_of(waiting[11]), start[11]);
+}
+END_TEST
+
 /* Without reservations who wants much waits for as long as others want little. */
 START_TEST(first_fit_starves)
 {
@@ -368,6 +389,7 @@ int main(void)
 	tcase_add_test(all, aggressive);
 	tcase_add_test(all, intermediate);
 	tcase_add_test(all, conservative);
+	tcase_add_test(all, conservative_with_a_new_node);
 	tcase_add_test(all, first_fit_starves);
 	tcase_add_test(all, only_serial_is_cut);
 	tcase_add_test(all, only_serial_starts_to_be_cut);

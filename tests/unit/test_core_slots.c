@@ -123,7 +123,16 @@ static void compare(void)
 		ck_assert_int_eq(slots_within(slots, limit, from, from + span),
 				 naive_until(limit, from) >= from + span);
 	}
-	ck_assert_int_eq(slots_fit(slots, limit, from, length), naive_fit(limit, from, length));
+	wall_us fit = naive_fit(limit, from, length);
+	ck_assert_int_eq(slots_fit(slots, limit, from, length), fit);
+	/* A few points at a time it comes to the same. */
+	wall_us near = from, before;
+	do {
+		before = near;
+		near = slots_fit_near(slots, limit, before, length, 1 + (size_t)pick(5));
+		ck_assert_int_le(near, fit);
+	} while (near > before && near < fit);
+	ck_assert_int_eq(near, fit);
 	ck_assert_int_eq(slots_next(slots, from), naive_next(from));
 }
 
