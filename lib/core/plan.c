@@ -102,6 +102,7 @@ void plan_free(struct plan *plan)
 	free(plan->columns);
 	glance_free(plan->glance);
 	free(plan->images);
+	free(plan->copies);
 	link_fini(plan);
 	free(plan->loose);
 	free(plan->orphans.item);

@@ -81,11 +81,14 @@ void plan_image_event(struct plan *plan, const struct image_info *info)
 		return;
 	}
 	plan->images = realloc(plan->images, (plan->image_count + 1) * sizeof(*plan->images));
-	assert(plan->images);
+	plan->copies = realloc(plan->copies, (plan->image_count + 1) * sizeof(*plan->copies));
+	assert(plan->images && plan->copies);
 	for (; i > 0 && plan->images[i - 1].id > info->id; i--) {
 		plan->images[i] = plan->images[i - 1];
+		plan->copies[i] = plan->copies[i - 1];
 	}
 	plan->images[i] = *info;
+	plan->copies[i] = 0;
 	plan->image_count++;
 }
 
@@ -98,6 +101,7 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 	}
 	size_t i = (size_t)(info - plan->images);
 	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));
+	memmove(&plan->copies[i], &plan->copies[i + 1], (plan->image_count - i - 1) * sizeof(*plan->copies));
 	plan->image_count--;
 }
 

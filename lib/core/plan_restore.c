@@ -60,7 +60,7 @@ void plan_restore_pool(struct plan *plan, uint32_t id, uint64_t image)
 	struct node *node = plan_find_node(plan, id);
 
 	if (node && plan_find_image(plan, image)) {
-		prep_stage(plan, node, image)->present = true;
+		prep_set_present(plan, prep_stage(plan, node, image), true);
 	}
 }
 

@@ -230,6 +230,7 @@ struct plan {
 	struct lane *lane;         /* EXCLUSION_GLOBAL: of all nodes; else NULL */
 	wall_us moved_us;          /* when the last measurement on any node ended */
 	struct image_info *images; /* by id */
+	uint32_t *copies;          /* the same order: on how many nodes each is */
 	size_t image_count;
 	struct contracts contracts;
 	struct turns turns;

@@ -55,6 +55,31 @@ struct stage *prep_stage(struct plan *plan, struct node *node, uint64_t image)
 	return stage;
 }
 
+/* Where it is counted; NULL if it was removed. */
+static uint32_t *copies_of(const struct plan *plan, uint64_t image)
+{
+	const struct image_info *info = plan_find_image(plan, image);
+
+	return info ? &plan->copies[info - plan->images] : NULL;
+}
+
+uint32_t prep_copies(const struct plan *plan, uint64_t image)
+{
+	const uint32_t *copies = copies_of(plan, image);
+
+	return copies ? *copies : 0;
+}
+
+void prep_set_present(struct plan *plan, struct stage *stage, bool present)
+{
+	uint32_t *copies = copies_of(plan, stage->image);
+
+	if (stage->present != present && copies) {
+		*copies = present ? *copies + 1 : *copies - 1;
+	}
+	stage->present = present;
+}
+
 bool prep_present(const struct node *node, uint64_t image)
 {
 	const struct stage *stage = prep_find(node, image);
@@ -496,7 +521,7 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
 	if (stage->present) {
 		return;
 	}
-	stage->present = true;
+	prep_set_present(plan, stage, true);
 	plan->queue_due = true;
 	if (stage->flight) {
 		arrive(plan, stage, TRANSFER_DONE);
@@ -514,7 +539,7 @@ void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 	if (!stage || !stage->present) {
 		return;
 	}
-	stage->present = false;
+	prep_set_present(plan, stage, false);
 	pool_hold(stage);
 	plan->queue_due = true;
 	wall_us deadline_us = deadline_of(stage);

@@ -8,6 +8,10 @@
 struct stage *prep_find(const struct node *node, uint64_t image);
 /* Finds or makes it. */
 struct stage *prep_stage(struct plan *plan, struct node *node, uint64_t image);
+/* On how many nodes the image is. */
+uint32_t prep_copies(const struct plan *plan, uint64_t image);
+/* It is there, or is not; nothing follows from it here. */
+void prep_set_present(struct plan *plan, struct stage *stage, bool present);
 bool prep_present(const struct node *node, uint64_t image);
 /* From when on the image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
 wall_us prep_ready(const struct node *node, uint64_t image);

@@ -16,9 +16,43 @@
 #define MOVES 8
 #define OUTRANKED_TRIES 64 /* of so many before a new lease one will be waiting, if any are */
 
-void queue_drop(struct plan *plan)
+/* True if the guest starts when its image has come to its node, or would but for others of its gang. */
+static bool waits_for_image(const struct plan *plan, const struct guest *guest, wall_us *ready_us)
+{
+	const struct vm *vm = guest->vm;
+	wall_us each_us = vm->planned ? prep_ready(guest->node, guest->contract->lease.spec.image) : WALL_NEVER;
+
+	*ready_us = each_us > *ready_us ? each_us : *ready_us;
+	return vm->planned && vm->run.from == RUN_BOOT && !vm->started_us && node_takes_new(guest->node) &&
+	       each_us <= vm->run.prepare_us && guest_soft(plan, guest);
+}
+
+/* The same of a unit, guest NULL: of all of a gang. No room that comes free lets it start earlier. */
+static bool only_image(const struct plan *plan, const struct contract *contract, const struct guest *guest)
+{
+	wall_us ready_us = 0, prepare_us = 0;
+
+	if (contract->booked == 0) {
+		return false;
+	}
+	for (uint32_t i = 0; i < (guest ? 1 : contract->lease.spec.vms); i++) {
+		const struct guest *each = guest ? guest : &contract->guest[i];
+		if (lease_state_final(each->vm->state)) {
+			continue;
+		}
+		if (!waits_for_image(plan, each, &ready_us)) {
+			return false;
+		}
+		prepare_us = each->vm->run.prepare_us;
+	}
+	return ready_us == prepare_us;
+}
+
+/* Drops what is no promise; with keep not what waits for nothing but its image. Returns how many units those are. */
+static uint32_t drop(struct plan *plan, bool keep)
 {
 	struct contract *contract;
+	uint32_t kept = 0;
 
 	RB_FOREACH (contract, turns, &plan->turns) {
 		if (contract->booked == 0) {
@@ -28,14 +62,29 @@ void queue_drop(struct plan *plan)
 		if (!serial && !gang_soft(plan, contract)) {
 			continue;
 		}
+		if (!serial && keep && only_image(plan, contract, NULL)) {
+			kept++;
+			continue;
+		}
 		for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 			struct guest *guest = &contract->guest[i];
-			if (!lease_state_final(guest->vm->state) && (!serial || guest_soft(plan, guest))) {
-				guest_unplan(plan, guest);
+			if (lease_state_final(guest->vm->state) || (serial && !guest_soft(plan, guest))) {
+				continue;
 			}
+			if (serial && keep && only_image(plan, contract, guest)) {
+				kept++;
+				continue;
+			}
+			guest_unplan(plan, guest);
 		}
 	}
 	prep_trim(plan);
+	return kept;
+}
+
+void queue_drop(struct plan *plan)
+{
+	drop(plan, false);
 }
 
 /* Whether all of the unit's guests are in this state, planned or not. */
@@ -203,7 +252,7 @@ static bool hopeless(struct pass *pass, const struct contract *contract)
 	const struct lease_spec *spec = &contract->lease.spec;
 	span_us need_us = room_need(&pass->room, spec, spec->duration_us);
 
-	return pass->closed ||
+	return pass->closed || (pass->reservations == 0 && !start_staged(pass, spec)) ||
 	       (pass->reservations == 0 &&
 		room_bound(&pass->room, spec->per_vm, spec->serial ? 1 : spec->vms, need_us) > pass->room.start_us);
 }
@@ -267,8 +316,8 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 	const struct guest *first = next_open(contract, guest, &i);
 	struct unit unit, before = {0};
 
-	if (first && first->vm->planned && soft(pass->plan, contract, guest)) {
-		/* Only with conservative backfilling: else there is nothing soft during a pass. */
+	if (first && first->vm->planned && pass->plan->settings.backfill == BACKFILL_CONSERVATIVE &&
+	    soft(pass->plan, contract, guest)) {
 		if (stays(pass, contract, guest)) {
 			return;
 		}
@@ -297,7 +346,7 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 
 static void turn_of_all(struct pass *pass, struct contract *contract)
 {
-	if (!contract->begun && hopeless(pass, contract)) {
+	if (contract->booked == 0 && hopeless(pass, contract)) {
 		return;
 	}
 	if (!contract->lease.spec.serial) {
@@ -354,11 +403,10 @@ void queue_pass(struct plan *plan)
 	struct pass pass;
 	struct contract *contract;
 
-	if (plan->settings.backfill != BACKFILL_CONSERVATIVE) {
-		queue_drop(plan);
-	}
+	uint32_t staged = plan->settings.backfill == BACKFILL_CONSERVATIVE ? 0 : drop(plan, true);
 	pass_init(&pass, plan);
 	pass.moves = MOVES;
+	pass.staged = staged;
 	if (plan->settings.queue->key) {
 		size_t n = sort_turns(plan);
 		for (size_t i = 0; i < n; i++) {

@@ -47,6 +47,38 @@ void room_forget(struct room *room)
 	room->known = false;
 	room->plan->free_us = 0;
 	room->shapes = 0;
+	room->lacks = 0;
+}
+
+static bool same_kind(const struct room_lack *lack, uint64_t image, const struct capacity *per_vm)
+{
+	return lack->image == image && memcmp(&lack->per_vm, per_vm, sizeof(*per_vm)) == 0;
+}
+
+bool room_lacks(const struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us)
+{
+	for (uint32_t i = 0; i < room->lacks; i++) {
+		const struct room_lack *lack = &room->lack[i];
+		if (lack->n <= n && lack->need_us <= need_us && same_kind(lack, image, &per_vm)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void room_learn_lack(struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < room->lacks; i++) {
+		const struct room_lack *lack = &room->lack[i];
+		if (lack->n < n || lack->need_us < need_us || !same_kind(lack, image, &per_vm)) {
+			room->lack[kept++] = *lack;
+		}
+	}
+	kept = kept < ROOM_FRONT ? kept : ROOM_FRONT - 1;
+	room->lack[kept++] = (struct room_lack){image, per_vm, n, need_us};
+	room->lacks = kept;
 }
 
 static void look(const struct room *room, struct node *node)

@@ -24,6 +24,14 @@ struct room_shape {
 	uint32_t misses;
 };
 
+/* So many VMs find no room for that long at start_us on nodes that have the image. */
+struct room_lack {
+	uint64_t image;
+	struct capacity per_vm;
+	uint32_t n;
+	span_us need_us;
+};
+
 struct room {
 	struct plan *plan;
 	wall_us start_us;     /* the earliest start */
@@ -31,6 +39,8 @@ struct room {
 	bool known;           /* node->free of every node is */
 	struct room_shape *shape;
 	size_t shapes;
+	struct room_lack lack[ROOM_FRONT];
+	uint32_t lacks;
 };
 
 /* For a pass that begins now; the caller ends with room_fini(). */
@@ -45,6 +55,9 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
 /* That many find no room for that long before from_us. */
 void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us);
+/* The same of starts at start_us on nodes that have the image. */
+bool room_lacks(const struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us);
+void room_learn_lack(struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us);
 /* The nodes of the unit's seats have more booked than before. */
 void room_taken(struct room *room, const struct unit *unit);
 /* Something has less booked than before. */

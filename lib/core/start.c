@@ -11,6 +11,39 @@
 #define RESERVE_TRIES 512 /* start times tried for a reservation: a table fuller than that is left for later */
 #define STAGE_TRIES 4     /* each try waits for the images of the nodes the one before chose */
 
+/*
+ * So many leases may wait for their images, however many more there is room for: the link brings one after another, and
+ * until theirs has come they keep nodes and pools from those behind them whose images are there.
+ */
+#define STAGED_MAX 8
+
+/* Nodes for the unit; once enough others wait for images, only such as have its. */
+static void list_nodes(struct pass *pass, const struct unit *unit, const struct run *run)
+{
+	/* A move is not worth a transfer that others wait for. */
+	bool fetch = pass->staged < STAGED_MAX && run->from == RUN_BOOT;
+	struct choices *out = &pass->choices;
+	size_t kept = 0;
+
+	place_list(pass->plan, unit, run, out);
+	if (fetch) {
+		return;
+	}
+	out->vms = 0;
+	for (size_t i = 0; i < out->count; i++) {
+		if (out->item[i].ready_us == 0) {
+			out->vms += out->item[i].count;
+			out->item[kept++] = out->item[i];
+		}
+	}
+	out->count = kept;
+}
+
+bool start_staged(const struct pass *pass, const struct lease_spec *spec)
+{
+	return pass->staged < STAGED_MAX || prep_copies(pass->plan, spec->image) > 0;
+}
+
 /* The least a unit must be able to run to be started at all. */
 static span_us least(const struct plan *plan, const struct unit *unit)
 {
@@ -58,7 +91,7 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 
 	least_run.end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
 	least_run.release_us = least_run.end_us;
-	place_list(pass->plan, unit, &least_run, out);
+	list_nodes(pass, unit, &least_run);
 	for (size_t i = 0; i < out->count; i++) {
 		struct choice choice = out->item[i];
 		struct capacity limit = place_limit(choice.node, unit->spec->per_vm);
@@ -128,7 +161,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
 		prep_trim(plan); /* what the try before asked for */
-		place_list(plan, unit, &run, choices);
+		list_nodes(pass, unit, &run);
 		bool whole = place_pick(plan, choices, unit->n);
 		pass->missed = !whole && !choices->pool_short;
 		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
@@ -258,7 +291,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		run.from = RUN_RESUME;
 		run.prepare_us = start_us - lead_us;
 		prep_trim(plan); /* what the try before asked for */
-		place_list(plan, unit, &run, choices);
+		list_nodes(pass, unit, &run);
 		bool whole = place_pick(plan, choices, unit->n);
 		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
 			return false;
@@ -331,17 +364,24 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 {
 	struct room *room = &pass->room;
 	struct capacity per_vm = unit->spec->per_vm;
+	uint64_t image = pass->staged < STAGED_MAX ? 0 : unit->spec->image;
 	span_us need_us = room_need(room, unit->spec, unit->left_us);
 
-	if (room_bound(room, per_vm, unit->n, need_us) > room->start_us) {
+	if (!start_staged(pass, unit->spec) || room_bound(room, per_vm, unit->n, need_us) > room->start_us ||
+	    (image && room_lacks(room, image, per_vm, unit->n, need_us))) {
 		return false;
 	}
 	if (boot_at(pass, unit, room->start_us)) {
+		pass->staged += unit->seat[0].guest->vm->run.start_us > room->start_us;
 		room_taken(room, unit);
 		return true;
 	}
-	if (pass->missed) {
+	if (image) {
+		room_learn_lack(room, image, per_vm, unit->n, need_us);
+	} else if (pass->missed) {
 		room_learn(room, per_vm, unit->n, need_us, room->start_us + 1);
+	} else if (++pass->vain == STAGED_MAX) {
+		pass->staged = STAGED_MAX; /* by the time more images are there the nodes will be others' */
 	}
 	return false;
 }
@@ -384,14 +424,14 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 	if (found && seek.at_us > from_us) {
 		room_learn(room, unit->spec->per_vm, unit->n, seek.need_us, seek.at_us);
 	}
-	for (int i = 0; found && i < RESERVE_TRIES; i++) {
+	for (int i = 0; found; i++) {
 		if (boot_at(pass, unit, seek.at_us)) {
 			room_taken(room, unit);
-			return true;
+			break;
 		}
-		found = seek_next(&seek);
+		found = i + 1 < RESERVE_TRIES && seek_next(&seek);
 	}
-	return false;
+	return found;
 }
 
 /* The first time from from_us on at which each of the unit's nodes has room for it, though not all at once. */

@@ -12,9 +12,13 @@ struct pass {
 	uint32_t reservations; /* how many more may be given */
 	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
 	uint32_t moves;        /* of those that have their places already, so many more are given better ones */
-	bool missed;           /* the last attempt failed as there was no room, whatever the image */
+	uint32_t staged;       /* leases that wait for nothing but their image */
+	uint32_t vain;   /* how many found room, but not for when their image would be there */
+	bool missed;     /* the last attempt failed as there was no room, whatever the image */
 };
 
+/* False if units of that lease may start only where their image is already, and it is nowhere. */
+bool start_staged(const struct pass *pass, const struct lease_spec *spec);
 /* The unit's guests are queued. It is booked to boot as soon as its image allows; false if there is no room then. */
 bool start_boot_now(struct pass *pass, struct unit *unit);
 /* The same at the earliest time with room for it, wherever that is; false if there is none. */

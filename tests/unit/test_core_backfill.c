@@ -378,6 +378,26 @@ START_TEST(without_looking_at_all)
 }
 END_TEST
 
+START_TEST(few_are_staged)
+{
+	uint32_t scheduled = 0;
+
+	plan_begin();
+	for (uint64_t image = 2; image <= 13; image++) {
+		struct event event = {.kind = EVENT_IMAGE_ADDED, .image = {image, IMAGE_SIZE}};
+		tell(&event);
+	}
+	/* There is room for each when its image has come; but most need not be decided yet. */
+	for (uint64_t image = 2; image <= 13; image++) {
+		struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 1, 3 * SEC);
+		spec.image = image;
+		scheduled += request(spec)->state == LEASE_SCHEDULED;
+	}
+	ck_assert_uint_ge(scheduled, 8);
+	ck_assert_uint_le(scheduled, 9);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_backfill");
@@ -400,6 +420,7 @@ int main(void)
 	tcase_add_loop_test(all, without_looking_at_all, 0, BACKFILL_CONSERVATIVE + BACKFILL_INTERMEDIATE);
 	tcase_add_test(all, hosts);
 	tcase_add_test(all, host_fitting);
+	tcase_add_test(all, few_are_staged);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
