@@ -188,6 +188,27 @@ static wall_us image_earliest(const struct plan *plan, const struct attempt *at)
 	return prep_earliest(plan, at->unit.spec->image, missing) + plan->settings.prepare_us;
 }
 
+/*
+ * Plans the transfers. A layout that hurries one for another's sake may want the pool for longer than the choice of
+ * nodes knew: then there is no room after all.
+ */
+static bool promise_images(struct plan *plan, struct attempt *at)
+{
+	uint64_t image = at->unit.spec->image;
+	struct choices *choices = &at->choices;
+
+	if (!prep_promise(plan, image, place_nodes(plan, choices), choices->count, &at->run)) {
+		return false;
+	}
+	for (size_t i = 0; i < choices->count; i++) {
+		if (!pool_within(plan, choices->item[i].node)) {
+			prep_withdraw(plan, image, place_nodes(plan, choices), choices->count);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* One way. */
 static bool try_way(struct plan *plan, struct attempt *at, bool preempt, bool staged_only)
 {
@@ -213,8 +234,7 @@ static bool try_way(struct plan *plan, struct attempt *at, bool preempt, bool st
 		}
 		list_all(plan, at, staged_only);
 	}
-	if (place_pick(plan, &at->choices, at->unit.n) &&
-	    prep_promise(plan, at->unit.spec->image, place_nodes(plan, &at->choices), at->choices.count, &at->run)) {
+	if (place_pick(plan, &at->choices, at->unit.n) && promise_images(plan, at)) {
 		return true;
 	}
 	at->reason = (struct reason){.code = REASON_IMAGE_LATE, .arg0 = image_earliest(plan, at)};
