@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "command.h"
 #include "jsonx.h"
+#include "sim_command.h"
 #include "util.h"
 
 #define SUMMARY_MAX (1 << 20)

@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "command.h"
 #include "figure.h"
 #include "generate.h"
 #include "parallel.h"
+#include "sim_command.h"
 #include "util.h"
 #include "world.h"
 

@@ -1,6 +1,6 @@
 /* tenure-sim figures: makes a run's figures again. */
-#include "command.h"
 #include "figure.h"
+#include "sim_command.h"
 #include "util.h"
 #include "when.h"
 

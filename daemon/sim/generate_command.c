@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "command.h"
 #include "conf_value.h"
 #include "generate.h"
+#include "sim_command.h"
 #include "util.h"
 
 static const struct sim_option options[] = {

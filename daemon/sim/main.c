@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
 #include "log.h"
+#include "sim_command.h"
 #include "util.h"
 
 static const struct sim_command *const commands[] = {

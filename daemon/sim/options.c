@@ -1,7 +1,7 @@
 /* Options of commands, read by their table. */
 #include <string.h>
 
-#include "command.h"
+#include "sim_command.h"
 #include "util.h"
 
 #define OPTIONS_MAX 64 /* of one command */

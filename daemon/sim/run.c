@@ -6,10 +6,10 @@
 #include <sys/resource.h>
 #include <utlist.h>
 
-#include "command.h"
 #include "figure.h"
 #include "progress.h"
 #include "sheet.h"
+#include "sim_command.h"
 #include "util.h"
 #include "world.h"
 

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
 #include "config.h"
 #include "profile.h"
+#include "sim_command.h"
 #include "util.h"
 #include "workload.h"
 
