@@ -34,6 +34,7 @@ int lease_request(struct client *client, struct err *err);
 int lease_list(struct client *client, struct err *err);
 int lease_show(struct client *client, struct err *err);
 int lease_cancel(struct client *client, struct err *err);
+int lease_extend(struct client *client, struct err *err);
 int lease_wait(struct client *client, struct err *err);
 int lease_explain(struct client *client, struct err *err);
 int gantt_command(struct client *client, struct err *err);
@@ -47,5 +48,10 @@ int image_show(struct client *client, struct err *err);
 int image_remove(struct client *client, struct err *err);
 int event_list(struct client *client, struct err *err);
 int event_follow(struct client *client, struct err *err);
+
+/* lease.c: a lease that was asked for or changed: a line, or all of it, as --output says. */
+void lease_print(const struct client *client, struct json_object *lease);
+/* The same when it is in the state, or has ended: as wait_lease(). */
+int lease_wait_and_print(struct client *client, int64_t id, const char *state, bool reached, struct err *err);
 
 #endif

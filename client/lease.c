@@ -1,4 +1,4 @@
-/* The commands about leases. What a refused request could have had instead is shown as a command to paste. */
+/* The commands about leases there are. Asking for one is request.c's. */
 #include "lease.h"
 
 #include <inttypes.h>
@@ -8,9 +8,6 @@
 #include "safe.h"
 #include "util.h"
 #include "wait.h"
-#include "when.h"
-
-#define DEFAULT_MEMORY (INT64_C(512) << 20)
 
 static const struct show_column list_columns[] = {
 	SHOW_COLUMN("id", "ID", SHOW_INT),
@@ -27,6 +24,10 @@ static const struct show_column list_columns[] = {
 	SHOW_COLUMN("submitted", "SUBMITTED", SHOW_TIME, .csv_only = true),
 	SHOW_COLUMN("start", "START", SHOW_TIME),
 	SHOW_COLUMN("end", "END", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("latest", "LATEST", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("deadline", "DEADLINE", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("not_before", "NOT BEFORE", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("price", "PRICE", SHOW_INT, .csv_only = true),
 	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
 	SHOW_COLUMN("nodes", "NODES", SHOW_LIST, .cut = true),
 	SHOW_COLUMN("reason_code", "WHY", SHOW_TEXT, .csv_only = true),
@@ -50,7 +51,11 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("submitted", "SUBMITTED", SHOW_TIME),
 	SHOW_COLUMN("start", "START", SHOW_TIME),
 	SHOW_COLUMN("end", "END", SHOW_TIME),
+	SHOW_COLUMN("latest", "LATEST", SHOW_TIME),
+	SHOW_COLUMN("deadline", "DEADLINE", SHOW_TIME),
+	SHOW_COLUMN("not_before", "NOT BEFORE", SHOW_TIME),
 	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
+	SHOW_COLUMN("price", "PRICE", SHOW_INT),
 	SHOW_COLUMN("first_start", "FIRST START", SHOW_TIME),
 	SHOW_COLUMN("ended", "ENDED", SHOW_TIME),
 	SHOW_COLUMN("nodes", "NODES", SHOW_LIST),
@@ -74,138 +79,6 @@ static const struct show_column history_columns[] = {
 	SHOW_COLUMN("text", "WHAT HAPPENED", SHOW_TEXT, .cut = true),
 };
 
-static bool given(const struct client *client, enum option_id id)
-{
-	return client->options.value[id].given;
-}
-
-static int check_request(const struct client *client, struct err *err)
-{
-	const char *state = client->options.value[OPT(WAIT)].text;
-	enum lease_state parsed;
-
-	if (!given(client, OPT(IMAGE))) {
-		return err_set(err, ERR_PARAMS, "--image NAME is missing; \"tenure image list\" shows what there is");
-	}
-	if (!given(client, OPT(FOR))) {
-		return err_set(err, ERR_PARAMS, "--for DURATION is missing: how long the VMs are to run, such as 2h");
-	}
-	if (given(client, OPT(AT)) && given(client, OPT(NOW))) {
-		return err_set(err, ERR_PARAMS, "--at and --now exclude each other");
-	}
-	if (given(client, OPT(SERIAL)) && (given(client, OPT(AT)) || given(client, OPT(NOW)))) {
-		return err_set(err, ERR_PARAMS, "--serial is for best-effort leases: without --at and --now");
-	}
-	if (given(client, OPT(WAIT)) && given(client, OPT(DRY_RUN))) {
-		return err_set(err, ERR_PARAMS, "--wait and --dry-run exclude each other");
-	}
-	if (state && lease_state_parse(state, &parsed) < 0) {
-		return err_set(err, ERR_PARAMS, "--wait=%s: there is no such state; try active or done", state);
-	}
-	return 0;
-}
-
-static void add_with_default(struct client *client, enum option_id id, struct json_object *params, const char *key,
-			     int64_t otherwise)
-{
-	json_object_object_add(params, key, json_object_new_int64(option_number(&client->options, id, otherwise)));
-}
-
-static struct json_object *request_params(struct client *client)
-{
-	struct json_object *params = json_object_new_object();
-	enum lease_kind kind = given(client, OPT(AT))    ? LEASE_AR
-			       : given(client, OPT(NOW)) ? LEASE_IMMEDIATE
-							 : LEASE_BEST_EFFORT;
-
-	json_object_object_add(params, "kind", json_object_new_string(lease_kind_name(kind)));
-	add_with_default(client, OPT(VMS), params, "vms", 1);
-	add_with_default(client, OPT(CPU), params, "cpu", 1000);
-	add_with_default(client, OPT(MEMORY), params, "memory", DEFAULT_MEMORY);
-	client_add_number(client, OPT(DISK), params, "disk");
-	client_add_text(client, OPT(IMAGE), params, "image");
-	client_add_number(client, OPT(AT), params, "start_us");
-	client_add_number(client, OPT(FOR), params, "duration_us");
-	client_add_text(client, OPT(NAME), params, "name");
-	client_add_text(client, OPT(REQUEST_ID), params, "request_id");
-	if (given(client, OPT(SERIAL))) {
-		json_object_object_add(params, "serial", json_object_new_boolean(true));
-	}
-	if (given(client, OPT(DRY_RUN))) {
-		json_object_object_add(params, "dry_run", json_object_new_boolean(true));
-	}
-	return params;
-}
-
-/* In single quotes where a shell would see more than a word. */
-static void put_quoted(FILE *out, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
-
-	if (*text && text[strspn(text, plain)] == '\0') {
-		fputs(text, out);
-		return;
-	}
-	putc('\'', out);
-	for (; *text; text++) {
-		fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, out);
-	}
-	putc('\'', out);
-}
-
-/* With microseconds: an offer may begin exactly where another lease ends. */
-static void put_exact_time(FILE *out, wall_us t)
-{
-	char iso[WHEN_TEXT];
-
-	when_iso(t, iso);
-	if (t % USEC_PER_MSEC) {
-		fprintf(out, "%.*s%03dZ", (int)strcspn(iso, "Z"), iso, (int)(t % USEC_PER_MSEC));
-	} else {
-		fputs(iso, out);
-	}
-}
-
-/* The request as it was given, with what the offer changes. */
-static void show_offer(const struct client *client, struct json_object *offer)
-{
-	FILE *out = client->show.err;
-	wall_us start = show_number(offer, "start_us");
-	span_us duration = show_number(offer, "duration_us");
-	static const enum option_id same[] = {OPT(SERVER), OPT(CPU),    OPT(MEMORY), OPT(DISK),
-					      OPT(IMAGE),  OPT(SERIAL), OPT(NAME)};
-
-	fprintf(out, "This could be kept:\n  tenure submit");
-	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
-		const struct option_value *value = &client->options.value[same[i]];
-
-		if (value->given) {
-			fprintf(out, " --%s%s", option_rows[same[i]].name, value->text ? " " : "");
-			put_quoted(out, value->text ? value->text : "");
-		}
-	}
-	fprintf(out, " --vms %" PRId64, show_number(offer, "vms"));
-	if (duration == client->options.value[OPT(FOR)].number || duration < USEC_PER_SEC) {
-		fprintf(out, " --for %s", client->options.value[OPT(FOR)].text);
-	} else {
-		fprintf(out, " --for %" PRId64 "s", duration / USEC_PER_SEC);
-	}
-	fputs(" --at ", out);
-	put_exact_time(out, start);
-	putc('\n', out);
-}
-
-static int refused(const struct client *client, const struct err *err, struct json_object *data)
-{
-	struct json_object *offer = json_object_object_get(data, "offer");
-
-	show_error(&client->show, err, data);
-	if (client->show.form != SHOW_JSON && show_number(offer, "start_us") > 0 && show_number(offer, "vms") > 0) {
-		show_offer(client, offer);
-	}
-	return STATUS_REJECTED;
-}
-
 /* "lease 7: scheduled on n1,n2, 14:00:05 to 14:10:05: reason" */
 static void show_line(const struct client *client, struct json_object *lease)
 {
@@ -227,7 +100,7 @@ static void show_line(const struct client *client, struct json_object *lease)
 	fflush(show->out);
 }
 
-static void show_lease(const struct client *client, struct json_object *lease)
+void lease_print(const struct client *client, struct json_object *lease)
 {
 	if (client->show.form == SHOW_TABLE) {
 		show_line(client, lease);
@@ -236,73 +109,15 @@ static void show_lease(const struct client *client, struct json_object *lease)
 	}
 }
 
-static int show_dry_run(const struct client *client, struct json_object *answer)
-{
-	bool accepted = json_object_get_boolean(json_object_object_get(answer, "accepted"));
-	_cleanup_free_ char *nodes =
-		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST), answer);
-	_cleanup_free_ char *start =
-		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("start", "", SHOW_TIME), answer);
-	bool promise = given(client, OPT(AT)) || given(client, OPT(NOW));
-	struct err err;
-
-	if (client->show.form != SHOW_TABLE) {
-		static const struct show_column columns[] = {
-			SHOW_COLUMN("accepted", "", SHOW_BOOL),
-			SHOW_COLUMN("start", "", SHOW_TIME),
-			SHOW_COLUMN("nodes", "", SHOW_LIST),
-			SHOW_COLUMN("reason", "", SHOW_TEXT),
-		};
-
-		show_object(&client->show, columns, ARRAY_SIZE(columns), answer);
-		return accepted ? STATUS_OK : STATUS_REJECTED;
-	}
-	if (!accepted) {
-		err_set(&err, ERR_REJECTED, "would be rejected: %s", show_string(answer, "reason"));
-		return refused(client, &err, answer);
-	}
-	fprintf(client->show.out, "would be accepted: start %s on %s%s\n", start, nodes,
-		promise ? "" : " as things stand, without promise");
-	return STATUS_OK;
-}
-
-static int wait_and_show(struct client *client, int64_t id, const char *state, bool reached, struct err *err)
+int lease_wait_and_print(struct client *client, int64_t id, const char *state, bool reached, struct err *err)
 {
 	struct json_object *lease;
 	int status = wait_lease(client, id, state, reached, &lease, err);
 
 	if (status >= 0) {
-		show_lease(client, lease);
+		lease_print(client, lease);
 		json_object_put(lease);
 	}
-	return status;
-}
-
-int lease_request(struct client *client, struct err *err)
-{
-	struct json_object *lease = NULL;
-	int status = STATUS_OK;
-
-	if (check_request(client, err) < 0) {
-		return -1;
-	}
-	if (client_call(client, "lease.request", request_params(client), CALL_TIMEOUT, &lease, err) < 0) {
-		if (err->code != ERR_REJECTED) {
-			return -1;
-		}
-		err_prefix(err, "rejected");
-		return refused(client, err, call_data(client->call));
-	}
-	if (given(client, OPT(DRY_RUN))) {
-		status = show_dry_run(client, lease);
-	} else if (!given(client, OPT(WAIT)) || client->show.form == SHOW_TABLE) {
-		show_lease(client, lease);
-	}
-	if (given(client, OPT(WAIT))) {
-		status = wait_and_show(client, show_number(lease, "id"), client->options.value[OPT(WAIT)].text, true,
-				       err);
-	}
-	json_object_put(lease);
 	return status;
 }
 
@@ -337,7 +152,7 @@ int lease_show(struct client *client, struct err *err)
 
 int lease_cancel(struct client *client, struct err *err)
 {
-	if (client->arg_count > 1 && given(client, OPT(REQUEST_ID))) {
+	if (client->arg_count > 1 && client->options.value[OPT(REQUEST_ID)].given) {
 		return err_set(err, ERR_PARAMS, "--request-id goes with one lease");
 	}
 	for (size_t i = 0; i < client->arg_count; i++) {
@@ -346,9 +161,89 @@ int lease_cancel(struct client *client, struct err *err)
 		if (client_call_id(client, "lease.cancel", i, &lease, err) < 0) {
 			return client->arg_count > 1 ? err_prefix(err, "lease %s", client->args[i]) : -1;
 		}
-		show_lease(client, lease);
+		lease_print(client, lease);
 		json_object_put(lease);
 	}
+	return STATUS_OK;
+}
+
+/* What --to means: another end is as much another duration. */
+static int duration_to_end(struct client *client, struct json_object *params, wall_us end, struct err *err)
+{
+	struct json_object *lease;
+	int64_t id = show_number(params, "id");
+	struct json_object *which = json_object_new_object();
+
+	json_object_object_add(which, "id", json_object_new_int64(id));
+	if (client_call(client, "lease.show", which, CALL_TIMEOUT, &lease, err) < 0) {
+		return -1;
+	}
+	wall_us was = show_number(lease, "end_us");
+	span_us duration = show_number(lease, "duration_us") + end - was;
+
+	json_object_put(lease);
+	if (was <= 0) {
+		return err_set(err, ERR_PARAMS,
+			       "--to: when lease %" PRId64 " ends is not known yet; use --by or --duration", id);
+	}
+	if (duration < USEC_PER_SEC) {
+		return err_set(err, ERR_PARAMS,
+			       "--to: lease %" PRId64 " would run for less than 1 s; \"tenure cancel %" PRId64
+			       "\" ends it",
+			       id, id);
+	}
+	json_object_object_add(params, "duration_us", json_object_new_int64(duration));
+	return 0;
+}
+
+static int extend_params(struct client *client, struct json_object *params, struct err *err)
+{
+	const struct option_value *value = client->options.value;
+
+	if (value[OPT(BY)].given + value[OPT(END)].given + value[OPT(DURATION)].given != 1) {
+		return err_set(err, ERR_PARAMS, "one of --by, --to and --duration must be given");
+	}
+	if (client_add_id(client, 0, params, err) < 0) {
+		return -1;
+	}
+	client_add_number(client, OPT(BY), params, "add_us");
+	client_add_number(client, OPT(DURATION), params, "duration_us");
+	client_add_text(client, OPT(REQUEST_ID), params, "request_id");
+	return value[OPT(END)].given ? duration_to_end(client, params, value[OPT(END)].number, err) : 0;
+}
+
+/* The longest that could be had, as a command to paste. */
+static int not_extended(const struct client *client, const struct err *err)
+{
+	struct json_object *data = call_data(client->call);
+	span_us duration = show_number(json_object_object_get(data, "offer"), "duration_us");
+	const struct option_value *server = &client->options.value[OPT(SERVER)];
+
+	show_error(&client->show, err, data);
+	if (client->show.form != SHOW_JSON && duration >= USEC_PER_SEC) {
+		fprintf(client->show.err, "This could be kept:\n  tenure lease extend");
+		if (server->given) {
+			fputs(" --server ", client->show.err);
+			show_quoted(client->show.err, server->text);
+		}
+		fprintf(client->show.err, " %s --duration %" PRId64 "s\n", client->args[0], duration / USEC_PER_SEC);
+	}
+	return STATUS_REJECTED;
+}
+
+int lease_extend(struct client *client, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *lease;
+
+	if (extend_params(client, params, err) < 0) {
+		json_object_put(params);
+		return -1;
+	}
+	if (client_call(client, "lease.extend", params, CALL_TIMEOUT, &lease, err) < 0) {
+		return err->code == ERR_REJECTED ? not_extended(client, err) : -1;
+	}
+	lease_print(client, lease);
+	json_object_put(lease);
 	return STATUS_OK;
 }
 
@@ -367,7 +262,7 @@ int lease_wait(struct client *client, struct err *err)
 	if (state && lease_state_parse(state, &parsed) < 0) {
 		return err_set(err, ERR_PARAMS, "--state %s: there is no such state; try active or done", state);
 	}
-	return wait_and_show(client, id, state, false, err);
+	return lease_wait_and_print(client, id, state, false, err);
 }
 
 static void show_explanation(const struct client *client, struct json_object *answer)

@@ -41,6 +41,12 @@ static const struct show_column vm_columns[] = {
 	SHOW_COLUMN("start", "START", SHOW_TIME),     SHOW_COLUMN("end", "END", SHOW_TIME),
 };
 
+static const struct show_column estimate_columns[] = {
+	SHOW_COLUMN("what", "MEASURED", SHOW_TEXT),    SHOW_COLUMN("memory", "UP TO", SHOW_SIZE),
+	SHOW_COLUMN("count", "TIMES", SHOW_INT),       SHOW_COLUMN("mean", "MEAN", SHOW_SPAN),
+	SHOW_COLUMN("estimate", "PLANNED", SHOW_SPAN), SHOW_COLUMN("last", "LAST", SHOW_TIME),
+};
+
 int node_list(struct client *client, struct err *err)
 {
 	struct json_object *result;
@@ -63,6 +69,7 @@ int node_show(struct client *client, struct err *err)
 	}
 	show_object(&client->show, show_columns, ARRAY_SIZE(show_columns), node);
 	show_part(&client->show, vm_columns, ARRAY_SIZE(vm_columns), node, "vm");
+	show_part(&client->show, estimate_columns, ARRAY_SIZE(estimate_columns), node, "estimates");
 	json_object_put(node);
 	return STATUS_OK;
 }

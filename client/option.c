@@ -48,6 +48,17 @@ static int parse_time(const char *text, wall_us now, int64_t *number, struct err
 	return 0;
 }
 
+static int parse_change(const char *text, int64_t *number, struct err *err)
+{
+	bool less = text[0] == '-';
+
+	if (when_parse_span(text + (less || text[0] == '+'), number, err) < 0) {
+		return -1;
+	}
+	*number = less ? -*number : *number;
+	return 0;
+}
+
 static int check_text(const struct option_row *row, const char *text, struct err *err)
 {
 	size_t len = strlen(text);
@@ -90,6 +101,8 @@ static int parse_value(const struct option_row *row, const char *text, wall_us n
 		return when_parse_cpu(text, number, err);
 	case OPTION_SPAN:
 		return when_parse_span(text, number, err);
+	case OPTION_CHANGE:
+		return parse_change(text, number, err);
 	case OPTION_TIME:
 		return parse_time(text, now, number, err);
 	}
@@ -101,7 +114,7 @@ static const char *bound_text(enum option_type type, int64_t bound, char out[WHE
 {
 	if (type == OPTION_SIZE) {
 		when_size(bound, out);
-	} else if (type == OPTION_SPAN) {
+	} else if (type == OPTION_SPAN || type == OPTION_CHANGE) {
 		when_span(bound, out);
 	} else {
 		snprintf(out, WHEN_TEXT, "%lld%s", (long long)bound, type == OPTION_CPU ? "m" : "");
@@ -118,6 +131,7 @@ static int check_range(const struct option_row *row, int64_t number, struct err 
 	case OPTION_SIZE:
 	case OPTION_CPU:
 	case OPTION_SPAN:
+	case OPTION_CHANGE:
 		if (number < row->min || number > row->max) {
 			return err_set(err, ERR_PARAMS, "must be from %s to %s", bound_text(row->type, row->min, min),
 				       bound_text(row->type, row->max, max));

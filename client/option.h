@@ -20,6 +20,7 @@ enum option_type {
 	OPTION_SIZE,   /* bytes */
 	OPTION_CPU,    /* millicores */
 	OPTION_SPAN,   /* microseconds */
+	OPTION_CHANGE, /* microseconds, with or without a sign before them */
 	OPTION_TIME,   /* microseconds since the epoch; when_parse(), and "-10m" = so long ago */
 };
 

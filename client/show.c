@@ -320,6 +320,21 @@ void show_part(const struct show *show, const struct show_column *columns, size_
 	}
 }
 
+void show_quoted(FILE *out, const char *text)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
+
+	if (*text && text[strspn(text, plain)] == '\0') {
+		fputs(text, out);
+		return;
+	}
+	putc('\'', out);
+	for (; *text; text++) {
+		fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, out);
+	}
+	putc('\'', out);
+}
+
 void show_json(FILE *out, struct json_object *value, int flags)
 {
 	_cleanup_free_ char *text =

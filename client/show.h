@@ -69,6 +69,8 @@ void show_part(const struct show *show, const struct show_column *columns, size_
 	       const char *key);
 /* flags as json_object_to_json_string_ext(); with a newline. */
 void show_json(FILE *out, struct json_object *value, int flags);
+/* For a command to paste: in single quotes where a shell would see more than a word. */
+void show_quoted(FILE *out, const char *text);
 /* "error: TEXT" on show->err; with -o json an object with code, text and data. */
 void show_error(const struct show *show, const struct err *err, struct json_object *data);
 

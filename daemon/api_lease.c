@@ -12,19 +12,39 @@
 
 #define LIST_LIMIT 1000
 
+/* Which of the times belong to which kind. */
+static int check_times(const struct lease_spec *spec, struct err *err)
+{
+	bool ar = spec->kind == LEASE_AR, deadline = spec->kind == LEASE_DEADLINE;
+
+	if (ar && !spec->start_us) {
+		return err_set(err, ERR_PARAMS, "start_us: an advance reservation needs it");
+	}
+	if (spec->start_us && !ar && !deadline) {
+		return err_set(err, ERR_PARAMS, "start_us: only an advance reservation has an agreed start");
+	}
+	if (spec->latest_us && (!ar || spec->latest_us < spec->start_us)) {
+		return err_set(err, ERR_PARAMS, "latest_us: %s",
+			       ar ? "is before start_us" : "only an advance reservation has a latest start");
+	}
+	if (deadline != (spec->deadline_us > 0)) {
+		return err_set(err, ERR_PARAMS, "deadline_us: %s",
+			       deadline ? "a deadline lease needs it" : "only a deadline lease has one");
+	}
+	if (spec->start_us > WALL_NEVER / 2 || spec->latest_us > WALL_NEVER / 2 || spec->deadline_us > WALL_NEVER / 2) {
+		return err_set(err, ERR_PARAMS, "a time too far in the future; they count microseconds since 1970");
+	}
+	return 0;
+}
+
 /* What the rows of method.tbl cannot say: which parameters belong to which kind, and sums. */
 static int check_spec(const struct lease_spec *spec, struct err *err)
 {
-	if ((spec->kind == LEASE_AR) != (spec->start_us > 0)) {
-		return err_set(err, ERR_PARAMS, "start_us: %s",
-			       spec->kind == LEASE_AR ? "an advance reservation needs it"
-						      : "only an advance reservation has an agreed start");
+	if (check_times(spec, err) < 0) {
+		return -1;
 	}
 	if (spec->serial && spec->kind != LEASE_BEST_EFFORT) {
 		return err_set(err, ERR_PARAMS, "serial: only best-effort leases can be placed VM by VM");
-	}
-	if (spec->start_us > WALL_NEVER / 2) {
-		return err_set(err, ERR_PARAMS, "start_us: too far in the future; it counts microseconds since 1970");
 	}
 	for (enum resource res = RES_CPU; res < RES_COUNT; res++) {
 		if (spec->per_vm.amount[res] > TOTAL_MAX / spec->vms) {
@@ -43,10 +63,13 @@ static int read_spec(struct json_object *params, struct lease_spec *spec, struct
 		.serial = api_bool(params, "serial"),
 		.vms = (uint32_t)api_int(params, "vms", 0),
 		.start_us = api_int(params, "start_us", 0),
+		.latest_us = api_int(params, "latest_us", 0),
+		.deadline_us = api_int(params, "deadline_us", 0),
 		.duration_us = api_int(params, "duration_us", 0),
+		.price_max = api_int(params, "price_max", 0),
 	};
-	if (lease_kind_parse(kind, &spec->kind) < 0) {
-		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate", kind);
+	if (lease_kind_parse(kind, &spec->kind) < 0 || spec->kind == LEASE_OPEN) {
+		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate, deadline", kind);
 	}
 	spec->per_vm.amount[RES_CPU] = api_int(params, "cpu", 0);
 	spec->per_vm.amount[RES_MEMORY] = api_int(params, "memory", 0);
@@ -67,7 +90,9 @@ void api_lease_request(struct session *session, struct rpc_request *request, str
 	if (read_spec(params, &command.spec, &err) < 0) {
 		rpc_reply_error(request, &err, NULL);
 	} else if (api_bool(params, "dry_run")) {
-		api_answer(request, manager_ask(session->head->manager, command.image, &command.spec, &err), &err);
+		api_answer(request,
+			   manager_ask(session->head->manager, session->who.name, command.image, &command.spec, &err),
+			   &err);
 	} else {
 		api_submit(session, request, METHOD_LEASE_REQUEST, params, &command);
 	}
@@ -83,6 +108,25 @@ void api_lease_cancel(struct session *session, struct rpc_request *request, stru
 
 	/* Whether it is the caller's lease is looked at by the manager, in the transaction that ends it. */
 	api_submit(session, request, METHOD_LEASE_CANCEL, params, &command);
+}
+
+void api_lease_extend(struct session *session, struct rpc_request *request, struct json_object *params)
+{
+	struct command command = {
+		.kind = COMMAND_LEASE_EXTEND,
+		.name = "",
+		.lease = (uint64_t)api_int(params, "id", 0),
+		.add_us = api_int(params, "add_us", 0),
+		.duration_us = api_int(params, "duration_us", 0),
+	};
+	struct err err;
+
+	if ((command.add_us != 0) == (command.duration_us != 0)) {
+		err_set(&err, ERR_PARAMS, "either add_us, not 0, or duration_us must be given");
+		rpc_reply_error(request, &err, NULL);
+		return;
+	}
+	api_submit(session, request, METHOD_LEASE_EXTEND, params, &command);
 }
 
 void api_lease_list(struct session *session, struct rpc_request *request, struct json_object *params)

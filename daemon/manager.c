@@ -13,6 +13,7 @@
 #include "events.h"
 #include "manager_state.h"
 #include "nodes.h"
+#include "rebuild.h"
 #include "store_record.h"
 #include "util.h"
 
@@ -450,6 +451,8 @@ static int raise_epoch(struct manager *manager, struct err *err)
 /* A recording begins with the head that makes it. */
 static int begin_record(struct manager *manager, struct err *err)
 {
+	struct plan_settings settings = settings_plan(manager->settings);
+	wall_us use_from = rebuild_use_from(&settings, manager->now);
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
@@ -465,7 +468,7 @@ static int begin_record(struct manager *manager, struct err *err)
 	if (store_begin(manager->store, err) < 0) {
 		return -1;
 	}
-	if (store_record_begin(manager->store, manager->now, text, err) < 0) {
+	if (store_record_begin(manager->store, manager->now, use_from, text, err) < 0) {
 		store_rollback(manager->store);
 		return -1;
 	}

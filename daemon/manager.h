@@ -22,6 +22,7 @@ struct events;
 enum command_kind {
 	COMMAND_LEASE_REQUEST,
 	COMMAND_LEASE_CANCEL,
+	COMMAND_LEASE_EXTEND,
 	COMMAND_NODE_DRAIN,
 	COMMAND_NODE_RESUME,
 	COMMAND_IMAGE_ADD,
@@ -41,8 +42,10 @@ struct command {
 	const char *request_id;    /* NULL = none */
 	const char *params_digest; /* sha256 hex of the parameters without request_id; NULL with request_id NULL */
 	const char *name;          /* lease (may be ""), node or image */
-	uint64_t lease;            /* LEASE_CANCEL */
-	struct lease_spec spec;    /* LEASE_REQUEST; its image is filled in from image */
+	uint64_t lease;            /* LEASE_CANCEL, LEASE_EXTEND */
+	span_us add_us;            /* LEASE_EXTEND: by so much, or, if 0, ... */
+	span_us duration_us;       /* ... to this */
+	struct lease_spec spec;    /* LEASE_REQUEST; its image and user are filled in from image and owner */
 	const char *image;         /* LEASE_REQUEST: image name */
 	const struct image *add;   /* IMAGE_ADD: files are in the repository already; id is chosen here */
 };
@@ -61,9 +64,9 @@ void manager_attach(struct manager *manager, struct nodes *nodes, struct events 
 
 /* Decided in this loop pass together with all others of the pass; done is called after their one commit. */
 void manager_submit(struct manager *manager, const struct command *command, manager_done *done, void *arg);
-/* plan_ask() for a lease request: a JSON answer owned by the caller, or NULL with err. */
-struct json_object *manager_ask(struct manager *manager, const char *image, const struct lease_spec *spec,
-				struct err *err);
+/* plan_ask() for a lease request of the owner's: a JSON answer owned by the caller, or NULL with err. */
+struct json_object *manager_ask(struct manager *manager, const char *owner, const char *image,
+				const struct lease_spec *spec, struct err *err);
 uint64_t manager_epoch(const struct manager *manager);
 
 /*

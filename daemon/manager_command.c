@@ -10,7 +10,12 @@
 #include "query.h"
 #include "reason.h"
 #include "util.h"
+#include "when.h"
 #include "wire.h"
+
+/* Of a lease, as method.tbl has it. */
+#define SHORTEST_US USEC_PER_SEC
+#define LONGEST_US INT64_C(3153600000000000)
 
 static struct json_object *offer_json(const struct offer *offer)
 {
@@ -37,6 +42,17 @@ static struct json_object *refusal_json(uint64_t id, const struct reason *reason
 	reason_add_json(data, reason);
 	json_object_object_add(data, "offer", offer_json(offer));
 	return data;
+}
+
+/* What the planner has just refused. */
+static void refuse(struct manager *manager, struct work *work, uint64_t id, const struct reason *reason)
+{
+	struct offer offer = plan_offer(manager->plan);
+	char text[REASON_TEXT];
+
+	reason_text(reason, text);
+	err_set(&work->err, ERR_REJECTED, "%s", text);
+	work->data = refusal_json(id, reason, &offer);
 }
 
 /* A guest may write its whole disk: it must have the space. */
@@ -66,7 +82,6 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 	struct command *command = &work->command;
 	struct catalogue *image = manager_find_image(manager, command->image);
 	struct event event = {.kind = EVENT_LEASE_REQUESTED};
-	char text[REASON_TEXT];
 
 	if (!image) {
 		err_set(&work->err, ERR_NOT_FOUND, "there is no image \"%s\"; image.list shows those there are",
@@ -75,6 +90,10 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 	}
 	if (fill_spec(&command->spec, &image->image, &work->err) < 0) {
 		return 0;
+	}
+	if (store_add_user(manager->store, command->owner, err) < 0 ||
+	    store_user(manager->store, command->owner, &command->spec.user, err) < 0) {
+		return -1;
 	}
 	event.requested.id = ++manager->last_lease;
 	event.requested.spec = command->spec;
@@ -90,18 +109,14 @@ static int lease_request(struct manager *manager, struct work *work, struct err 
 		work->result = query_lease(manager->store, event.requested.id, err);
 		return work->result ? 0 : -1;
 	}
-	struct offer offer = plan_offer(manager->plan);
-
-	reason_text(&manager->decided.reason, text);
-	err_set(&work->err, ERR_REJECTED, "%s", text);
-	work->data = refusal_json(event.requested.id, &manager->decided.reason, &offer);
+	refuse(manager, work, event.requested.id, &manager->decided.reason);
 	return 0;
 }
 
-static int lease_cancel(struct manager *manager, struct work *work, struct err *err)
+/* 1: the lease is there, goes on, and is the caller's to change; 0: not, and the answer says why. */
+static int may_change(struct manager *manager, struct work *work, struct err *err)
 {
 	const struct command *command = &work->command;
-	struct event event = {.kind = EVENT_LEASE_CANCELLED, .cancelled = command->lease};
 	struct store_lease_brief brief = {0};
 	int rc = store_lease_brief(manager->store, command->lease, &brief, err);
 
@@ -117,10 +132,74 @@ static int lease_cancel(struct manager *manager, struct work *work, struct err *
 			lease_state_name(brief.state));
 	}
 	store_lease_brief_fini(&brief);
-	if (work->err.code) {
-		return 0;
+	return work->err.code ? 0 : 1;
+}
+
+static int lease_cancel(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	struct event event = {.kind = EVENT_LEASE_CANCELLED, .cancelled = command->lease};
+	int rc = may_change(manager, work, err);
+
+	if (rc <= 0) {
+		return rc;
 	}
 	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	work->result = query_lease(manager->store, command->lease, err);
+	return work->result ? 0 : -1;
+}
+
+/* One line, one row in events. */
+static int tell_resized(struct manager *manager, const struct command *command, span_us was_us, struct err *err)
+{
+	const struct lease *lease = plan_lease(manager->plan, command->lease);
+	span_us now_us = lease ? lease->spec.duration_us : command->duration_us;
+	struct json_object *data = json_object_new_object();
+	char was[WHEN_TEXT], now[WHEN_TEXT];
+	_cleanup_free_ char *text = NULL;
+
+	when_span(was_us, was);
+	when_span(now_us, now);
+	text = xasprintf("%s -> %s", was, now);
+	manager_note(manager, LOG_LEVEL_INFO, "lease %" PRIu64 ": duration %s, asked by %s", command->lease, text,
+		     command->owner);
+	json_object_object_add(data, "was_us", json_object_new_int64(was_us));
+	json_object_object_add(data, "duration_us", json_object_new_int64(now_us));
+	json_object_object_add(data, "text", json_object_new_string(text));
+	return manager_event(manager, "lease.resized", command->lease, 0, data, err);
+}
+
+static int lease_extend(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	const struct lease *lease = plan_lease(manager->plan, command->lease);
+	struct event event = {.kind = EVENT_LEASE_RESIZED, .resized = {.id = command->lease}};
+	int rc = may_change(manager, work, err);
+
+	if (rc <= 0) {
+		return rc;
+	}
+	if (!lease) {
+		return err_set(err, ERR_INTERNAL, "the planner does not know lease %" PRIu64, command->lease);
+	}
+	span_us was_us = lease->spec.duration_us;
+	event.resized.duration_us = command->add_us ? was_us + command->add_us : command->duration_us;
+	if (event.resized.duration_us < SHORTEST_US || event.resized.duration_us > LONGEST_US) {
+		err_set(&work->err, ERR_PARAMS, "add_us: lease %" PRIu64 " would run for %s", command->lease,
+			event.resized.duration_us < SHORTEST_US ? "less than 1 s" : "more than 100 years");
+		return 0;
+	}
+	manager->refused.code = REASON_NONE;
+	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	if (manager->refused.code) {
+		refuse(manager, work, command->lease, &manager->refused);
+		return 0;
+	}
+	if (tell_resized(manager, command, was_us, err) < 0) {
 		return -1;
 	}
 	work->result = query_lease(manager->store, command->lease, err);
@@ -214,6 +293,8 @@ static int decide(struct manager *manager, struct work *work, struct err *err)
 		return lease_request(manager, work, err);
 	case COMMAND_LEASE_CANCEL:
 		return lease_cancel(manager, work, err);
+	case COMMAND_LEASE_EXTEND:
+		return lease_extend(manager, work, err);
 	case COMMAND_NODE_DRAIN:
 		return node_drain(manager, work, true, err);
 	case COMMAND_NODE_RESUME:
@@ -317,8 +398,8 @@ int manager_command(struct manager *manager, struct work *work, struct err *err)
 /* ---- questions ------------------------------------------------------------------------------------------------------
  */
 
-struct json_object *manager_ask(struct manager *manager, const char *name, const struct lease_spec *spec,
-				struct err *err)
+struct json_object *manager_ask(struct manager *manager, const char *owner, const char *name,
+				const struct lease_spec *spec, struct err *err)
 {
 	struct catalogue *image = manager->plan ? manager_find_image(manager, name) : NULL;
 	struct lease_spec asked = *spec;
@@ -333,7 +414,7 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 		err_set(err, ERR_NOT_FOUND, "there is no image \"%s\"; image.list shows those there are", name);
 		return NULL;
 	}
-	if (fill_spec(&asked, &image->image, err) < 0) {
+	if (fill_spec(&asked, &image->image, err) < 0 || store_user(manager->store, owner, &asked.user, err) < 0) {
 		return NULL;
 	}
 	plan_ask(manager->plan, &asked, manager_clock(manager), &answer);
@@ -348,6 +429,7 @@ struct json_object *manager_ask(struct manager *manager, const char *name, const
 			json_object_array_add(nodes, json_object_new_string(node ? node->name : ""));
 		}
 		json_object_object_add(value, "nodes", nodes);
+		json_object_object_add(value, "price", json_object_new_int64(answer.price));
 	}
 	return value;
 }

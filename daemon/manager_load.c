@@ -168,7 +168,7 @@ static int load_counter(struct manager *manager, const char *key, uint64_t *coun
 	return 0;
 }
 
-static int load_rows(struct manager *manager, struct err *err)
+static int load_rows(struct manager *manager, const struct plan_settings *settings, struct err *err)
 {
 	struct store *store = manager->store;
 
@@ -183,7 +183,9 @@ static int load_rows(struct manager *manager, struct err *err)
 	    store_load_pools(store, load_pool, manager, err) < 0) {
 		return -1;
 	}
-	return rebuild_plan(store, manager->now, manager->last_slot, manager->last_transfer, manager->plan, err);
+	return rebuild_plan(store,
+			    &(struct rebuild){settings, manager->now, manager->last_slot, manager->last_transfer},
+			    manager->plan, err);
 }
 
 int manager_load(struct manager *manager, struct err *err)
@@ -195,7 +197,7 @@ int manager_load(struct manager *manager, struct err *err)
 	if (!manager->version) {
 		manager->version = 1; /* 0 is what nobody has acknowledged yet */
 	}
-	if (load_rows(manager, err) < 0) {
+	if (load_rows(manager, &settings, err) < 0) {
 		manager_unload(manager);
 		return -1;
 	}

@@ -174,6 +174,7 @@ static int write_action(struct manager *manager, const struct action *action, st
 	case ACTION_PROMISE_BROKEN:
 		return write_broken(manager, action->lease, err);
 	case ACTION_REFUSED: /* no row: who asked is answered */
+		manager->refused = action->refused.reason;
 		return 0;
 	case ACTION_NODE_PLAN:
 		mark_dirty(manager, action->node);

@@ -113,6 +113,7 @@ struct manager {
 	const struct command *request; /* LEASE_REQUEST being decided, for its lease's row */
 	uint64_t fresh;                /* the id of that lease until its row is there */
 	struct lease decided;          /* what came of it; without VMs */
+	struct reason refused;         /* why a lease could not be resized; code NONE = it could */
 	const char *detail;            /* an agent's words on the event being decided; NULL = none */
 };
 

@@ -15,15 +15,15 @@
 #include "lease.h"
 #include "store.h"
 
-/* Rows in one answer, so that it stays below WIRE_LINE_MAX: a lease takes up to 1.3 kB, a slot 0.3 kB. */
-#define QUERY_ROWS_MAX 3000
+/* Rows in one answer, so that it stays below WIRE_LINE_MAX: a lease takes up to 1.6 kB, a slot 0.3 kB. */
+#define QUERY_ROWS_MAX 2500
 #define QUERY_SLOTS_MAX 10000
 
 /*
- * One lease: id name owner kind state serial vms cpu memory disk image start end duration_us submitted first_start
- * ended nodes reason reason_text detail, and "vm": an array of {vm state node generation planned from then prepare
- * start end release served_us started}. start is the agreed one, else the first that was seen, else what is planned;
- * end likewise. ERR_NOT_FOUND if there is none.
+ * One lease: id name owner kind state serial vms cpu memory disk image start end latest deadline not_before duration_us
+ * price price_max submitted first_start ended nodes reason reason_text detail, and "vm": an array of {vm state node
+ * generation planned from then prepare start end release served_us started}. start is the agreed one, else the first
+ * that was seen, else what is planned; end likewise. ERR_NOT_FOUND if there is none.
  */
 struct json_object *query_lease(struct store *store, uint64_t id, struct err *err);
 
@@ -51,7 +51,11 @@ struct json_object *query_slots(struct store *store, wall_us from, wall_us to, c
  * vms images}]}: vms counts what it holds, images are the names in its pool.
  */
 struct json_object *query_nodes(struct store *store, struct err *err);
-/* One node, with "vm": [as in query_lease(), and lease] and "transfers": those that are planned. */
+/*
+ * One node, with "vm": [as in query_lease(), and lease], "transfers": those that are planned, and "estimates":
+ * [{what memory count mean_us estimate_us last}], what suspending and resuming took there; estimate_us is what is
+ * reckoned with, absent until enough was measured.
+ */
 struct json_object *query_node(struct store *store, const char *name, struct err *err);
 /* {"images": [{id name format cmdline size owner added files: [{role digest size url}] nodes}]} */
 struct json_object *query_images(struct store *store, struct err *err);

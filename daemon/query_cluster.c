@@ -116,6 +116,37 @@ static int add_node_vms(struct store *store, struct json_object *node, const cha
 	return ADD_ROWS(store, node, "vm", stmt, node_vm_columns, PART_RUNS_MAX, &more, err);
 }
 
+static int add_estimates(struct store *store, struct json_object *node, const char *name, struct err *err)
+{
+	static const struct query_column columns[] = {
+		{"what", COLUMN_TEXT},   {"memory", COLUMN_INT}, {"count", COLUMN_INT},
+		{"mean_us", COLUMN_INT}, {"last", COLUMN_TIME},
+	};
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT e.what, e.memory, e.count, e.mean_us, e.last_us, e.squares_ms2 "
+					 "FROM estimates e JOIN nodes n ON n.id = e.node WHERE n.name = ? "
+					 "ORDER BY e.what, e.memory",
+					 "s", name);
+	struct json_object *rows = json_object_new_array();
+	int rc = -1;
+
+	json_object_object_add(node, "estimates", rows);
+	while (stmt && (rc = store_step(store, stmt, err)) == 1) {
+		struct json_object *row = query_row(stmt, columns, ARRAY_SIZE(columns));
+		struct estimate estimate = {
+			.count = (uint32_t)sqlite3_column_int64(stmt, 2),
+			.mean_us = sqlite3_column_int64(stmt, 3),
+			.squares_ms2 = sqlite3_column_int64(stmt, 5),
+		};
+
+		if (estimate_span(&estimate) > 0) {
+			json_object_object_add(row, "estimate_us", json_object_new_int64(estimate_span(&estimate)));
+		}
+		json_object_array_add(rows, row);
+	}
+	return rc;
+}
+
 struct json_object *query_node(struct store *store, const char *name, struct err *err)
 {
 	sqlite3_stmt *stmt = store_query(store, err, NODE_SELECT "WHERE n.name = ?", "s", name);
@@ -125,7 +156,7 @@ struct json_object *query_node(struct store *store, const char *name, struct err
 	if (!node) {
 		return NULL;
 	}
-	if (add_node_vms(store, node, name, err) < 0) {
+	if (add_node_vms(store, node, name, err) < 0 || add_estimates(store, node, name, err) < 0) {
 		return finish(node, -1);
 	}
 	stmt = store_query(store, err,

@@ -39,6 +39,11 @@ void store_rollback(struct store *store); /* harmless without a transaction */
 int store_meta(struct store *store, const char *key, int64_t *value, struct err *err);
 int store_set_meta(struct store *store, const char *key, int64_t value, struct err *err);
 
+/* Owners as small numbers, which never change; one that has none gets one. */
+int store_add_user(struct store *store, const char *name, struct err *err);
+/* 0 if it has none. */
+int store_user(struct store *store, const char *name, uint32_t *user, struct err *err);
+
 /* ---- leases, VMs, slots, transfers: the planner's values -------------------------------------------------------- */
 
 struct store_lease_text {
@@ -48,7 +53,7 @@ struct store_lease_text {
 };
 int store_add_lease(struct store *store, const struct lease *lease, const struct store_lease_text *text,
 		    struct err *err);
-/* State, times and reason; what was asked for never changes. */
+/* State, times, price and reason, and of what was asked for what may change: start and duration. */
 int store_put_lease(struct store *store, const struct lease *lease, struct err *err);
 /* An agent's own words on a failure; cut to 255 bytes by the agent protocol already. */
 int store_set_detail(struct store *store, uint64_t lease, const char *detail, struct err *err);
@@ -133,6 +138,9 @@ int store_load_leases(struct store *store, void (*fn)(const struct lease *lease,
 /* Slots of leases that are not final, and of others those that end after a time. */
 int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct slot *slot, void *arg), void *arg,
 		     struct err *err);
+/* Slots of kind RUN of final leases that end after a time, with the number of the lease's owner. */
+int store_load_use(struct store *store, wall_us after, void (*fn)(uint32_t user, const struct slot *slot, void *arg),
+		   void *arg, struct err *err);
 /* Transfers that are planned. */
 int store_load_transfers(struct store *store, void (*fn)(const struct transfer *transfer, void *arg), void *arg,
 			 struct err *err);

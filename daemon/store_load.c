@@ -70,6 +70,23 @@ int store_meta(struct store *store, const char *key, int64_t *value, struct err 
 	return 0;
 }
 
+int store_user(struct store *store, const char *name, uint32_t *user, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT id FROM users WHERE name = ?1", "s", name);
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+	int64_t id = rc > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+
+	if (rc < 0) {
+		return -1;
+	}
+	if (rc > 0 && !id_fits(id)) {
+		return damaged(store, stmt, "user", id, err);
+	}
+	*user = (uint32_t)id;
+	sqlite3_reset(stmt);
+	return 0;
+}
+
 int store_lease_brief(struct store *store, uint64_t id, struct store_lease_brief *brief, struct err *err)
 {
 	sqlite3_stmt *stmt = store_query(store, err, "SELECT name, owner, state FROM leases WHERE id = ?1", "I", id);
@@ -223,10 +240,10 @@ int store_load_images(struct store *store, void (*fn)(const struct image *image,
 static int read_vm(sqlite3_stmt *stmt, uint32_t vms, struct vm *vm)
 {
 	int64_t index = sqlite3_column_int64(stmt, 0), node = sqlite3_column_int64(stmt, 2);
-	int64_t generation = sqlite3_column_int64(stmt, 3);
+	int64_t generation = sqlite3_column_int64(stmt, 3), from = sqlite3_column_int64(stmt, 13);
 
-	if (index < 0 || index >= vms || node < 0 || node > UINT32_MAX || generation < 0 || generation > UINT32_MAX ||
-	    lease_state_parse(store_text(stmt, 1), &vm->state) < 0) {
+	if (from < 0 || from > UINT32_MAX || index < 0 || index >= vms || node < 0 || node > UINT32_MAX ||
+	    generation < 0 || generation > UINT32_MAX || lease_state_parse(store_text(stmt, 1), &vm->state) < 0) {
 		return -1;
 	}
 	vm->index = (uint32_t)index;
@@ -241,6 +258,7 @@ static int read_vm(sqlite3_stmt *stmt, uint32_t vms, struct vm *vm)
 	vm->run.release_us = sqlite3_column_int64(stmt, 10);
 	vm->served_us = sqlite3_column_int64(stmt, 11);
 	vm->started_us = sqlite3_column_int64(stmt, 12);
+	vm->run.from_node = (uint32_t)from;
 	return 0;
 }
 
@@ -248,7 +266,7 @@ static int read_vms(struct store *store, struct lease *lease, struct err *err)
 {
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT vm, state, node, generation, planned, run_from, run_then, prepare_us,"
-					 " start_us, end_us, release_us, served_us, started_us FROM vms"
+					 " start_us, end_us, release_us, served_us, started_us, from_node FROM vms"
 					 " WHERE lease = ?1 ORDER BY vm",
 					 "I", lease->id);
 	uint32_t n = 0;
@@ -272,8 +290,9 @@ static int read_lease(sqlite3_stmt *stmt, struct lease *lease)
 {
 	struct lease_spec *spec = &lease->spec;
 	int64_t vms = sqlite3_column_int64(stmt, 4), res = sqlite3_column_int64(stmt, 15);
+	int64_t user = sqlite3_column_int64(stmt, 21);
 
-	if (vms < 1 || vms > LEASE_VMS_MAX || res < 0 || res >= RES_COUNT ||
+	if (vms < 1 || vms > LEASE_VMS_MAX || res < 0 || res >= RES_COUNT || user < 0 || user > UINT32_MAX ||
 	    lease_kind_parse(store_text(stmt, 1), &spec->kind) < 0 ||
 	    lease_state_parse(store_text(stmt, 2), &lease->state) < 0 ||
 	    reason_parse(store_text(stmt, 14), &lease->reason.code) < 0) {
@@ -294,6 +313,12 @@ static int read_lease(sqlite3_stmt *stmt, struct lease *lease)
 	lease->reason.res = (enum resource)res;
 	lease->reason.lease = (uint64_t)sqlite3_column_int64(stmt, 16);
 	lease->reason.arg0 = sqlite3_column_int64(stmt, 17);
+	spec->latest_us = sqlite3_column_int64(stmt, 18);
+	spec->deadline_us = sqlite3_column_int64(stmt, 19);
+	spec->response_us = sqlite3_column_int64(stmt, 20);
+	spec->user = (uint32_t)user;
+	spec->price_max = sqlite3_column_int64(stmt, 22);
+	lease->price = sqlite3_column_int64(stmt, 23);
 	return 0;
 }
 
@@ -302,7 +327,8 @@ int store_load_leases(struct store *store, void (*fn)(const struct lease *lease,
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT id, kind, state, serial, vms, cpu, memory, disk, image, start_us,"
 					 " duration_us, submitted_us, first_start_us, ended_us, reason, reason_res,"
-					 " reason_lease, reason_arg FROM leases WHERE " OPEN_LEASE " ORDER BY id",
+					 " reason_lease, reason_arg, latest_us, deadline_us, response_us, user,"
+					 " price_max, price FROM leases WHERE " OPEN_LEASE " ORDER BY id",
 					 "");
 	int rc = -1;
 
@@ -326,6 +352,26 @@ int store_load_leases(struct store *store, void (*fn)(const struct lease *lease,
 	return rc;
 }
 
+/* Columns: id, kind, node, lease, vm, start, end, and from the eighth on what it uses. */
+static int read_slot(struct store *store, sqlite3_stmt *stmt, struct slot *slot, struct err *err)
+{
+	int64_t node = sqlite3_column_int64(stmt, 2), vm = sqlite3_column_int64(stmt, 4);
+
+	*slot = (struct slot){
+		.id = (uint64_t)sqlite3_column_int64(stmt, 0),
+		.node = (uint32_t)node,
+		.lease = (uint64_t)sqlite3_column_int64(stmt, 3),
+		.vm = (uint32_t)vm,
+		.start_us = sqlite3_column_int64(stmt, 5),
+		.end_us = sqlite3_column_int64(stmt, 6),
+		.use = read_capacity(stmt, 7),
+	};
+	if (!id_fits(node) || vm < 0 || vm >= LEASE_VMS_MAX || slot_kind_parse(store_text(stmt, 1), &slot->kind) < 0) {
+		return damaged(store, stmt, "slot", (int64_t)slot->id, err);
+	}
+	return 0;
+}
+
 int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct slot *slot, void *arg), void *arg,
 		     struct err *err)
 {
@@ -334,25 +380,40 @@ int store_load_slots(struct store *store, wall_us after, void (*fn)(const struct
 					 " net_in, net_out FROM slots WHERE end_us > ?1 OR lease IN"
 					 " (SELECT id FROM leases WHERE " OPEN_LEASE ") ORDER BY id",
 					 "i", after);
+	struct slot slot;
 	int rc = -1;
 
 	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
-		int64_t node = sqlite3_column_int64(stmt, 2), vm = sqlite3_column_int64(stmt, 4);
-		struct slot slot = {
-			.id = (uint64_t)sqlite3_column_int64(stmt, 0),
-			.node = (uint32_t)node,
-			.lease = (uint64_t)sqlite3_column_int64(stmt, 3),
-			.vm = (uint32_t)vm,
-			.start_us = sqlite3_column_int64(stmt, 5),
-			.end_us = sqlite3_column_int64(stmt, 6),
-			.use = read_capacity(stmt, 7),
-		};
-
-		if (!id_fits(node) || vm < 0 || vm >= LEASE_VMS_MAX ||
-		    slot_kind_parse(store_text(stmt, 1), &slot.kind) < 0) {
-			return damaged(store, stmt, "slot", (int64_t)slot.id, err);
+		if (read_slot(store, stmt, &slot, err) < 0) {
+			return -1;
 		}
 		fn(&slot, arg);
+	}
+	return rc;
+}
+
+int store_load_use(struct store *store, wall_us after, void (*fn)(uint32_t user, const struct slot *slot, void *arg),
+		   void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err,
+					 "SELECT s.id, s.kind, s.node, s.lease, s.vm, s.start_us, s.end_us, s.cpu,"
+					 " s.memory, s.disk, s.net_in, s.net_out, l.user FROM slots s"
+					 " JOIN leases l ON l.id = s.lease WHERE s.end_us > ?1 AND s.kind = 'run'"
+					 " AND l.state IN ('rejected', 'done', 'cancelled', 'failed') ORDER BY s.id",
+					 "i", after);
+	struct slot slot;
+	int rc = -1;
+
+	while (stmt && (rc = store_step(store, stmt, err)) > 0) {
+		int64_t user = sqlite3_column_int64(stmt, 12);
+
+		if (read_slot(store, stmt, &slot, err) < 0) {
+			return -1;
+		}
+		if (user < 0 || user > UINT32_MAX) {
+			return damaged(store, stmt, "user of slot", (int64_t)slot.id, err);
+		}
+		fn((uint32_t)user, &slot, arg);
 	}
 	return rc;
 }

@@ -12,38 +12,40 @@
 #include "util.h"
 
 #define OPEN "state NOT IN ('rejected', 'done', 'cancelled', 'failed')"
+#define BASE_SLOT "end_us > ?1 OR (kind = 'run' AND end_us > ?2)"
 
 /* In an order that foreign keys allow. */
 static const struct {
 	const char *name;
-	const char *base;    /* which rows are of the base; ?1 = now */
+	const char *base;    /* which rows are of the base; ?1 = now, ?2 = from when on use counts */
 	const char *compare; /* columns to be compared; NULL = not compared */
-	const char *key;     /* the column by which rows of the base are known */
+	const char *key;     /* the column by which rows of the base are known; NULL = all of them are in it */
 } tables[] = {
 	{"meta", "true", NULL, NULL},
 	{"nodes", "true", NULL, NULL},
 	{"images", "true", NULL, NULL},
 	{"image_files", "true", NULL, NULL},
 	{"pool", "true", NULL, NULL},
-	{"estimates", "true", NULL, NULL},
-	{"leases", OPEN " OR id IN (SELECT lease FROM slots WHERE end_us > ?1)",
-	 "id, kind, state, serial, vms, cpu, memory, disk, image, start_us, duration_us, submitted_us, first_start_us,"
-	 " ended_us, reason, reason_res, reason_lease, reason_arg",
+	{"estimates", "true", "*", NULL},
+	{"leases", OPEN " OR id IN (SELECT lease FROM slots WHERE " BASE_SLOT ")",
+	 "id, user, kind, state, serial, vms, cpu, memory, disk, image, start_us, latest_us, deadline_us, response_us,"
+	 " duration_us, price_max, price, submitted_us, first_start_us, ended_us, reason, reason_res, reason_lease,"
+	 " reason_arg",
 	 "id"},
 	{"vms", "lease IN (SELECT id FROM leases WHERE " OPEN ")", "*", "lease"},
-	{"slots", "end_us > ?1 OR lease IN (SELECT id FROM leases WHERE " OPEN ")", "*", "id"},
+	{"slots", BASE_SLOT " OR lease IN (SELECT id FROM leases WHERE " OPEN ")", "*", "id"},
 	{"transfers", "state = 'planned'", "id, image, node, state, start_us, end_us, deadline_us", "id"},
 };
 
-/* Table names cannot be bound. All that goes in comes from the table above. */
-static int run_text(struct store *store, struct err *err, const char *types, int64_t value, char *text)
+/* Table names cannot be bound. All that goes in comes from the table above. values: of ?1, ?2, as far as they occur. */
+static int run_text(struct store *store, struct err *err, const int64_t *values, char *text)
 {
 	sqlite3 *db = store_db(store);
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, text, -1, &stmt, NULL);
 
-	if (rc == SQLITE_OK && *types) {
-		rc = sqlite3_bind_int64(stmt, 1, value);
+	for (int i = 0; rc == SQLITE_OK && i < sqlite3_bind_parameter_count(stmt); i++) {
+		rc = sqlite3_bind_int64(stmt, i + 1, values[i]);
 	}
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
 		rc = sqlite3_step(stmt);
@@ -56,16 +58,17 @@ static int run_text(struct store *store, struct err *err, const char *types, int
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int store_record_begin(struct store *store, wall_us now, const char *settings, struct err *err)
+int store_record_begin(struct store *store, wall_us now, wall_us use_from, const char *settings, struct err *err)
 {
+	const int64_t times[] = {now, use_from};
+
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		const char *name = tables[i].name;
-		bool timed = strstr(tables[i].base, "?1") != NULL;
 
-		if (run_text(store, err, "", 0, xasprintf("DROP TABLE IF EXISTS base_%s", name)) < 0 ||
-		    run_text(store, err, "", 0,
+		if (run_text(store, err, NULL, xasprintf("DROP TABLE IF EXISTS base_%s", name)) < 0 ||
+		    run_text(store, err, NULL,
 			     xasprintf("CREATE TABLE base_%s AS SELECT * FROM %s LIMIT 0", name, name)) < 0 ||
-		    run_text(store, err, timed ? "i" : "", now,
+		    run_text(store, err, times,
 			     xasprintf("INSERT INTO base_%s SELECT * FROM %s WHERE %s", name, name, tables[i].base)) <
 			    0) {
 			return -1;
@@ -134,7 +137,7 @@ static int copy_base(struct store *store, struct err *err)
 		return -1;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		if (run_text(store, err, "", 0,
+		if (run_text(store, err, NULL,
 			     xasprintf("INSERT OR REPLACE INTO main.%s SELECT * FROM recorded.base_%s", tables[i].name,
 				       tables[i].name)) < 0) {
 			store_rollback(store);
@@ -194,21 +197,30 @@ static char *row_text(sqlite3_stmt *stmt)
 	return text;
 }
 
-/* Rows that one side has and the other has not. Of the recorded rows those before the base do not count. */
+/* Which recorded rows count: not those before the base. The caller frees. */
+static char *counting(size_t table)
+{
+	const char *name = tables[table].name, *key = tables[table].key;
+	const char *last = strcmp(name, "slots") == 0       ? "last_slot"
+			   : strcmp(name, "transfers") == 0 ? "last_transfer"
+							    : "last_lease";
+
+	return key ? xasprintf("%s IN (SELECT %s FROM recorded.base_%s) OR %s > (SELECT coalesce(max(value), 0) FROM"
+			       " recorded.base_meta WHERE key = '%s')",
+			       key, key, name, key, last)
+		   : xstrdup("true");
+}
+
+/* Rows that one side has and the other has not. */
 static int compare_side(struct store *store, size_t table, bool recorded,
 			void (*fn)(const char *table, bool recorded, const char *row, void *arg), void *arg,
 			struct err *err)
 {
-	const char *name = tables[table].name, *columns = tables[table].compare, *key = tables[table].key;
+	const char *name = tables[table].name, *columns = tables[table].compare;
+	_cleanup_free_ char *which = counting(table);
 	_cleanup_free_ char *text =
-		recorded ? xasprintf("SELECT %s FROM recorded.%s WHERE %s IN (SELECT %s FROM recorded.base_%s) OR %s >"
-				     " (SELECT coalesce(max(value), 0) FROM recorded.base_meta WHERE key = '%s')"
-				     " EXCEPT SELECT %s FROM main.%s",
-				     columns, name, key, key, name, key,
-				     strcmp(name, "slots") == 0       ? "last_slot"
-				     : strcmp(name, "transfers") == 0 ? "last_transfer"
-								      : "last_lease",
-				     columns, name)
+		recorded ? xasprintf("SELECT %s FROM recorded.%s WHERE %s EXCEPT SELECT %s FROM main.%s", columns, name,
+				     which, columns, name)
 			 : xasprintf("SELECT %s FROM main.%s EXCEPT SELECT %s FROM recorded.%s", columns, name, columns,
 				     name);
 	sqlite3_stmt *stmt = NULL;
@@ -234,7 +246,8 @@ int store_record_compare(struct store *store, void (*fn)(const char *table, bool
 {
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT (SELECT count(*) FROM main.leases) + (SELECT count(*) FROM main.vms) +"
-					 " (SELECT count(*) FROM main.slots) + (SELECT count(*) FROM main.transfers)",
+					 " (SELECT count(*) FROM main.slots) + (SELECT count(*) FROM main.transfers) +"
+					 " (SELECT count(*) FROM main.estimates)",
 					 "");
 
 	if (!stmt || store_step(store, stmt, err) < 0) {

@@ -4,8 +4,11 @@
 
 #include "store.h"
 
-/* Keeps the rows that a head starting at this time would load; no inputs. Needs a transaction. */
-int store_record_begin(struct store *store, wall_us now, const char *settings, struct err *err);
+/*
+ * Keeps the rows that a head starting at this time would load, with what was used since use_from; no inputs. Needs a
+ * transaction.
+ */
+int store_record_begin(struct store *store, wall_us now, wall_us use_from, const char *settings, struct err *err);
 int store_record_add(struct store *store, wall_us at_us, const char *data, struct err *err);
 /* Attaches another database for reading and fills this one, which must be new, from its base. */
 int store_record_open(struct store *store, const char *path, char **settings, struct err *err);

@@ -15,6 +15,11 @@ int store_set_meta(struct store *store, const char *key, int64_t value, struct e
 			 "si", key, value);
 }
 
+int store_add_user(struct store *store, const char *name, struct err *err)
+{
+	return store_run(store, err, "INSERT OR IGNORE INTO users (name) VALUES (?1)", "s", name);
+}
+
 int store_add_lease(struct store *store, const struct lease *lease, const struct store_lease_text *text,
 		    struct err *err)
 {
@@ -24,23 +29,28 @@ int store_add_lease(struct store *store, const struct lease *lease, const struct
 		store, err,
 		"INSERT INTO leases (id, name, owner, kind, state, serial, vms, cpu, memory, disk, image, image_name,"
 		" start_us, duration_us, submitted_us, first_start_us, ended_us, reason, reason_res, reason_lease,"
-		" reason_arg) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-		" ?18, ?19, ?20, ?21)",
-		"IssssiiiiiIsiiiiisiIi", lease->id, text->name, text->owner, lease_kind_name(spec->kind),
+		" reason_arg, latest_us, deadline_us, response_us, user, price_max, price)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+		" ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
+		"IssssiiiiiIsiiiiisiIiiiiiii", lease->id, text->name, text->owner, lease_kind_name(spec->kind),
 		lease_state_name(lease->state), (int64_t)spec->serial, (int64_t)spec->vms, spec->per_vm.amount[RES_CPU],
 		spec->per_vm.amount[RES_MEMORY], spec->per_vm.amount[RES_DISK], spec->image, text->image_name,
 		spec->start_us, spec->duration_us, lease->submitted_us, lease->first_start_us, lease->ended_us,
-		reason_name(lease->reason.code), (int64_t)lease->reason.res, lease->reason.lease, lease->reason.arg0);
+		reason_name(lease->reason.code), (int64_t)lease->reason.res, lease->reason.lease, lease->reason.arg0,
+		spec->latest_us, spec->deadline_us, spec->response_us, (int64_t)spec->user, spec->price_max,
+		lease->price);
 }
 
 int store_put_lease(struct store *store, const struct lease *lease, struct err *err)
 {
 	return store_run(store, err,
 			 "UPDATE leases SET state = ?2, first_start_us = ?3, ended_us = ?4, reason = ?5,"
-			 " reason_res = ?6, reason_lease = ?7, reason_arg = ?8 WHERE id = ?1",
-			 "IsiisiIi", lease->id, lease_state_name(lease->state), lease->first_start_us, lease->ended_us,
-			 reason_name(lease->reason.code), (int64_t)lease->reason.res, lease->reason.lease,
-			 lease->reason.arg0);
+			 " reason_res = ?6, reason_lease = ?7, reason_arg = ?8, start_us = ?9, duration_us = ?10,"
+			 " price = ?11 WHERE id = ?1",
+			 "IsiisiIiiii", lease->id, lease_state_name(lease->state), lease->first_start_us,
+			 lease->ended_us, reason_name(lease->reason.code), (int64_t)lease->reason.res,
+			 lease->reason.lease, lease->reason.arg0, lease->spec.start_us, lease->spec.duration_us,
+			 lease->price);
 }
 
 int store_set_detail(struct store *store, uint64_t lease, const char *detail, struct err *err)
@@ -53,16 +63,18 @@ int store_put_vm(struct store *store, const struct vm *vm, struct err *err)
 	const struct run *run = &vm->run;
 
 	return store_run(store, err,
-			 "INSERT INTO vms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+			 "INSERT INTO vms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
 			 " ON CONFLICT (lease, vm) DO UPDATE SET state = excluded.state, node = excluded.node,"
 			 " generation = excluded.generation, planned = excluded.planned, run_from = excluded.run_from,"
 			 " run_then = excluded.run_then, prepare_us = excluded.prepare_us,"
 			 " start_us = excluded.start_us, end_us = excluded.end_us, release_us = excluded.release_us,"
-			 " served_us = excluded.served_us, started_us = excluded.started_us",
-			 "Iisiiissiiiiii", vm->lease, (int64_t)vm->index, lease_state_name(vm->state),
+			 " served_us = excluded.served_us, started_us = excluded.started_us,"
+			 " from_node = excluded.from_node",
+			 "Iisiiissiiiiiii", vm->lease, (int64_t)vm->index, lease_state_name(vm->state),
 			 (int64_t)vm->node, (int64_t)vm->generation, (int64_t)vm->planned,
 			 run->from == RUN_RESUME ? "resume" : "boot", run->then == RUN_SUSPEND ? "suspend" : "stop",
-			 run->prepare_us, run->start_us, run->end_us, run->release_us, vm->served_us, vm->started_us);
+			 run->prepare_us, run->start_us, run->end_us, run->release_us, vm->served_us, vm->started_us,
+			 (int64_t)run->from_node);
 }
 
 int store_put_slot(struct store *store, const struct slot *slot, struct err *err)

@@ -219,7 +219,7 @@ static int read_vm(const struct jsonx *at, struct part_vm *vm, struct err *err)
 		return jsonx_refuse(at, "name", err, "is not a name");
 	}
 	if (lease_kind_parse(kind, &vm->kind)) {
-		return jsonx_refuse(at, "kind", err, "must be ar, best-effort or immediate");
+		return jsonx_refuse(at, "kind", err, "must be a kind of lease");
 	}
 	if (vm->planned && (jsonx_object(at, "run", &run, err) || read_run(&run, &vm->run, err))) {
 		return -1;

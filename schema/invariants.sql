@@ -86,7 +86,7 @@ SELECT 'unknown state' AS name, what AS detail
 FROM (SELECT 'lease ' || id AS what, state FROM leases
 	UNION ALL SELECT 'lease ' || lease || ' vm ' || vm, state FROM vms)
 WHERE state NOT IN ('new', 'rejected', 'queued', 'scheduled', 'preparing', 'ready', 'active', 'suspending', 'suspended',
-	'resuming', 'stopping', 'done', 'cancelled', 'failed');
+	'migrating', 'resuming', 'stopping', 'done', 'cancelled', 'failed');
 
 -- The last thing the events say of a lease is the state it is in.
 SELECT 'events disagree with state' AS name, 'lease ' || l.id AS detail

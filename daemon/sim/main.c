@@ -7,7 +7,7 @@
 #include "util.h"
 
 static const struct sim_command *const commands[] = {
-	&command_run, &command_compare, &command_figures, &command_generate, &command_experiment,
+	&command_run, &command_compare, &command_figures, &command_generate, &command_experiment, &command_replay,
 };
 
 static void usage(FILE *out)

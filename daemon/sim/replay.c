@@ -113,8 +113,10 @@ static int rebuild(struct replaying *replaying, const struct record_input *input
 {
 	plan_free(replaying->plan);
 	replaying->plan = plan_new(&replaying->settings);
-	return rebuild_plan(replaying->store, input->at_us, input->last_slot, input->last_transfer, replaying->plan,
-			    err);
+	return rebuild_plan(
+		replaying->store,
+		&(struct rebuild){&replaying->settings, input->at_us, input->last_slot, input->last_transfer},
+		replaying->plan, err);
 }
 
 static int take(const struct record_input *input, void *arg, struct err *err)

@@ -32,6 +32,7 @@ extern const struct sim_command command_compare;
 extern const struct sim_command command_figures;
 extern const struct sim_command command_generate;
 extern const struct sim_command command_experiment;
+extern const struct sim_command command_replay;
 
 /* One option that was given; text is NULL for flags. -1 with err if it will not do. */
 typedef int option_taker(void *to, size_t option, const char *text, struct err *err);

@@ -140,6 +140,81 @@ START_TEST(submit_everything)
 }
 END_TEST
 
+START_TEST(submit_other_kinds)
+{
+	BEGIN({"lease.request", ERR_NONE, LEASE("scheduled")});
+	ck_assert_int_eq(run("submit --image web --for 1h --at 2026-11-21T14:00:05Z --latest 2026-11-21T14:00:06Z"),
+			 STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(sent(0), "\"kind\":\"ar\""));
+	ck_assert_ptr_nonnull(strstr(sent(0), "\"start_us\":1795269605000000,\"latest_us\":1795269606000000,"));
+	ck_assert_int_eq(run("submit --image web --for 1h --deadline 2026-11-21T14:00:06Z --price-max 9"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(sent(1), "\"kind\":\"deadline\""));
+	ck_assert_ptr_nonnull(strstr(sent(1), "\"deadline_us\":1795269606000000,\"price_max\":9,"));
+	ck_assert_ptr_null(strstr(sent(1), "start_us"));
+	ck_assert_int_eq(run("submit --image web --for 1s --deadline 2026-11-21T14:00:06Z --not-before "
+			     "2026-11-21T14:00:05Z"),
+			 STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(sent(2), "\"start_us\":1795269605000000,\"deadline_us\":1795269606000000"));
+	finish();
+}
+END_TEST
+
+/* Each kind's offer is a request of that kind. */
+START_TEST(offers_of_other_kinds)
+{
+	BEGIN({"lease.request", ERR_REJECTED,
+	       "{\"id\":7,\"offer\":{\"start_us\":1795269605000001,\"vms\":3,\"duration_us\":600000000}}"},
+	      {"lease.request", ERR_REJECTED,
+	       "{\"id\":7,\"offer\":{\"start_us\":1795269605000001,\"vms\":3,\"duration_us\":600000000}}"},
+	      {"lease.request", ERR_REJECTED,
+	       "{\"id\":7,\"offer\":{\"start_us\":1795269605000001,\"vms\":3,\"duration_us\":600000000}}"},
+	      {"lease.request", ERR_REJECTED,
+	       "{\"id\":7,\"offer\":{\"start_us\":0,\"vms\":3,\"duration_us\":600000000}}"});
+	ck_assert_int_eq(run("submit --image web --for 10m --at 2026-11-21T14:00Z --latest 2026-11-21T14:00:05Z"),
+			 STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --vms 3 --for 10m --at 2026-11-21T14:00:05.000001Z\n"));
+	ck_assert_int_eq(run("submit --image web --for 10m --deadline 2026-11-21T14:01Z --price-max 5"),
+			 STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --image web --price-max 5 --vms 3 --for 10m "
+					       "--deadline 2026-11-21T14:10:05.000001Z\n"));
+	ck_assert_int_eq(run("submit --image web --for 10m --deadline 2026-11-21T15:00Z --not-before "
+			     "2026-11-21T14:00Z"),
+			 STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --not-before 2026-11-21T14:00:00.000Z "
+					       "--deadline 2026-11-21T15:00:00.000Z\n"));
+	ck_assert_int_eq(run("submit --image web --for 10m --vms 9"), STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --image web --vms 3 --for 10m\n"));
+	finish();
+}
+END_TEST
+
+START_TEST(extend)
+{
+	BEGIN({"lease.extend", ERR_NONE, LEASE("active")}, {"lease.extend", ERR_NONE, LEASE("active")},
+	      {"lease.extend", ERR_NONE, LEASE("active")},
+	      {"lease.show", ERR_NONE, "{\"id\":7,\"end_us\":1795269605000000,\"duration_us\":60000000}"},
+	      {"lease.extend", ERR_NONE, LEASE("active")},
+	      {"lease.extend", ERR_REJECTED,
+	       "{\"id\":7,\"offer\":{\"start_us\":1,\"vms\":1,\"duration_us\":90500000}}"},
+	      {"lease.show", ERR_NONE, "{\"id\":7,\"end_us\":0,\"duration_us\":60000000}"});
+	ck_assert_int_eq(run("lease extend 7 --by +1h --request-id r"), STATUS_OK);
+	ck_assert_str_eq(sent(0), "{\"id\":7,\"add_us\":3600000000,\"request_id\":\"r\"}");
+	ck_assert_ptr_nonnull(strstr(out, "lease 7: active"));
+	ck_assert_int_eq(run("lease extend 7 --by -30m"), STATUS_OK);
+	ck_assert_str_eq(sent(1), "{\"id\":7,\"add_us\":-1800000000}");
+	ck_assert_int_eq(run("lease extend 7 --duration 90s"), STATUS_OK);
+	ck_assert_str_eq(sent(2), "{\"id\":7,\"duration_us\":90000000}");
+	ck_assert_int_eq(run("lease extend 7 --to 2026-11-21T14:00:35Z"), STATUS_OK);
+	ck_assert_str_eq(sent(4), "{\"id\":7,\"duration_us\":90000000}");
+	ck_assert_int_eq(run("lease extend 7 --by 1h"), STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, "tenure: the head says no\nThis could be kept:\n"));
+	ck_assert_ptr_nonnull(strstr(messages, " 7 --duration 90s\n"));
+	ck_assert_int_eq(run("lease extend 7 --to 2026-11-21T14:00:35Z"), STATUS_USAGE);
+	ck_assert_ptr_nonnull(strstr(messages, "when lease 7 ends is not known yet"));
+	finish();
+}
+END_TEST
+
 START_TEST(rejected_with_offer)
 {
 	BEGIN({"lease.request", ERR_REJECTED,
@@ -186,7 +261,7 @@ START_TEST(dry_run)
 	ck_assert_ptr_nonnull(strstr(messages, "would be rejected: no room\n"));
 	ck_assert_ptr_nonnull(strstr(messages, "--for 10m --at 2026-11-21T14:00:05.000Z\n"));
 	ck_assert_int_eq(run("-o csv submit --image web --for 10m --dry-run"), STATUS_REJECTED);
-	ck_assert_str_eq(out, "accepted,start,nodes,reason\nfalse,,,no room\n");
+	ck_assert_str_eq(out, "accepted,start,nodes,price,reason\nfalse,,,,no room\n");
 	finish();
 }
 END_TEST
@@ -488,6 +563,9 @@ int main(void)
 	tzset();
 	tcase_add_test(tc, submit_best_effort);
 	tcase_add_test(tc, submit_everything);
+	tcase_add_test(tc, submit_other_kinds);
+	tcase_add_test(tc, offers_of_other_kinds);
+	tcase_add_test(tc, extend);
 	tcase_add_test(tc, rejected_with_offer);
 	tcase_add_test(tc, rejected_without_offer);
 	tcase_add_test(tc, dry_run);

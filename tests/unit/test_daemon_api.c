@@ -301,6 +301,21 @@ START_TEST(bad_requests_beyond_the_table)
 	refused("lease.request", "{\"kind\":\"eternal\"," LEASE "}", ERR_PARAMS);
 	refused("lease.request", "{\"kind\":\"best-effort\"," LEASE "}", ERR_NOT_FOUND);
 	refused("lease.request", "{\"kind\":\"best-effort\",\"dry_run\":true," LEASE "}", ERR_NOT_FOUND);
+	refused("lease.request", "{\"kind\":\"open\",\"start_us\":5," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"best-effort\",\"latest_us\":5," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"ar\",\"start_us\":5,\"latest_us\":4," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"ar\",\"start_us\":5,\"deadline_us\":9," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"deadline\"," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"deadline\",\"deadline_us\":9,\"latest_us\":9," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"deadline\",\"deadline_us\":9,\"serial\":true," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"deadline\",\"deadline_us\":9223372036854775807," LEASE "}", ERR_PARAMS);
+	refused("lease.request", "{\"kind\":\"deadline\",\"deadline_us\":9," LEASE "}", ERR_NOT_FOUND);
+	refused("lease.request", "{\"kind\":\"best-effort\",\"price_max\":0," LEASE "}", ERR_PARAMS);
+	refused("lease.extend", "{\"id\":99}", ERR_PARAMS);
+	refused("lease.extend", "{\"id\":99,\"add_us\":0}", ERR_PARAMS);
+	refused("lease.extend", "{\"id\":99,\"add_us\":1,\"duration_us\":1000000}", ERR_PARAMS);
+	refused("lease.extend", "{\"id\":99,\"duration_us\":1}", ERR_PARAMS);
+	refused("lease.extend", "{\"id\":99,\"add_us\":-1000000}", ERR_NOT_FOUND);
 	refused("lease.list", "{\"state\":\"elsewhere\"}", ERR_PARAMS);
 	refused("lease.wait", "{\"id\":1,\"state\":\"elsewhere\"}", ERR_PARAMS);
 	refused("lease.wait", "{\"id\":1}", ERR_NOT_FOUND);
@@ -364,7 +379,7 @@ static const char *const rights[METHOD_COUNT] = {
 	[METHOD_NODE_RESUME] = "oa",  [METHOD_NODE_HELLO] = "aA",      [METHOD_NODE_REPORT] = "A",
 	[METHOD_IMAGE_ADD] = "oa",    [METHOD_IMAGE_LIST] = "uoa",     [METHOD_IMAGE_SHOW] = "uoa",
 	[METHOD_IMAGE_REMOVE] = "oa", [METHOD_EVENT_LIST] = "uoa",     [METHOD_EVENT_SUBSCRIBE] = "uoa",
-	[METHOD_ADMIN_STATUS] = "oa",
+	[METHOD_ADMIN_STATUS] = "oa", [METHOD_LEASE_EXTEND] = "uoa",
 };
 
 START_TEST(rights_matrix)

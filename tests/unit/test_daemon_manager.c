@@ -210,16 +210,16 @@ START_TEST(asking_changes_nothing)
 	struct json_object *answered;
 
 	hello("n1");
-	answered = manager_ask(manager, "ticker", &command.spec, &bad);
+	answered = manager_ask(manager, "ann", "ticker", &command.spec, &bad);
 	ck_assert(json_object_get_boolean(json_object_object_get(answered, "accepted")));
 	ck_assert_int_eq(json_object_get_int64(json_object_object_get(answered, "start_us")), command.spec.start_us);
 	json_object_put(answered);
 	command.spec.vms = 40;
-	answered = manager_ask(manager, "ticker", &command.spec, &bad);
+	answered = manager_ask(manager, "ann", "ticker", &command.spec, &bad);
 	ck_assert(!json_object_get_boolean(json_object_object_get(answered, "accepted")));
 	ck_assert_str_eq(text_in(answered, "reason_code"), "never_fits");
 	json_object_put(answered);
-	ck_assert_ptr_null(manager_ask(manager, "nothing", &command.spec, &bad));
+	ck_assert_ptr_null(manager_ask(manager, "ann", "nothing", &command.spec, &bad));
 	ck_assert_int_eq(bad.code, ERR_NOT_FOUND);
 	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases"), 0);
 }

@@ -141,6 +141,88 @@ START_TEST(two_heads_are_refused)
 }
 END_TEST
 
+/* ---- databases of versions before this one ----------------------------------------------------------------------- */
+
+/* A node, two leases of two owners with their VMs and slots, a transfer, events, an answer; of version 2 an input. */
+static void fill(int version)
+{
+	raw_exec(dir,
+		 "INSERT INTO nodes (id, name, state, cpu, memory, disk, net_in, net_out, pool, suspend_rate,"
+		 " resume_rate) VALUES (1, 'n1', 'up', 4000, 4000, 4000, 9, 9, 9000, 7, 7);"
+		 "INSERT INTO images VALUES (1, 'i', 'raw', '', 10, 10, 'bob', 5);"
+		 "INSERT INTO leases (id, name, owner, kind, state, serial, vms, cpu, memory, disk, image, image_name,"
+		 " start_us, duration_us, submitted_us, first_start_us, ended_us, reason, detail) VALUES"
+		 " (1, 'old', 'bob', 'best-effort', 'done', 1, 1, 1, 2, 3, 1, 'i', 0, 60, 7, 100, 160, 'time_up', 'd'),"
+		 " (2, '', 'ann', 'ar', 'scheduled', 0, 1, 1, 2, 3, 1, 'i', 300, 60, 8, 0, 0, 'none', '');"
+		 "INSERT INTO vms VALUES (1, 0, 'done', 1, 1, 0, 'boot', 'stop', 90, 100, 160, 165, 60, 0),"
+		 " (2, 0, 'scheduled', 1, 1, 1, 'boot', 'stop', 290, 300, 360, 365, 0, 0);"
+		 "INSERT INTO slots VALUES (1, 'run', 1, 1, 0, 100, 160, 1, 2, 3, 0, 0),"
+		 " (2, 'run', 1, 2, 0, 300, 360, 1, 2, 3, 0, 0);"
+		 "INSERT INTO transfers VALUES (1, 1, 'i', 1, 'planned', 250, 260, 290, 0);"
+		 "INSERT INTO events (at_us, kind, lease, data) VALUES (170, 'lease.moved', 1, '{\"to\":\"done\"}');"
+		 "INSERT INTO requests VALUES ('ann', 'r', 'lease.request', 'd', 8, '{\"result\":{\"id\":2}}');"
+		 "UPDATE meta SET value = 2 WHERE key IN ('last_lease', 'last_slot');"
+		 "UPDATE meta SET value = 1 WHERE key IN ('last_node', 'last_image', 'last_transfer')");
+	if (version > 1) {
+		raw_exec(dir,
+			 "INSERT INTO inputs VALUES (0, 5, '{}'); CREATE TABLE base_leases AS SELECT * FROM leases");
+	}
+}
+
+static int loaded;
+
+static void check_loaded(const struct lease *lease, void *arg)
+{
+	(void)arg;
+	loaded++;
+	ck_assert_uint_eq(lease->id, 2);
+	ck_assert_int_eq(lease->spec.kind, LEASE_AR);
+	ck_assert_int_eq(lease->spec.start_us, 300);
+	ck_assert_int_eq(lease->spec.latest_us, 0);
+	ck_assert_int_eq(lease->spec.deadline_us, 0);
+	ck_assert_int_eq(lease->price, 0);
+	ck_assert_uint_eq(lease->spec.user, 1);
+	ck_assert_int_eq(lease->vms[0].run.release_us, 365);
+}
+
+START_TEST(older_with_rows)
+{
+	struct err err = {0};
+	struct store *store;
+	uint32_t user;
+	sqlite3 *db = open_raw(dir);
+
+	ck_assert_int_eq(migrate(db, "test.db", migrations, (size_t)_i, &err), 0);
+	sqlite3_close(db);
+	fill(_i);
+	store = store_open(dir, &err);
+	ck_assert_msg(store != NULL, "%s", err.text);
+	loaded = 0;
+	ck_assert_msg(store_load_leases(store, check_loaded, NULL, &err) == 0, "%s", err.text);
+	ck_assert_int_eq(loaded, 1);
+	ck_assert_int_eq(store_user(store, "bob", &user, &err), 0);
+	ck_assert_uint_eq(user, 2);
+	store_close(store);
+	ck_assert_int_eq(raw_number(dir, "PRAGMA user_version"), migrations[migration_count - 1].version);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases WHERE name = 'old' AND owner = 'bob' AND user = 2"
+					 " AND kind = 'best-effort' AND state = 'done' AND serial AND cpu = 1 AND"
+					 " memory = 2 AND disk = 3 AND image_name = 'i' AND duration_us = 60 AND"
+					 " submitted_us = 7 AND first_start_us = 100 AND ended_us = 160 AND"
+					 " reason = 'time_up' AND detail = 'd'"),
+			 1);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM vms"), 2);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM slots"), 2);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM requests"), 1);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM inputs"), 0);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'leases_%'"), 3);
+	ck_assert_int_eq(violations(dir), 0);
+	/* What belongs to a lease still goes with it. */
+	raw_exec(dir, "PRAGMA foreign_keys = ON; DELETE FROM leases WHERE id = 1");
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM slots WHERE lease = 1"), 0);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM vms WHERE lease = 1"), 0);
+}
+END_TEST
+
 /* ---- two steps, interrupted everywhere
  * --------------------------------------------------------------------------------- */
 
@@ -272,6 +354,7 @@ int main(void)
 	tcase_add_test(cases, damaged_is_refused);
 	tcase_add_test(cases, read_only_is_refused);
 	tcase_add_test(cases, two_heads_are_refused);
+	tcase_add_loop_test(cases, older_with_rows, 1, (int)migration_count);
 	tcase_add_test(cases, killed_at_every_write);
 	tcase_add_loop_test(cases, io_error_at_every_write, 0, 2);
 	tcase_add_test(cases, full_disk);

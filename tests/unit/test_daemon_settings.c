@@ -80,6 +80,14 @@ START_TEST(refusals)
 		{"[head]\nheartbeat = 5\n", ":2:"},
 		{"[plan]\nlead = -1s\n", ":2:"},
 		{"[plan]\nsuspension = perhaps\n", ":2:"},
+		{"[plan]\nqueue = fcfs,fair\n", "none of fcfs, shortest, fair"},
+		{"[plan]\nadmission = ALL\n", "none of all, no-ar, half"},
+		{"[plan]\nprice = dear\n", "none of free, constant, load"},
+		{"[plan]\nhost =\n", ":2:"},
+		{"[plan]\nvictim = nobody\n", ":2:"},
+		{"[plan]\nbackfill = 1\n", ":2:"},
+		{"[plan]\nprice_rate = -1\n", ":2:"},
+		{"[plan]\nshare_half = 0s\n", ":2:"},
 		{"[plan]\nnonsense = 1\n", ":2:"},
 		{"[history]\nkeep = 0s\n", ":2:"},
 	};
@@ -155,6 +163,41 @@ START_TEST(manual_has_every_key)
 }
 END_TEST
 
+/* Every name that a setting takes, and no other, is said on the page, as the planner has it. */
+START_TEST(manual_has_every_choice)
+{
+	static const struct {
+		const char *key;
+		enum policy_set set;
+	} rows[] = {
+		{"suspension", POLICY_SUSPENSION}, {"exclusion", POLICY_EXCLUSION}, {"queue", POLICY_QUEUE},
+		{"backfill", POLICY_BACKFILL},     {"host", POLICY_HOST},           {"victim", POLICY_VICTIM},
+		{"admission", POLICY_ADMISSION},   {"price", POLICY_PRICE},
+	};
+	_cleanup_free_ char *page = file_read("man/tenured.conf.5", 65536, &err);
+
+	ck_assert_ptr_nonnull(page);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *item = xasprintf("\n.It Ic %s\n", rows[i].key);
+		const char *at = strstr(page, item), *end = strstr(at, "\n.Pq "), *name;
+		size_t names = 0, said = 0;
+
+		for (const char *p = at; (p = strstr(p, "\n.Cm ")) && p < end; p++) {
+			said++;
+		}
+		for (; (name = policy_name(rows[i].set, names)); names++) {
+			_cleanup_free_ char *word = xasprintf("\n.Cm %s", name);
+			const char *found = strstr(at, word);
+			size_t len = strlen(word);
+
+			ck_assert_msg(found && found < end && (found[len] == '\n' || found[len] == ' '),
+				      "%s: %s is not on its page", rows[i].key, name);
+		}
+		ck_assert_msg(said == names, "%s: the page has %zu names, the planner %zu", rows[i].key, said, names);
+	}
+}
+END_TEST
+
 START_TEST(manual_has_every_method)
 {
 	_cleanup_free_ char *page = file_read("man/tenure-protocol.7", 65536, &err);
@@ -191,6 +234,7 @@ int main(void)
 	tcase_add_test(tcase, takes_only_what_is_reloadable);
 	tcase_add_test(tcase, file_has_every_default);
 	tcase_add_test(tcase, manual_has_every_key);
+	tcase_add_test(tcase, manual_has_every_choice);
 	tcase_add_test(tcase, manual_has_every_method);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

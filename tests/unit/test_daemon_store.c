@@ -43,9 +43,16 @@ static struct lease sample_lease(uint64_t id, struct vm *vms, uint32_t n)
 			 .vms = n,
 			 .per_vm = {.amount = {500, 1 << 20, 7}},
 			 .image = 3,
+			 .start_us = 11,
+			 .latest_us = 12,
+			 .deadline_us = 13,
+			 .response_us = 14,
+			 .user = 15,
+			 .price_max = 16,
 			 .duration_us = 60 * USEC_PER_SEC},
 		.state = LEASE_SCHEDULED,
 		.submitted_us = 1000,
+		.price = 17,
 		.reason = {.code = REASON_PREEMPTED, .lease = 9, .arg0 = -5, .res = RES_DISK},
 		.vms = vms,
 	};
@@ -63,7 +70,8 @@ static struct lease sample_lease(uint64_t id, struct vm *vms, uint32_t n)
 				.prepare_us = 10,
 				.start_us = 20,
 				.end_us = 30,
-				.release_us = 40},
+				.release_us = 40,
+				.from_node = 3},
 			.served_us = 5,
 		};
 	}
@@ -138,7 +146,15 @@ static void check_lease(const struct lease *lease, void *arg)
 	ck_assert(lease->spec.serial);
 	ck_assert_uint_eq(lease->spec.vms, 2);
 	ck_assert_uint_eq(lease->spec.image, 3);
-	ck_assert_int_eq(lease->spec.duration_us, want.spec.duration_us);
+	ck_assert_int_eq(lease->spec.latest_us, 12);
+	ck_assert_int_eq(lease->spec.deadline_us, 13);
+	ck_assert_int_eq(lease->spec.response_us, 14);
+	ck_assert_uint_eq(lease->spec.user, 15);
+	ck_assert_int_eq(lease->spec.price_max, 16);
+	/* These may change. */
+	ck_assert_int_eq(lease->spec.start_us, 21);
+	ck_assert_int_eq(lease->spec.duration_us, 90 * USEC_PER_SEC);
+	ck_assert_int_eq(lease->price, 27);
 	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
 	ck_assert_int_eq(lease->first_start_us, 123);
 	ck_assert_int_eq(lease->reason.code, REASON_PREEMPTED);
@@ -255,6 +271,9 @@ START_TEST(round_trip)
 	OK(store_put_transfer(store, &transfer, "ticker", &bad));
 	lease.state = vms[0].state = LEASE_ACTIVE;
 	lease.first_start_us = 123;
+	lease.spec.start_us = 21;
+	lease.spec.duration_us = 90 * USEC_PER_SEC;
+	lease.price = 27;
 	OK(store_put_lease(store, &lease, &bad));
 	OK(store_put_vm(store, &vms[0], &bad));
 	OK(store_put_pool(store, 1, 3, &bad));
@@ -269,6 +288,64 @@ START_TEST(round_trip)
 	OK(store_load_slots(store, 0, check_slot, NULL, &bad));
 	OK(store_load_transfers(store, check_transfer, NULL, &bad));
 	ck_assert_int_eq(seen, 6);
+}
+END_TEST
+
+START_TEST(users)
+{
+	uint32_t ann, bob, again;
+
+	OK(store_begin(store, &bad));
+	OK(store_user(store, "ann", &ann, &bad));
+	ck_assert_uint_eq(ann, 0);
+	OK(store_add_user(store, "ann", &bad));
+	OK(store_add_user(store, "bob", &bad));
+	OK(store_add_user(store, "ann", &bad));
+	OK(store_user(store, "ann", &ann, &bad));
+	OK(store_user(store, "bob", &bob, &bad));
+	OK(store_commit(store, &bad));
+	reopen();
+	OK(store_user(store, "ann", &again, &bad));
+	ck_assert_uint_gt(ann, 0);
+	ck_assert_uint_gt(bob, 0);
+	ck_assert_uint_ne(ann, bob);
+	ck_assert_uint_eq(ann, again);
+	raw_exec(dir, "UPDATE users SET id = 5000000000 WHERE name = 'bob'");
+	ck_assert_int_eq(store_user(store, "bob", &bob, &bad), -1);
+	ck_assert_int_eq(bad.code, ERR_STORE);
+}
+END_TEST
+
+static void check_use(uint32_t user, const struct slot *slot, void *arg)
+{
+	(void)arg;
+	seen++;
+	ck_assert_uint_eq(user, 15);
+	ck_assert_uint_eq(slot->id, 3);
+	ck_assert_int_eq(slot->kind, SLOT_RUN);
+	ck_assert_int_eq(slot->end_us, 31);
+}
+
+/* Run slots of leases that are over, not too long ago. */
+START_TEST(use)
+{
+	struct slot slot = {.id = 1, .kind = SLOT_RUN, .node = 1, .lease = 5, .start_us = 10, .end_us = 40};
+
+	OK(store_begin(store, &bad));
+	add_node(1, "n1");
+	add_lease(5, 1, LEASE_ACTIVE);
+	add_lease(6, 1, LEASE_CANCELLED);
+	OK(store_put_slot(store, &slot, &bad));
+	slot.lease = 6;
+	for (slot.id = 2; slot.id < 5; slot.id++) {
+		slot.kind = slot.id == 4 ? SLOT_STOP : SLOT_RUN;
+		slot.end_us = slot.id == 2 ? 30 : 31;
+		OK(store_put_slot(store, &slot, &bad));
+	}
+	OK(store_commit(store, &bad));
+	seen = 0;
+	OK(store_load_use(store, 30, check_use, NULL, &bad));
+	ck_assert_int_eq(seen, 1);
 }
 END_TEST
 
@@ -650,6 +727,8 @@ int main(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, round_trip);
 	tcase_add_test(cases, lease_brief);
+	tcase_add_test(cases, users);
+	tcase_add_test(cases, use);
 	tcase_add_test(cases, requests);
 	tcase_add_test(cases, rolled_back_is_gone);
 	tcase_add_test(cases, pruned);

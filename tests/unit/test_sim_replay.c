@@ -5,6 +5,8 @@
 
 static uint32_t one, two;
 static uint64_t seed;
+static uint64_t manager_last; /* lease */
+static int resized, refusals;
 
 static uint64_t draw(uint64_t below)
 {
@@ -14,8 +16,17 @@ static uint64_t draw(uint64_t below)
 	return seed % below;
 }
 
+static void choose(char **setting, const char *name)
+{
+	free(*setting);
+	*setting = xstrdup(name);
+}
+
 static void set_up(void)
 {
+	manager_last = 1;
+	resized = 0;
+	refusals = 0;
 	setup();
 	one = hello("n1");
 	accepted(request(LEASE_BEST_EFFORT, 2, 0, 200 * SECOND));
@@ -23,6 +34,9 @@ static void set_up(void)
 	/* From here on it is recorded, with a guest running. */
 	stop();
 	settings.record = true;
+	choose(&settings.queue, "fair");
+	choose(&settings.price, "load");
+	settings.price_rate = 1000;
 	start();
 	two = hello("n2");
 	report(one);
@@ -47,40 +61,98 @@ static void fail_once(void)
 	report(two);
 }
 
+static const char *const owners[] = {"ann", "bob", "eve"};
+
+static struct command some_resize(void)
+{
+	return (struct command){
+		.kind = COMMAND_LEASE_EXTEND,
+		.owner = "ann",
+		.is_operator = true,
+		.method = "lease.extend",
+		.name = "",
+		.lease = 1 + draw(manager_last + 1),
+		.duration_us = (span_us)(1 + draw(300)) * SECOND,
+	};
+}
+
+static struct command some_window(void)
+{
+	struct command command = ar(1 + (uint32_t)draw(5), (span_us)(30 + draw(200)) * SECOND);
+
+	command.spec.latest_us = command.spec.start_us + (span_us)draw(300) * SECOND;
+	return command;
+}
+
+static struct command some_deadline(void)
+{
+	struct command command = request(LEASE_DEADLINE, 1 + (uint32_t)draw(4), 0, (span_us)(20 + draw(100)) * SECOND);
+
+	command.spec.start_us = draw(2) ? now_us + (span_us)draw(60) * SECOND : 0;
+	command.spec.deadline_us = now_us + (span_us)(60 + draw(600)) * SECOND;
+	return command;
+}
+
+static struct reply asked(struct command command)
+{
+	struct reply reply;
+
+	command.owner = owners[draw(ARRAY_SIZE(owners))];
+	reply = answer(command);
+	manager_last = id_of(&reply) > manager_last ? id_of(&reply) : manager_last;
+	return reply;
+}
+
 static void act(void)
 {
 	struct reply reply = {0};
 
-	switch (draw(4)) {
+	switch (draw(8)) {
 	case 0:
-		reply = answer(ar(1 + (uint32_t)draw(5), (span_us)(30 + draw(300)) * SECOND));
+		reply = asked(ar(1 + (uint32_t)draw(5), (span_us)(30 + draw(300)) * SECOND));
 		break;
 	case 1:
-		reply = answer(
-			request(LEASE_BEST_EFFORT, 1 + (uint32_t)draw(6), 0, (span_us)(20 + draw(200)) * SECOND));
-		break;
 	case 2:
-		reply = answer(request(LEASE_IMMEDIATE, 1 + (uint32_t)draw(2), 0, (span_us)(20 + draw(50)) * SECOND));
+		reply = asked(request(LEASE_BEST_EFFORT, 1 + (uint32_t)draw(6), 0, (span_us)(20 + draw(200)) * SECOND));
 		break;
 	case 3:
-		reply = answer(cancel(1 + draw(20), "ann", true));
+		reply = asked(request(LEASE_IMMEDIATE, 1 + (uint32_t)draw(2), 0, (span_us)(20 + draw(50)) * SECOND));
+		break;
+	case 4:
+		reply = answer(cancel(1 + draw(manager_last + 1), "ann", true));
+		break;
+	case 5:
+		reply = asked(some_window());
+		break;
+	case 6:
+		reply = asked(some_deadline());
+		break;
+	case 7:
+		reply = answer(some_resize());
+		resized += reply.result != NULL;
+		refusals += reply.data != NULL;
 		break;
 	}
 	clear(&reply);
 }
 
-static void busy_hour(void)
+static void busy(int acts)
 {
-	seed = 20261122;
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < acts; i++) {
 		act();
-		if (i == 30) {
+		if (i % 60 == 30) {
 			fail_once();
 		}
 		live(draw(2) ? one : two, (span_us)draw(20) * SECOND);
 		report(one);
 		report(two);
 	}
+}
+
+static void busy_hour(void)
+{
+	seed = 20261122;
+	busy(120);
 }
 
 static struct replay_figures replayed(void)
@@ -100,7 +172,14 @@ START_TEST(same_rows)
 	ck_assert_uint_eq(figures.differences, 0);
 	ck_assert_uint_gt(figures.steps, 200);
 	ck_assert_uint_gt(figures.rows, 200);
-	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM leases WHERE kind = 'ar' AND state = 'done'") > 0, 1);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(DISTINCT kind) FROM leases WHERE state = 'done'"), 4);
+	ck_assert_int_gt(raw_number(dir, "SELECT count(*) FROM leases WHERE state = 'done' AND latest_us > start_us"),
+			 0);
+	ck_assert_int_gt(raw_number(dir, "SELECT count(DISTINCT price) FROM leases"), 10);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(DISTINCT user) FROM leases"), 3);
+	ck_assert_int_gt(raw_number(dir, "SELECT count(*) FROM estimates"), 0);
+	ck_assert_int_gt(resized, 5);
+	ck_assert_int_gt(refusals, 1);
 }
 END_TEST
 
@@ -109,8 +188,12 @@ START_TEST(other_rows_are_found)
 	busy_hour();
 	raw_exec(dir, "UPDATE slots SET end_us = end_us + 1 WHERE id = (SELECT max(id) FROM slots)");
 	ck_assert_uint_eq(replayed().differences, 2); /* the row as recorded, and as replayed */
+	raw_exec(dir, "UPDATE estimates SET count = count + 1 WHERE memory = (SELECT min(memory) FROM estimates) AND "
+		      "what = 'resume'"
+		      " AND node = 1");
+	ck_assert_uint_eq(replayed().differences, 4);
 	raw_exec(dir, "DELETE FROM vms WHERE lease = (SELECT max(lease) FROM vms)");
-	ck_assert_uint_gt(replayed().differences, 2);
+	ck_assert_uint_gt(replayed().differences, 4);
 }
 END_TEST
 
@@ -136,7 +219,9 @@ START_TEST(a_recording_begins_anew_with_the_head)
 	uint64_t before = replayed().steps;
 	stop();
 	start();
-	live(one, 30 * SECOND);
+	report(one);
+	report(two);
+	busy(40); /* what was used before counts */
 	struct replay_figures figures = replayed();
 	ck_assert_uint_eq(figures.differences, 0);
 	ck_assert_uint_lt(figures.steps, before);
@@ -151,6 +236,7 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tcase, set_up, teardown);
+	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, same_rows);
 	tcase_add_test(tcase, other_rows_are_found);
 	tcase_add_test(tcase, nothing_recorded);

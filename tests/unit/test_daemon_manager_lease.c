@@ -1,0 +1,326 @@
+/* What the head makes of windows, deadlines, other durations, prices and owners: answers, rows and events. */
+#include "manager_fixture.h"
+
+#include "query.h"
+
+static struct command extend(uint64_t id, span_us add, span_us duration)
+{
+	return (struct command){
+		.kind = COMMAND_LEASE_EXTEND,
+		.owner = "ann",
+		.method = "lease.extend",
+		.name = "",
+		.lease = id,
+		.add_us = add,
+		.duration_us = duration,
+	};
+}
+
+static int64_t number(struct json_object *object, const char *key)
+{
+	return json_object_get_int64(json_object_object_get(object, key));
+}
+
+/* A column of the lease's row. */
+static int64_t row(uint64_t lease, const char *column)
+{
+	_cleanup_free_ char *sql = xasprintf("SELECT %s FROM leases WHERE id = %d", column, (int)lease);
+
+	return raw_number(dir, sql);
+}
+
+/* The head is stopped and started, with nothing changed by that. */
+static void restart(void)
+{
+	char *before = picture(), *after;
+
+	stop();
+	start();
+	after = picture();
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+	ck_assert_int_eq(violations(dir), 0);
+}
+
+START_TEST(a_window)
+{
+	struct command command = ar(4, 120 * SECOND);
+	wall_us start = command.spec.start_us;
+	struct reply reply;
+
+	hello("n1");
+	accepted(command);
+	/* Taken at first: it starts when the other has gone. */
+	command.spec.latest_us = start + 100 * SECOND;
+	reply = answer(command);
+	ck_assert_int_eq(reply.err.code, 0);
+	ck_assert_int_eq(number(reply.result, "start_us"), start + 60 * SECOND);
+	ck_assert_int_eq(number(reply.result, "latest_us"), start + 100 * SECOND);
+	ck_assert_int_eq(number(reply.result, "end_us"), number(reply.result, "start_us") + 60 * SECOND);
+	ck_assert_int_eq(row(id_of(&reply), "start_us"), number(reply.result, "start_us"));
+	clear(&reply);
+	refused(command, ERR_REJECTED);
+	restart();
+}
+END_TEST
+
+START_TEST(a_deadline)
+{
+	struct command command = request(LEASE_DEADLINE, 2, 0, 60 * SECOND);
+	uint32_t node = hello("n1");
+	struct reply reply;
+	uint64_t id;
+
+	command.spec.deadline_us = now_us + 300 * SECOND;
+	command.spec.start_us = now_us + 30 * SECOND;
+	reply = answer(command);
+	id = id_of(&reply);
+	ck_assert_int_eq(reply.err.code, 0);
+	ck_assert_str_eq(text_in(reply.result, "kind"), "deadline");
+	ck_assert_int_eq(number(reply.result, "deadline_us"), command.spec.deadline_us);
+	ck_assert_int_eq(number(reply.result, "not_before_us"), command.spec.start_us);
+	ck_assert_int_ge(number(reply.result, "start_us"), command.spec.start_us);
+	ck_assert_int_le(number(reply.result, "end_us"), command.spec.deadline_us);
+	clear(&reply);
+	/* Once its image is there it makes way for a reservation, and is still done in time. */
+	live(node, 5 * SECOND);
+	accepted(ar(4, 40 * SECOND));
+	restart();
+	live(node, 270 * SECOND);
+	ck_assert_int_eq(state_is(id, "done"), 1);
+	ck_assert_int_eq(row(id, "ended_us <= deadline_us AND first_start_us >= start_us + 60000000"), 1);
+	/* Too late for that. */
+	command.spec.deadline_us = now_us + 60 * SECOND;
+	command.spec.start_us = 0;
+	reply = answer(command);
+	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "deadline");
+	clear(&reply);
+	ck_assert_int_eq(violations(dir), 0);
+}
+END_TEST
+
+START_TEST(longer_and_shorter)
+{
+	uint32_t node = hello("n1");
+	uint64_t id = accepted(ar(2, 30 * SECOND));
+	struct reply reply;
+
+	live(node, 40 * SECOND);
+	reply = answer(extend(id, 30 * SECOND, 0));
+	ck_assert_int_eq(number(reply.result, "duration_us"), 90 * SECOND);
+	ck_assert_int_eq(number(reply.result, "end_us"), number(reply.result, "start_us") + 90 * SECOND);
+	clear(&reply);
+	ck_assert_int_eq(row(id, "duration_us"), 90 * SECOND);
+	ck_assert_int_eq(
+		raw_number(dir, "SELECT json_extract(data, '$.was_us') FROM events WHERE kind = 'lease.resized'"),
+		60 * SECOND);
+	ck_assert_int_eq(
+		raw_number(dir, "SELECT json_extract(data, '$.duration_us') FROM events WHERE kind = 'lease.resized'"),
+		90 * SECOND);
+	restart();
+	report(node);
+	reply = answer(extend(id, 0, 45 * SECOND));
+	ck_assert_int_eq(number(reply.result, "duration_us"), 45 * SECOND);
+	clear(&reply);
+	live(node, 60 * SECOND);
+	ck_assert_int_eq(state_is(id, "done"), 1);
+	ck_assert_int_eq(row(id, "ended_us - start_us < 60000000"), 1);
+	refused(extend(id, 30 * SECOND, 0), ERR_CONFLICT);
+	ck_assert_int_eq(violations(dir), 0);
+}
+END_TEST
+
+START_TEST(longer_is_refused_with_an_offer)
+{
+	uint64_t id;
+	struct command command;
+	struct reply reply;
+	struct json_object *offer;
+
+	hello("n1");
+	id = accepted(ar(2, 30 * SECOND));
+	accepted(ar(4, 150 * SECOND));
+	command = named(extend(id, 100 * SECOND, 0), "r", "d");
+	for (int i = 0; i < 2; i++) {
+		reply = answer(command);
+		ck_assert_int_eq(reply.err.code, ERR_REJECTED);
+		ck_assert_uint_eq(id_of(&reply), id);
+		ck_assert_str_eq(text_in(reply.data, "reason_code"), "no_room");
+		offer = json_object_object_get(reply.data, "offer");
+		ck_assert_int_eq(number(offer, "duration_us"), 120 * SECOND); /* until the next one begins */
+		clear(&reply);
+	}
+	ck_assert_int_eq(row(id, "duration_us"), 60 * SECOND);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM events WHERE kind = 'lease.resized'"), 0);
+	accepted(extend(id, 0, 120 * SECOND));
+	restart();
+}
+END_TEST
+
+START_TEST(who_may_extend)
+{
+	struct command command;
+	uint64_t id;
+
+	hello("n1");
+	id = accepted(ar(1, 30 * SECOND));
+	command = extend(id, 30 * SECOND, 0);
+	command.owner = "bob";
+	refused(command, ERR_DENIED);
+	command.is_operator = true;
+	accepted(command);
+	refused(extend(id + 1, SECOND, 0), ERR_NOT_FOUND);
+	refused(extend(id, -90 * SECOND, 0), ERR_PARAMS);
+	refused(extend(id, INT64_C(3153600000000000), 0), ERR_PARAMS);
+	ck_assert_int_eq(row(id, "duration_us"), 90 * SECOND);
+	/* The same request once more does not make it longer still. */
+	accepted(named(extend(id, 10 * SECOND, 0), "r", "d"));
+	accepted(named(extend(id, 10 * SECOND, 0), "r", "d"));
+	ck_assert_int_eq(row(id, "duration_us"), 100 * SECOND);
+	refused(named(extend(id, 20 * SECOND, 0), "r", "other"), ERR_CONFLICT);
+}
+END_TEST
+
+static void choose(char **setting, const char *name)
+{
+	free(*setting);
+	*setting = xstrdup(name);
+}
+
+START_TEST(prices)
+{
+	struct command command;
+	struct json_object *asked;
+	struct reply reply;
+	uint64_t id;
+
+	stop();
+	choose(&settings.price, "constant");
+	settings.price_rate = 60;
+	start();
+	hello("n1");
+	command = ar(2, 120 * SECOND); /* two CPUs for a minute */
+	asked = manager_ask(manager, "ann", "ticker", &command.spec, &bad);
+	ck_assert_int_eq(number(asked, "price"), 2);
+	json_object_put(asked);
+	command.spec.price_max = 1;
+	reply = answer(command);
+	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "price");
+	ck_assert_int_eq(row(id_of(&reply), "price"), 0);
+	clear(&reply);
+	command.spec.price_max = 3;
+	reply = answer(command);
+	id = id_of(&reply);
+	ck_assert_int_eq(number(reply.result, "price"), 2);
+	ck_assert_int_eq(number(reply.result, "price_max"), 3);
+	clear(&reply);
+	restart();
+	accepted(extend(id, 30 * SECOND, 0));
+	ck_assert_int_eq(row(id, "price"), 3);
+	reply = answer(extend(id, 60 * SECOND, 0));
+	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "price");
+	clear(&reply);
+}
+END_TEST
+
+START_TEST(policies_refuse)
+{
+	struct reply reply;
+
+	stop();
+	choose(&settings.admission, "no-ar");
+	start();
+	hello("n1");
+	reply = answer(ar(1, 120 * SECOND));
+	ck_assert_int_eq(reply.err.code, ERR_REJECTED);
+	ck_assert_str_eq(text_in(reply.data, "reason_code"), "policy");
+	ck_assert_ptr_null(json_object_object_get(reply.data, "offer"));
+	clear(&reply);
+	accepted(request(LEASE_BEST_EFFORT, 1, 0, 60 * SECOND));
+}
+END_TEST
+
+/* Who had least of late goes first, also after a restart. */
+START_TEST(fair_shares)
+{
+	uint32_t node;
+	uint64_t first, anns, bobs;
+	struct command command;
+
+	stop();
+	choose(&settings.queue, "fair");
+	start();
+	node = hello("n1");
+	first = accepted(request(LEASE_BEST_EFFORT, 4, 0, 60 * SECOND));
+	live(node, 90 * SECOND);
+	ck_assert_int_eq(state_is(first, "done"), 1);
+	accepted(ar(4, 30 * SECOND));
+	live(node, 35 * SECOND);
+	anns = accepted(request(LEASE_BEST_EFFORT, 4, 0, 60 * SECOND));
+	command = request(LEASE_BEST_EFFORT, 4, 0, 60 * SECOND);
+	command.owner = "bob";
+	bobs = accepted(command);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM users"), 2);
+	ck_assert_int_eq(row(first, "user"), row(anns, "user"));
+	ck_assert_int_ne(row(bobs, "user"), row(anns, "user"));
+	restart();
+	report(node);
+	live(node, 100 * SECOND);
+	ck_assert_int_eq(state_is(bobs, "active"), 1);
+	ck_assert_int_eq(state_is(anns, "active"), 0);
+	ck_assert_int_eq(violations(dir), 0);
+}
+END_TEST
+
+START_TEST(measured_times_are_shown)
+{
+	uint32_t node = hello("n1");
+	struct json_object *shown, *list, *first;
+
+	accepted(request(LEASE_BEST_EFFORT, 4, 0, 600 * SECOND));
+	live(node, 30 * SECOND);
+	for (int i = 0; i < 3; i++) {
+		accepted(ar(4, 60 * SECOND));
+		live(node, 180 * SECOND);
+	}
+	shown = query_node(store, "n1", &bad);
+	list = json_object_object_get(shown, "estimates");
+	ck_assert_uint_eq(json_object_array_length(list), 2);
+	first = json_object_array_get_idx(list, 0);
+	ck_assert_str_eq(text_in(first, "what"), "resume");
+	ck_assert_int_eq(number(first, "memory"), GIB);
+	ck_assert_int_ge(number(first, "count"), 5);
+	ck_assert_int_ge(number(first, "estimate_us"), number(first, "mean_us"));
+	json_object_put(shown);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("daemon_manager_lease");
+	TCase *cases = tcase_create("all");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	log_init(LOG_LEVEL_ERROR);
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, a_window);
+	tcase_add_test(cases, a_deadline);
+	tcase_add_test(cases, longer_and_shorter);
+	tcase_add_test(cases, longer_is_refused_with_an_offer);
+	tcase_add_test(cases, who_may_extend);
+	tcase_add_test(cases, prices);
+	tcase_add_test(cases, policies_refuse);
+	tcase_add_test(cases, fair_shares);
+	tcase_add_test(cases, measured_times_are_shown);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
