@@ -111,6 +111,8 @@ static void put_time_option(FILE *out, const char *name, wall_us t)
 static void put_times(const struct client *client, FILE *out, wall_us start, span_us duration)
 {
 	const struct option_value *value = client->options.value;
+	/* To the minute, and one for pasting. */
+	wall_us end = start + duration + 2 * USEC_PER_MINUTE - (start + duration) % USEC_PER_MINUTE;
 
 	switch (kind_of(client)) {
 	case LEASE_BEST_EFFORT:
@@ -122,9 +124,7 @@ static void put_times(const struct client *client, FILE *out, wall_us start, spa
 		if (given(client, OPT(NOT_BEFORE))) {
 			put_time_option(out, "not-before", value[OPT(NOT_BEFORE)].number);
 		}
-		put_time_option(out, "deadline",
-				start + duration > value[OPT(DEADLINE)].number ? start + duration
-									       : value[OPT(DEADLINE)].number);
+		put_time_option(out, "deadline", end > value[OPT(DEADLINE)].number ? end : value[OPT(DEADLINE)].number);
 		return;
 	case LEASE_AR:
 	case LEASE_IMMEDIATE:

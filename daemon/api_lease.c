@@ -31,10 +31,12 @@ static int check_times(const struct lease_spec *spec, struct err *err)
 		return err_set(err, ERR_PARAMS, "deadline_us: %s",
 			       deadline ? "a deadline lease needs it" : "only a deadline lease has one");
 	}
-	if (spec->start_us > WALL_NEVER / 2 || spec->latest_us > WALL_NEVER / 2 || spec->deadline_us > WALL_NEVER / 2) {
-		return err_set(err, ERR_PARAMS, "a time too far in the future; they count microseconds since 1970");
-	}
-	return 0;
+	wall_us last = WALL_NEVER / 2;
+	const char *far = spec->start_us > last      ? "start_us"
+			  : spec->latest_us > last   ? "latest_us"
+			  : spec->deadline_us > last ? "deadline_us"
+						     : NULL;
+	return far ? err_set(err, ERR_PARAMS, "%s: too far in the future; it counts microseconds since 1970", far) : 0;
 }
 
 /* What the rows of method.tbl cannot say: which parameters belong to which kind, and sums. */

@@ -49,6 +49,27 @@ CREATE INDEX leases_final ON leases (max(submitted_us, ended_us), id)
 	WHERE state IN ('rejected', 'done', 'cancelled', 'failed');
 CREATE INDEX leases_owner ON leases (owner, id);
 
+CREATE TABLE new_slots (
+	id INTEGER PRIMARY KEY,
+	kind TEXT NOT NULL CHECK (kind IN ('prepare', 'run', 'stop', 'suspend', 'hold', 'resume', 'standby')),
+	node INTEGER NOT NULL REFERENCES nodes,
+	lease INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE,
+	vm INTEGER NOT NULL,
+	start_us INTEGER NOT NULL,
+	end_us INTEGER NOT NULL,
+	cpu INTEGER NOT NULL,
+	memory INTEGER NOT NULL,
+	disk INTEGER NOT NULL,
+	net_in INTEGER NOT NULL,
+	net_out INTEGER NOT NULL,
+	CHECK (start_us < end_us)
+) STRICT;
+INSERT INTO new_slots SELECT * FROM slots;
+DROP TABLE slots;
+ALTER TABLE new_slots RENAME TO slots;
+CREATE INDEX slots_end ON slots (end_us);
+CREATE INDEX slots_lease ON slots (lease);
+
 -- Where a suspended guest's memory is to come from; 0 = it is there already.
 ALTER TABLE vms ADD COLUMN from_node INTEGER NOT NULL DEFAULT 0;
 

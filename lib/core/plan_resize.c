@@ -86,12 +86,13 @@ static bool book_until(struct plan *plan, struct unit *unit, wall_us end_us)
 	return true;
 }
 
-/* Until when a node has room for the unit's guests there, which are lifted. */
-static wall_us room_until(const struct plan *plan, const struct unit *unit, const struct node *node, uint32_t guests)
+/* Until when after from_us, their present end, a node has room for the unit's guests there, which are lifted. */
+static wall_us room_until(const struct plan *plan, const struct unit *unit, wall_us from_us, const struct node *node)
 {
+	uint32_t guests = node->count;
 	struct capacity use = capacity_scale(unit->spec->per_vm, guests);
-	wall_us run_us = place_until(node, unit->spec, use, plan->now_us);
-	wall_us lean_us = place_until(node, unit->spec, slot_use(SLOT_STOP, use), plan->now_us);
+	wall_us run_us = place_until(node, unit->spec, use, from_us);
+	wall_us lean_us = place_until(node, unit->spec, slot_use(SLOT_STOP, use), from_us);
 
 	lean_us = lean_us < WALL_NEVER ? lean_us - plan->settings.stop_us : lean_us;
 	return run_us < lean_us ? run_us : lean_us;
@@ -115,7 +116,7 @@ static void explain(struct plan *plan, struct unit *unit, wall_us end_us, struct
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		const struct node *node = unit->seat[i].node;
-		wall_us here_us = room_until(plan, unit, node, node->count);
+		wall_us here_us = room_until(plan, unit, run.end_us, node);
 		reason->arg0 += here_us >= end_us;
 		if (here_us < until_us) {
 			struct capacity peak = place_peak(node, unit->spec, run.prepare_us, run.release_us);

@@ -32,9 +32,10 @@ def wrong_values:
 	elif $s.type == "integer" then
 		["wrong type", "1"], ["wrong type", true], ["wrong type", []], ["wrong type", {}], ["null", null],
 		["fraction", "@1.5@"], ["float", "@1.0@"], ["exponent", "@1e3@"],
-		["negative", -1], ["most negative", "@-9223372036854775808@"],
+		["most negative", "@-9223372036854775808@"],
+		(if ($s.minimum // 0) >= 0 then ["negative", -1] else empty end),
 		(if $s.minimum > 0 then ["zero", 0] else empty end),
-		(if $s.minimum > 1 then ["too small", ($s.minimum - 1)] else empty end),
+		(if ($s.minimum // 0) > 1 or ($s.minimum // 0) < 0 then ["too small", ($s.minimum - 1)] else empty end),
 		(if $s.maximum < 4611686018427387904 then ["huge", "@9223372036854775807@"] else empty end),
 		(if $s.maximum < 4503599627370496 then ["too large", ($s.maximum + 1)] else empty end)
 	elif $s.type == "boolean" then

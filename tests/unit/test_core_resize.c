@@ -201,6 +201,26 @@ START_TEST(best_effort_suspended)
 }
 END_TEST
 
+/* What is busy before it says nothing of how long it could be. */
+START_TEST(offer_of_one_to_come)
+{
+	wall_us start = now + 200 * SEC;
+
+	request(ar_of(4, start, 30 * SEC));
+	request(ar_of(4, now + 60 * SEC, 30 * SEC));
+	request(ar_of(4, start + 100 * SEC, 30 * SEC));
+	resize(1, 300 * SEC);
+	ck_assert_uint_eq(refusal().lease, 3);
+	struct offer offer = plan_offer(plan);
+	ck_assert(offer.valid);
+	ck_assert_int_gt(offer.duration_us, 30 * SEC);
+	resize(1, offer.duration_us + 1);
+	ck_assert_int_eq(refusal().code, REASON_NO_ROOM);
+	resize(1, offer.duration_us);
+	ck_assert_uint_eq(count_actions(ACTION_REFUSED), 0);
+}
+END_TEST
+
 /* What is longer costs what it is asked for now, what is shorter never more than before. */
 START_TEST(price)
 {
@@ -238,6 +258,7 @@ int main(void)
 	tcase_add_test(staged, best_effort);
 	tcase_add_test(staged, best_effort_refused);
 	tcase_add_test(staged, best_effort_suspended);
+	tcase_add_test(staged, offer_of_one_to_come);
 	tcase_add_test(staged, price);
 	suite_add_tcase(suite, staged);
 	return run_suite(suite);
