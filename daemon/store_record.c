@@ -44,7 +44,7 @@ static int run_text(struct store *store, struct err *err, const int64_t *values,
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db, text, -1, &stmt, NULL);
 
-	for (int i = 0; rc == SQLITE_OK && i < sqlite3_bind_parameter_count(stmt); i++) {
+	for (int i = 0; values && rc == SQLITE_OK && i < sqlite3_bind_parameter_count(stmt); i++) {
 		rc = sqlite3_bind_int64(stmt, i + 1, values[i]);
 	}
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
