@@ -147,8 +147,12 @@ SIM_OBJ = $(call objects,tests/sim)
 $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_test) $(LIBS_lib)
 
-check-sim: $(BUILD)/tests/sim/sim
-	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) $<
+PROPERTY_OBJ = $(call objects,tests/property)
+$(BUILD)/tests/property/property: $(PROPERTY_OBJ) $(UNIT_sim) $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_test) $(LIBS_sim)
+
+check-sim: $(BUILD)/tests/sim/sim $(BUILD)/tests/property/property
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) tests/run-sims $^
 
 CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/seriallog $(BUILD)/tests/guests/initrd.img
 

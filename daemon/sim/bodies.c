@@ -216,6 +216,9 @@ static void start(struct world *world, struct body *body)
 	}
 	bool fetched = body->state == BODY_SAVED && body->home != body->node;
 	if (!staging_use(world, node, spec->image) && (body->state == BODY_NONE || fetched)) {
+		if (world->settings.staging <= STAGING_EDF) {
+			world_wrong(world, "a guest whose image is not there", body->lease, body->vm, body->node);
+		}
 		body->waiting = true;
 		DL_APPEND(node->waiting, body);
 		set_due(world, body);

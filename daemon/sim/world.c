@@ -39,7 +39,7 @@ void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t
 	if (!world->options.check || world->wrong) {
 		return;
 	}
-	world->wrong = true;
+	world->wrong = what;
 	snprintf(world->fault, sizeof(world->fault),
 		 "step %" PRIu64 " at %.6f s: %s (lease %" PRIu64 ", VM %u, node %u)", world->totals.steps,
 		 (double)(world->now_us - ORIGIN_US) / 1e6, what, lease, vm, node);
@@ -287,6 +287,9 @@ int world_run(struct world *world, struct err *err)
 				       world->totals.steps, (double)(world->now_us - ORIGIN_US) / 1e6);
 		}
 	}
+	if (!world->wrong) {
+		world_verdict(world);
+	}
 	metrics_close(&world->metrics);
 	for (uint32_t i = 0; i < world->nodes; i++) {
 		int64_t peak = world->node[i].pool.peak;
@@ -401,6 +404,11 @@ void world_free(struct world *world)
 }
 
 /* ---- looking ---- */
+
+const char *world_rule(const struct world *world)
+{
+	return world->wrong;
+}
 
 const struct job *world_jobs(const struct world *world, size_t *count)
 {

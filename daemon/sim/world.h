@@ -50,6 +50,8 @@ void world_free(struct world *world);
 /* Until nothing more happens. -1 with the step and the rule if something is not as it must be. */
 int world_run(struct world *world, struct err *err);
 
+/* The rule that was broken, without where and when: static text; NULL = none, or nothing was checked. */
+const char *world_rule(const struct world *world);
 const struct job *world_jobs(const struct world *world, size_t *count);
 const struct world_totals *world_totals(const struct world *world);
 const struct metrics *world_metrics(const struct world *world);

@@ -97,15 +97,19 @@ struct world {
 	struct kept_slot *slots;
 	struct metrics metrics;
 	struct world_totals totals;
-	bool wrong;
+	const char *wrong; /* the rule that was broken */
 	char fault[256];
 };
 
 /* world.c */
 struct event *world_event(struct world *world, enum event_kind kind);
 struct job *world_job(struct world *world, uint64_t lease);
-/* The first thing that is not as it must be ends the run. */
+/* The first thing that is not as it must be ends the run. what: static text. */
 void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t vm, uint32_t node);
+
+/* verdict.c */
+/* Looks at what became of all leases, once nothing more happens. */
+void world_verdict(struct world *world);
 
 /* bodies.c */
 /* One for each VM of a lease that was taken in. */

@@ -221,6 +221,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	glance_pass(plan->glance, plan->now_us);
 	plan->queue_due = orphans_sweep(plan);
+	link_begin(plan); /* before anything may want to move a transfer */
 	plan_timers(plan);
 	prep_tick(plan);
 	for (size_t i = 0; i < count; i++) {

@@ -615,7 +615,6 @@ static void put_off(struct plan *plan, struct flight *flight)
 
 void prep_tick(struct plan *plan)
 {
-	link_begin(plan);
 	for (int l = 0; l < LINKS; l++) {
 		struct link *link = &plan->link[l];
 		for (size_t i = 0; i < link->count && link->item[i]->start_us <= plan->now_us;) {

@@ -61,7 +61,7 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image);
 void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image);
 /* For good. What needs it there is the caller's. */
 void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image);
-/* Transfers that began, and those that are late. */
+/* Shows transfers that began, and puts off those that are late. */
 void prep_tick(struct plan *plan);
 /* When prep_tick() has something to do; WALL_NEVER = nothing. */
 wall_us prep_next(const struct plan *plan);
