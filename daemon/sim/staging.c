@@ -1,5 +1,6 @@
 /* Images on their way and in the nodes' pools. When each is sent is the planner's decision. */
 #include <string.h>
+#include <utlist.h>
 
 #include "estimate.h"
 #include "util.h"
@@ -196,6 +197,21 @@ void staging_begin(struct world *world, struct haul *haul)
 	haul->next = haul->flow->cargo;
 	haul->flow->cargo = haul;
 	set_link_gauge(world);
+}
+
+bool staging_full(const struct world *world, const struct sim_link *link)
+{
+	const struct flow *flow;
+
+	DL_FOREACH (link->flows, flow) {
+		for (const struct haul *haul = flow->cargo; haul; haul = haul->next) {
+			const struct world_node *node = &world->node[haul->node - 1];
+			if (node->pool.bytes + flow->bytes > node->info.pool_bytes) {
+				return true;
+			}
+		}
+	}
+	return false;
 }
 
 void staging_arrive(struct world *world, struct sim_link *link)

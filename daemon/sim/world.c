@@ -221,6 +221,11 @@ static void arrive(struct world *world)
 	next_arrival(world);
 }
 
+static struct sim_link *link_of(struct world *world, const struct due *due)
+{
+	return due == &world->link[0].due ? &world->link[0] : &world->link[1];
+}
+
 static void happen(struct world *world, struct due *due)
 {
 	switch ((enum rank)due->rank) {
@@ -232,7 +237,7 @@ static void happen(struct world *world, struct due *due)
 		staging_begin(world, (struct haul *)due);
 		break;
 	case RANK_LINK:
-		staging_arrive(world, due == &world->link[0].due ? &world->link[0] : &world->link[1]);
+		staging_arrive(world, link_of(world, due));
 		break;
 	case RANK_CALL:
 		world_event(world, EVENT_LEASE_CALLED)->called = ((struct call *)due)->lease;
@@ -278,7 +283,8 @@ int world_run(struct world *world, struct err *err)
 		world->rounds = due->at_us > world->now_us ? 0 : world->rounds + 1;
 		world->now_us = due->at_us;
 		metrics_advance(&world->metrics, world->now_us);
-		while ((due = agenda_first(&world->agenda)) && due->at_us <= world->now_us) {
+		while ((due = agenda_first(&world->agenda)) && due->at_us <= world->now_us &&
+		       !(world->events && due->rank == RANK_LINK && staging_full(world, link_of(world, due)))) {
 			happen(world, due);
 		}
 		step(world);

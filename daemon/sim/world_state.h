@@ -131,6 +131,11 @@ void staging_told(struct world *world, const struct transfer *transfer, bool dro
 void staging_begin(struct world *world, struct haul *haul);
 /* Those that are through. */
 void staging_arrive(struct world *world, struct sim_link *link);
+/*
+ * True if something on this link is for a pool that is full but for what nobody may need any more: then the planner is
+ * to hear of what ends at this instant first.
+ */
+bool staging_full(const struct world *world, const struct sim_link *link);
 /* Puts an image on a node without a transfer. */
 void staging_put(struct world *world, struct world_node *node, uint64_t image, int64_t bytes);
 /* An image that is known from now on, or no longer, wherever it is. */

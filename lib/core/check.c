@@ -228,11 +228,12 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 	}
 	/*
 	 * A transfer that proved late makes its guest late, and so may a promise made after a gang has begun in part;
-	 * nothing is planned so, except by strategies that look at no more than one transfer.
+	 * nothing is planned so, except by strategies that promise nothing: by those a transfer may even have no place.
 	 */
-	if (waits && vm->run.from == RUN_BOOT && vm->run.prepare_us > plan->now_us + plan->settings.lead_us) {
+	if (waits && vm->run.from == RUN_BOOT && vm->run.prepare_us > plan->now_us + plan->settings.lead_us &&
+	    plan->settings.staging <= STAGING_EDF) {
 		const struct stage *stage = prep_find(guest->node, spec->image);
-		bool late = (stage && stage->flight && stage->flight->late) || plan->settings.staging > STAGING_EDF;
+		bool late = stage && stage->flight && stage->flight->late;
 		bool soft = spec->serial ? guest_soft(plan, guest) : gang_soft(plan, guest->contract);
 		if (soft && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
 			return broken(fault, CHECK_IMAGE, guest);

@@ -346,12 +346,23 @@ static bool booked_within(const struct plan *plan, const struct guest *guest)
 	return true;
 }
 
+bool place_holds(const struct plan *plan, const struct unit *unit)
+{
+	bool fits = true;
+
+	for (uint32_t i = 0; i < unit->n && fits; i++) {
+		const struct guest *guest = unit->seat[i].guest;
+		fits = !guest->node || (booked_within(plan, guest) && pool_within(plan, guest->node));
+	}
+	return fits;
+}
+
 bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 {
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
 	span_us all_us = 0; /* of restoring, if that is one at a time on all nodes together */
 	span_us copy_us = run->from == RUN_RESUME ? preempt_copy_span(plan, unit) : 0;
-	bool fits = true;
+	bool fits;
 
 	preempt_save_spans(plan, unit);
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -379,9 +390,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		}
 		guest_plan(plan, seat->guest, node, &mine);
 	}
-	for (uint32_t i = 0; i < unit->n && fits; i++) {
-		fits = booked_within(plan, unit->seat[i].guest) && pool_within(plan, unit->seat[i].node);
-	}
+	fits = place_holds(plan, unit);
 	if (!fits) {
 		for (uint32_t i = 0; i < unit->n; i++) {
 			guest_unbook(plan, unit->seat[i].guest);

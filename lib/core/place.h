@@ -83,6 +83,8 @@ bool place_moved(const struct seat *seat);
 /* Takes the unit's guests out of the table, and puts them back as they were. */
 void place_lift(struct plan *plan, struct unit *unit);
 void place_put_back(struct plan *plan, struct unit *unit);
+/* True if all that is booked of the unit's guests is there to be had. */
+bool place_holds(const struct plan *plan, const struct unit *unit);
 /*
  * Books the lifted unit for this run on the nodes of its seats: saving and restoring of several guests on one node are
  * laid one after another, so that of prepare_us (when resuming) and release_us only one guest's is as run says. False

@@ -421,7 +421,8 @@ static void spare(struct plan *plan, const struct preempt_want *want, uint64_t t
 		drop_bookings(plan, &victim->unit);
 		place_put_back(plan, &victim->unit);
 		uint64_t without = useful_at(plan, want, &victim->unit);
-		if (total - (with - without) >= want->unit->n) {
+		/* Others that lie suspended now may have taken what it had. */
+		if (total - (with - without) >= want->unit->n && place_holds(plan, &victim->unit)) {
 			total -= with - without;
 			free(victim->unit.seat);
 			continue;

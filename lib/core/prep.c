@@ -158,14 +158,15 @@ static bool promised(const struct guest *guest)
 	return !best_effort(guest) && waits(guest);
 }
 
-/* Whoever is there already, or lies suspended, asks for no transfer. */
+/* Whoever is there already, or lies suspended there, asks for no transfer. */
 static bool awaited(const struct stage *stage)
 {
 	const struct guest *guest;
 
 	DL_FOREACH2(stage->guests, guest, stage_next)
 	{
-		if (waits(guest)) {
+		const struct vm *vm = guest->vm;
+		if (waits(guest) || (vm->planned && vm->run.from_node && !vm->started_us)) {
 			return true;
 		}
 	}
@@ -265,7 +266,7 @@ void prep_let_go(struct plan *plan, struct guest *guest)
 	stage->leaving--;
 	stage->until_us = until_of(stage);
 	pool_hold(stage);
-	if (stage->flight && stage->users == 0) {
+	if (stage->flight) {
 		loosen(plan, stage);
 	}
 }
