@@ -132,9 +132,9 @@ bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image,
 	if (!stage || stage->held_from_us >= stage->held_until_us) {
 		return room_in(node, info->size, from_us, until_us);
 	}
-	wall_us before_us = stage->held_from_us < until_us ? stage->held_from_us : until_us;
-	return room_in(node, info->size, from_us, before_us) &&
-	       room_in(node, info->size, later(from_us, stage->held_until_us), until_us);
+	/* It is not taken away and brought again: what is between its users now and this one counts too. */
+	return room_in(node, info->size, from_us, stage->held_from_us) &&
+	       room_in(node, info->size, later(plan->now_us, stage->held_until_us), until_us);
 }
 
 wall_us pool_next(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)

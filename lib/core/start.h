@@ -13,8 +13,8 @@ struct pass {
 	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
 	uint32_t moves;        /* of those that have their places already, so many more are given better ones */
 	uint32_t staged;       /* leases that wait for nothing but their image */
-	uint32_t vain;   /* how many found room, but not for when their image would be there */
-	bool missed;     /* the last attempt failed as there was no room, whatever the image */
+	uint32_t vain;         /* how many found room, but not for when their image would be there */
+	bool missed;           /* the last attempt failed as there was no room, whatever the image */
 };
 
 /* False if units of that lease may start only where their image is already, and it is nowhere. */
