@@ -160,6 +160,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	pass->missed = false;
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
+		pass->tried_us = start_us;
 		prep_trim(plan); /* what the try before asked for */
 		list_nodes(pass, unit, &run);
 		bool whole = place_pick(plan, choices, unit->n);
@@ -419,7 +420,7 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 		.lead_us = pass->plan->settings.prepare_us,
 	};
 	wall_us from_us = room_bound(room, unit->spec->per_vm, unit->n, seek.need_us);
-	bool found = seek_first(&seek, from_us);
+	bool found = start_staged(pass, unit->spec) && seek_first(&seek, from_us);
 
 	if (found && seek.at_us > from_us) {
 		room_learn(room, unit->spec->per_vm, unit->n, seek.need_us, seek.at_us);
@@ -429,7 +430,10 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 			room_taken(room, unit);
 			break;
 		}
-		found = i + 1 < RESERVE_TRIES && seek_next(&seek);
+		/* Between that time and the one tried last its image would not be there either. */
+		do {
+			found = i + 1 < RESERVE_TRIES && seek_next(&seek);
+		} while (found && seek.at_us <= pass->tried_us);
 	}
 	return found;
 }
