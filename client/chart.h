@@ -11,6 +11,7 @@
 /* In the order of drawing: a later one covers an earlier one of the same bar. */
 enum chart_mark {
 	CHART_NONE,
+	CHART_STANDBY,
 	CHART_HOLD,
 	CHART_STAGE,
 	CHART_STAGE_FAILED,

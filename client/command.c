@@ -5,10 +5,10 @@
 
 #include "util.h"
 
-#define REQUEST_OPTIONS                                                                                            \
-	(BIT(VMS) | BIT(CPU) | BIT(MEMORY) | BIT(DISK) | BIT(IMAGE) | BIT(FOR) | BIT(AT) | BIT(LATEST) |           \
-	 BIT(DEADLINE) | BIT(NOT_BEFORE) | BIT(NOW) | BIT(SERIAL) | BIT(PRICE_MAX) | BIT(NAME) | BIT(REQUEST_ID) | \
-	 BIT(DRY_RUN) | BIT(WAIT))
+#define REQUEST_OPTIONS                                                                                      \
+	(BIT(VMS) | BIT(CPU) | BIT(MEMORY) | BIT(DISK) | BIT(IMAGE) | BIT(FOR) | BIT(AT) | BIT(LATEST) |     \
+	 BIT(DEADLINE) | BIT(NOT_BEFORE) | BIT(OPEN) | BIT(UNTIL) | BIT(RESPONSE) | BIT(NOW) | BIT(SERIAL) | \
+	 BIT(PRICE_MAX) | BIT(NAME) | BIT(REQUEST_ID) | BIT(DRY_RUN) | BIT(WAIT))
 #define EXTEND_OPTIONS (BIT(BY) | BIT(END) | BIT(DURATION) | BIT(REQUEST_ID))
 #define LIST_OPTIONS (BIT(ONLY_STATE) | BIT(OWNER) | BIT(LIMIT))
 #define ADD_OPTIONS                                                                                           \
@@ -25,6 +25,7 @@ const struct command commands[] = {
 	{"lease", "show", "ID", 1, 1, 0, "show one lease with its VMs", lease_show},
 	{"lease", "cancel", "ID ...", 1, 1000, BIT(REQUEST_ID), "end leases", lease_cancel},
 	{"lease", "extend", "ID", 1, 1, EXTEND_OPTIONS, "make a lease longer or shorter", lease_extend},
+	{"lease", "call", "ID", 1, 1, BIT(REQUEST_ID), "let a lease on standby run", lease_call},
 	{"lease", "wait", "ID", 1, 1, BIT(STATE), "wait until a lease ends, or is in a state", lease_wait},
 	{"lease", "explain", "ID", 1, 1, 0, "say why a lease is where it is, and what it waits for", lease_explain},
 	{"node", "list", "", 0, 0, 0, "list nodes", node_list},

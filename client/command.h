@@ -35,6 +35,7 @@ int lease_list(struct client *client, struct err *err);
 int lease_show(struct client *client, struct err *err);
 int lease_cancel(struct client *client, struct err *err);
 int lease_extend(struct client *client, struct err *err);
+int lease_call(struct client *client, struct err *err);
 int lease_wait(struct client *client, struct err *err);
 int lease_explain(struct client *client, struct err *err);
 int gantt_command(struct client *client, struct err *err);

@@ -20,6 +20,7 @@ static const struct {
 	const char *utf8, *ascii, *meaning;
 } glyphs[CHART_MARKS] = {
 	[CHART_NONE] = {" ", " ", NULL},
+	[CHART_STANDBY] = {"○", "o", "kept ready"},
 	[CHART_STAGE] = {"↓", "v", "image staged"},
 	[CHART_STAGE_FAILED] = {"×", "!", "staging failed"},
 	[CHART_PREPARE] = {"░", ".", "prepared"},
@@ -57,6 +58,7 @@ static enum chart_mark slot_mark(const char *kind)
 	static const enum chart_mark marks[SLOT_KIND_COUNT] = {
 		[SLOT_PREPARE] = CHART_PREPARE, [SLOT_RUN] = CHART_RUN,   [SLOT_STOP] = CHART_STOP,
 		[SLOT_SUSPEND] = CHART_SUSPEND, [SLOT_HOLD] = CHART_HOLD, [SLOT_RESUME] = CHART_RESUME,
+		[SLOT_STANDBY] = CHART_STANDBY,
 	};
 	enum slot_kind parsed;
 
@@ -353,8 +355,9 @@ static void draw_title(struct picture *picture)
 
 static void draw_marks(struct picture *picture)
 {
-	static const enum chart_mark order[] = {CHART_STAGE,   CHART_STAGE_FAILED, CHART_PREPARE, CHART_RUN,
-						CHART_SUSPEND, CHART_HOLD,         CHART_RESUME,  CHART_STOP};
+	static const enum chart_mark order[] = {CHART_STAGE,   CHART_STAGE_FAILED, CHART_STANDBY,
+						CHART_PREPARE, CHART_RUN,          CHART_SUSPEND,
+						CHART_HOLD,    CHART_RESUME,       CHART_STOP};
 	bool used[CHART_MARKS] = {false};
 
 	for (size_t i = 0; i < picture->count; i++) {

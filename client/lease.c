@@ -26,6 +26,7 @@ static const struct show_column list_columns[] = {
 	SHOW_COLUMN("end", "END", SHOW_TIME, .csv_only = true),
 	SHOW_COLUMN("latest", "LATEST", SHOW_TIME, .csv_only = true),
 	SHOW_COLUMN("deadline", "DEADLINE", SHOW_TIME, .csv_only = true),
+	SHOW_COLUMN("response", "RESPONSE", SHOW_SPAN, .csv_only = true),
 	SHOW_COLUMN("not_before", "NOT BEFORE", SHOW_TIME, .csv_only = true),
 	SHOW_COLUMN("price", "PRICE", SHOW_INT, .csv_only = true),
 	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
@@ -53,6 +54,7 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("end", "END", SHOW_TIME),
 	SHOW_COLUMN("latest", "LATEST", SHOW_TIME),
 	SHOW_COLUMN("deadline", "DEADLINE", SHOW_TIME),
+	SHOW_COLUMN("response", "RESPONSE", SHOW_SPAN),
 	SHOW_COLUMN("not_before", "NOT BEFORE", SHOW_TIME),
 	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
 	SHOW_COLUMN("price", "PRICE", SHOW_INT),
@@ -79,6 +81,19 @@ static const struct show_column history_columns[] = {
 	SHOW_COLUMN("text", "WHAT HAPPENED", SHOW_TEXT, .cut = true),
 };
 
+/* ", can be called 14:00:00 to 18:00:00" of an open lease that was not, and still can be. */
+static void show_window(const struct show *show, struct json_object *lease)
+{
+	_cleanup_free_ char *begin =
+		show_cell(show, &(struct show_column)SHOW_COLUMN("not_before", "", SHOW_TIME), lease);
+	_cleanup_free_ char *end = show_cell(show, &(struct show_column)SHOW_COLUMN("latest", "", SHOW_TIME), lease);
+
+	if (strcmp(show_string(lease, "kind"), "open") == 0 && strcmp(begin, "-") != 0 &&
+	    show_number(lease, "ended_us") <= 0) {
+		fprintf(show->out, ", can be called %s to %s", begin, end);
+	}
+}
+
 /* "lease 7: scheduled on n1,n2, 14:00:05 to 14:10:05: reason" */
 static void show_line(const struct client *client, struct json_object *lease)
 {
@@ -96,6 +111,7 @@ static void show_line(const struct client *client, struct json_object *lease)
 	if (strcmp(start, "-") != 0 && strcmp(end, "-") != 0) {
 		fprintf(show->out, ", %s to %s", start, end);
 	}
+	show_window(show, lease);
 	fprintf(show->out, "%s%s\n", *reason ? ": " : "", reason);
 	fflush(show->out);
 }
@@ -241,6 +257,18 @@ int lease_extend(struct client *client, struct err *err)
 	}
 	if (client_call(client, "lease.extend", params, CALL_TIMEOUT, &lease, err) < 0) {
 		return err->code == ERR_REJECTED ? not_extended(client, err) : -1;
+	}
+	lease_print(client, lease);
+	json_object_put(lease);
+	return STATUS_OK;
+}
+
+int lease_call(struct client *client, struct err *err)
+{
+	struct json_object *lease;
+
+	if (client_call_id(client, "lease.call", 0, &lease, err) < 0) {
+		return -1;
 	}
 	lease_print(client, lease);
 	json_object_put(lease);

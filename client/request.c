@@ -19,7 +19,33 @@ static enum lease_kind kind_of(const struct client *client)
 	return given(client, OPT(AT))         ? LEASE_AR
 	       : given(client, OPT(NOW))      ? LEASE_IMMEDIATE
 	       : given(client, OPT(DEADLINE)) ? LEASE_DEADLINE
+	       : given(client, OPT(OPEN))     ? LEASE_OPEN
 					      : LEASE_BEST_EFFORT;
+}
+
+/* Which of the times go together. */
+static int check_times(const struct client *client, struct err *err)
+{
+	bool open = given(client, OPT(OPEN));
+
+	if (given(client, OPT(AT)) + given(client, OPT(NOW)) + given(client, OPT(DEADLINE)) + open > 1) {
+		return err_set(err, ERR_PARAMS, "--at, --now, --deadline and --open exclude each other");
+	}
+	if (given(client, OPT(LATEST)) && !given(client, OPT(AT))) {
+		return err_set(err, ERR_PARAMS, "--latest goes with --at");
+	}
+	if (given(client, OPT(NOT_BEFORE)) && !given(client, OPT(DEADLINE))) {
+		return err_set(err, ERR_PARAMS, "--not-before goes with --deadline");
+	}
+	if (!open && (given(client, OPT(UNTIL)) || given(client, OPT(RESPONSE)))) {
+		return err_set(err, ERR_PARAMS, "--until and --response go with --open");
+	}
+	if (open && !(given(client, OPT(UNTIL)) && given(client, OPT(RESPONSE)))) {
+		return err_set(err, ERR_PARAMS,
+			       "--open needs --until TIME, when it can no longer be called, and "
+			       "--response DURATION, how soon after a call it must run");
+	}
+	return 0;
 }
 
 static int check_request(const struct client *client, struct err *err)
@@ -33,18 +59,12 @@ static int check_request(const struct client *client, struct err *err)
 	if (!given(client, OPT(FOR))) {
 		return err_set(err, ERR_PARAMS, "--for DURATION is missing: how long the VMs are to run, such as 2h");
 	}
-	if (given(client, OPT(AT)) + given(client, OPT(NOW)) + given(client, OPT(DEADLINE)) > 1) {
-		return err_set(err, ERR_PARAMS, "--at, --now and --deadline exclude each other");
-	}
-	if (given(client, OPT(LATEST)) && !given(client, OPT(AT))) {
-		return err_set(err, ERR_PARAMS, "--latest goes with --at");
-	}
-	if (given(client, OPT(NOT_BEFORE)) && !given(client, OPT(DEADLINE))) {
-		return err_set(err, ERR_PARAMS, "--not-before goes with --deadline");
+	if (check_times(client, err) < 0) {
+		return -1;
 	}
 	if (given(client, OPT(SERIAL)) && kind_of(client) != LEASE_BEST_EFFORT) {
 		return err_set(err, ERR_PARAMS,
-			       "--serial is for best-effort leases: without --at, --now and --deadline");
+			       "--serial is for best-effort leases: without --at, --now, --deadline and --open");
 	}
 	if (given(client, OPT(WAIT)) && given(client, OPT(DRY_RUN))) {
 		return err_set(err, ERR_PARAMS, "--wait and --dry-run exclude each other");
@@ -75,6 +95,9 @@ static struct json_object *request_params(struct client *client)
 	client_add_number(client, OPT(LATEST), params, "latest_us");
 	client_add_number(client, OPT(NOT_BEFORE), params, "start_us");
 	client_add_number(client, OPT(DEADLINE), params, "deadline_us");
+	client_add_number(client, OPT(OPEN), params, "start_us");
+	client_add_number(client, OPT(UNTIL), params, "latest_us");
+	client_add_number(client, OPT(RESPONSE), params, "response_us");
 	client_add_number(client, OPT(PRICE_MAX), params, "price_max");
 	client_add_number(client, OPT(FOR), params, "duration_us");
 	client_add_text(client, OPT(NAME), params, "name");
@@ -107,9 +130,24 @@ static void put_time_option(FILE *out, const char *name, wall_us t)
 	put_exact_time(out, t);
 }
 
-/* When it would run. What the request said of that is written anew: meanwhile "+2h" is another time. */
-static void put_times(const struct client *client, FILE *out, wall_us start, span_us duration)
+static void put_open(const struct client *client, FILE *out, wall_us start, span_us response)
 {
+	const struct option_value *value = client->options.value;
+
+	put_time_option(out, "open", start);
+	put_time_option(out, "until", value[OPT(UNTIL)].number);
+	if (response == value[OPT(RESPONSE)].number || response <= 0) {
+		fprintf(out, " --response %s", value[OPT(RESPONSE)].text);
+	} else {
+		fprintf(out, " --response %" PRId64 "ms", (response + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+	}
+}
+
+/* When it would run. What the request said of that is written anew: meanwhile "+2h" is another time. */
+static void put_times(const struct client *client, FILE *out, struct json_object *offer)
+{
+	wall_us start = show_number(offer, "start_us");
+	span_us duration = show_number(offer, "duration_us");
 	const struct option_value *value = client->options.value;
 	/* To the minute, and one for pasting. */
 	wall_us end = start + duration + 2 * USEC_PER_MINUTE - (start + duration) % USEC_PER_MINUTE;
@@ -126,9 +164,11 @@ static void put_times(const struct client *client, FILE *out, wall_us start, spa
 		}
 		put_time_option(out, "deadline", end > value[OPT(DEADLINE)].number ? end : value[OPT(DEADLINE)].number);
 		return;
+	case LEASE_OPEN:
+		put_open(client, out, start, show_number(offer, "response_us"));
+		return;
 	case LEASE_AR:
 	case LEASE_IMMEDIATE:
-	case LEASE_OPEN:
 	case LEASE_KIND_COUNT:
 		break;
 	}
@@ -158,7 +198,7 @@ static void show_offer(const struct client *client, struct json_object *offer)
 	} else {
 		fprintf(out, " --for %" PRId64 "s", duration / USEC_PER_SEC);
 	}
-	put_times(client, out, show_number(offer, "start_us"), duration);
+	put_times(client, out, offer);
 	putc('\n', out);
 }
 
@@ -181,7 +221,7 @@ static int show_dry_run(const struct client *client, struct json_object *answer)
 		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("nodes", "", SHOW_LIST), answer);
 	_cleanup_free_ char *start =
 		show_cell(&client->show, &(struct show_column)SHOW_COLUMN("start", "", SHOW_TIME), answer);
-	bool promise = kind_of(client) != LEASE_BEST_EFFORT;
+	bool promise = kind_of(client) != LEASE_BEST_EFFORT, open = kind_of(client) == LEASE_OPEN;
 	int64_t price = show_number(answer, "price");
 	struct err err;
 
@@ -199,7 +239,7 @@ static int show_dry_run(const struct client *client, struct json_object *answer)
 		err_set(&err, ERR_REJECTED, "would be rejected: %s", show_string(answer, "reason"));
 		return refused(client, &err, answer);
 	}
-	fprintf(client->show.out, "would be accepted: start %s on %s%s", start, nodes,
+	fprintf(client->show.out, "would be accepted: %s %s on %s%s", open ? "on standby from" : "start", start, nodes,
 		promise ? "" : " as things stand, without promise");
 	if (price > 0) {
 		fprintf(client->show.out, ", for %" PRId64 " credits", price);

@@ -22,6 +22,7 @@
 	ROW(LEASE_SHOW, api_lease_show)           \
 	ROW(LEASE_CANCEL, api_lease_cancel)       \
 	ROW(LEASE_EXTEND, api_lease_extend)       \
+	ROW(LEASE_CALL, api_lease_call)           \
 	ROW(LEASE_WAIT, api_lease_wait)           \
 	ROW(LEASE_EXPLAIN, api_lease_explain)     \
 	ROW(SLOT_LIST, api_slot_list)             \

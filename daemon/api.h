@@ -19,8 +19,8 @@ api_handler *api_handler_of(enum method_id id);
 /* api.c */
 api_handler api_hello, api_discover, api_event_list, api_event_subscribe, api_status;
 /* api_lease.c */
-api_handler api_lease_request, api_lease_list, api_lease_show, api_lease_cancel, api_lease_extend, api_lease_explain,
-	api_slot_list;
+api_handler api_lease_request, api_lease_list, api_lease_show, api_lease_cancel, api_lease_extend, api_lease_call,
+	api_lease_explain, api_slot_list;
 /* api_wait.c */
 api_handler api_lease_wait;
 /* Ends the session's waits, which nobody hears any more. */

@@ -15,17 +15,26 @@
 /* Which of the times belong to which kind. */
 static int check_times(const struct lease_spec *spec, struct err *err)
 {
-	bool ar = spec->kind == LEASE_AR, deadline = spec->kind == LEASE_DEADLINE;
+	bool ar = spec->kind == LEASE_AR, deadline = spec->kind == LEASE_DEADLINE, open = spec->kind == LEASE_OPEN;
 
 	if (ar && !spec->start_us) {
 		return err_set(err, ERR_PARAMS, "start_us: an advance reservation needs it");
 	}
-	if (spec->start_us && !ar && !deadline) {
+	if (spec->start_us && !ar && !deadline && !open) {
 		return err_set(err, ERR_PARAMS, "start_us: only an advance reservation has an agreed start");
 	}
-	if (spec->latest_us && (!ar || spec->latest_us < spec->start_us)) {
+	if (spec->latest_us && ((!ar && !open) || spec->latest_us < spec->start_us + open)) {
 		return err_set(err, ERR_PARAMS, "latest_us: %s",
-			       ar ? "is before start_us" : "only an advance reservation has a latest start");
+			       ar     ? "is before start_us"
+			       : open ? "is not after start_us"
+				      : "only an advance reservation has a latest start");
+	}
+	if (open && !spec->latest_us) {
+		return err_set(err, ERR_PARAMS, "latest_us: an open lease needs it: until when it can be called");
+	}
+	if (open != (spec->response_us > 0)) {
+		return err_set(err, ERR_PARAMS, "response_us: %s",
+			       open ? "an open lease needs it" : "only an open lease has one");
 	}
 	if (deadline != (spec->deadline_us > 0)) {
 		return err_set(err, ERR_PARAMS, "deadline_us: %s",
@@ -67,11 +76,13 @@ static int read_spec(struct json_object *params, struct lease_spec *spec, struct
 		.start_us = api_int(params, "start_us", 0),
 		.latest_us = api_int(params, "latest_us", 0),
 		.deadline_us = api_int(params, "deadline_us", 0),
+		.response_us = api_int(params, "response_us", 0),
 		.duration_us = api_int(params, "duration_us", 0),
 		.price_max = api_int(params, "price_max", 0),
 	};
-	if (lease_kind_parse(kind, &spec->kind) < 0 || spec->kind == LEASE_OPEN) {
-		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate, deadline", kind);
+	if (lease_kind_parse(kind, &spec->kind) < 0) {
+		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate, deadline, open",
+			       kind);
 	}
 	spec->per_vm.amount[RES_CPU] = api_int(params, "cpu", 0);
 	spec->per_vm.amount[RES_MEMORY] = api_int(params, "memory", 0);
@@ -129,6 +140,17 @@ void api_lease_extend(struct session *session, struct rpc_request *request, stru
 		return;
 	}
 	api_submit(session, request, METHOD_LEASE_EXTEND, params, &command);
+}
+
+void api_lease_call(struct session *session, struct rpc_request *request, struct json_object *params)
+{
+	struct command command = {
+		.kind = COMMAND_LEASE_CALL,
+		.name = "",
+		.lease = (uint64_t)api_int(params, "id", 0),
+	};
+
+	api_submit(session, request, METHOD_LEASE_CALL, params, &command);
 }
 
 void api_lease_list(struct session *session, struct rpc_request *request, struct json_object *params)

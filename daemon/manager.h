@@ -23,6 +23,7 @@ enum command_kind {
 	COMMAND_LEASE_REQUEST,
 	COMMAND_LEASE_CANCEL,
 	COMMAND_LEASE_EXTEND,
+	COMMAND_LEASE_CALL,
 	COMMAND_NODE_DRAIN,
 	COMMAND_NODE_RESUME,
 	COMMAND_IMAGE_ADD,
@@ -42,7 +43,7 @@ struct command {
 	const char *request_id;    /* NULL = none */
 	const char *params_digest; /* sha256 hex of the parameters without request_id; NULL with request_id NULL */
 	const char *name;          /* lease (may be ""), node or image */
-	uint64_t lease;            /* LEASE_CANCEL, LEASE_EXTEND */
+	uint64_t lease;            /* LEASE_CANCEL, LEASE_EXTEND, LEASE_CALL */
 	span_us add_us;            /* LEASE_EXTEND: by so much, or, if 0, ... */
 	span_us duration_us;       /* ... to this */
 	struct lease_spec spec;    /* LEASE_REQUEST; its image and user are filled in from image and owner */

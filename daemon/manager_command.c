@@ -28,6 +28,9 @@ static struct json_object *offer_json(const struct offer *offer)
 	jsonx_add_time(value, "start", offer->start_us);
 	json_object_object_add(value, "vms", json_object_new_int64(offer->vms));
 	json_object_object_add(value, "duration_us", json_object_new_int64(offer->duration_us));
+	if (offer->response_us) {
+		json_object_object_add(value, "response_us", json_object_new_int64(offer->response_us));
+	}
 	return value;
 }
 
@@ -206,6 +209,52 @@ static int lease_extend(struct manager *manager, struct work *work, struct err *
 	return work->result ? 0 : -1;
 }
 
+/* One line, one row in events. */
+static int tell_called(struct manager *manager, const struct command *command, wall_us start_us, struct err *err)
+{
+	struct json_object *data = json_object_new_object();
+	char start[WHEN_TEXT];
+	_cleanup_free_ char *text = NULL;
+
+	when_iso(start_us, start);
+	text = xasprintf("starts at %s", start);
+	manager_note(manager, LOG_LEVEL_INFO, "lease %" PRIu64 ": called by %s, %s", command->lease, command->owner,
+		     text);
+	json_object_object_add(data, "start_us", json_object_new_int64(start_us));
+	json_object_object_add(data, "text", json_object_new_string(text));
+	return manager_event(manager, "lease.called", command->lease, 0, data, err);
+}
+
+static int lease_call(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	const struct lease *lease = plan_lease(manager->plan, command->lease);
+	struct event event = {.kind = EVENT_LEASE_CALLED, .called = command->lease};
+	int rc = may_change(manager, work, err);
+
+	if (rc <= 0) {
+		return rc;
+	}
+	if (!lease) {
+		return err_set(err, ERR_INTERNAL, "the planner does not know lease %" PRIu64, command->lease);
+	}
+	bool called_before = lease->vms[0].planned;
+	manager->refused.code = REASON_NONE;
+	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	if (manager->refused.code) {
+		refuse(manager, work, command->lease, &manager->refused);
+		return 0;
+	}
+	lease = plan_lease(manager->plan, command->lease);
+	if (!called_before && lease && tell_called(manager, command, lease->spec.start_us, err) < 0) {
+		return -1;
+	}
+	work->result = query_lease(manager->store, command->lease, err);
+	return work->result ? 0 : -1;
+}
+
 static int node_drain(struct manager *manager, struct work *work, bool drain, struct err *err)
 {
 	struct head_node *node = manager_find_node(manager, work->command.name);
@@ -295,6 +344,8 @@ static int decide(struct manager *manager, struct work *work, struct err *err)
 		return lease_cancel(manager, work, err);
 	case COMMAND_LEASE_EXTEND:
 		return lease_extend(manager, work, err);
+	case COMMAND_LEASE_CALL:
+		return lease_call(manager, work, err);
 	case COMMAND_NODE_DRAIN:
 		return node_drain(manager, work, true, err);
 	case COMMAND_NODE_RESUME:

@@ -20,10 +20,10 @@
 #define QUERY_SLOTS_MAX 10000
 
 /*
- * One lease: id name owner kind state serial vms cpu memory disk image start end latest deadline not_before duration_us
- * price price_max submitted first_start ended nodes reason reason_text detail, and "vm": an array of {vm state node
- * generation planned from then prepare start end release served_us started}. start is the agreed one, else the first
- * that was seen, else what is planned; end likewise. ERR_NOT_FOUND if there is none.
+ * One lease: id name owner kind state serial vms cpu memory disk image start end latest deadline response_us not_before
+ * duration_us price price_max submitted first_start ended nodes reason reason_text detail, and "vm": an array of {vm
+ * state node generation planned from then prepare start end release served_us started}. start is the agreed one, else
+ * the first that was seen, else what is planned; end likewise. ERR_NOT_FOUND if there is none.
  */
 struct json_object *query_lease(struct store *store, uint64_t id, struct err *err);
 

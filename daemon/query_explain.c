@@ -110,6 +110,13 @@ static int find_run(struct store *store, uint64_t id, bool end, struct found *fo
 	return find(store, stmt, found, err);
 }
 
+/* An open lease that was not called has no run; its window is the rest of what it waits for. */
+static bool uncalled(struct json_object *lease)
+{
+	return strcmp(text_of(lease, "kind"), "open") == 0 &&
+	       json_object_get_int64(json_object_object_get(lease, "start_us")) == 0;
+}
+
 struct wait {
 	char *text;
 	wall_us until;
@@ -168,13 +175,30 @@ static int wait_for_resume(struct store *store, uint64_t id, struct wait *wait, 
 	return 0;
 }
 
-static int find_wait(struct store *store, uint64_t id, enum lease_state state, struct wait *wait, struct err *err)
+static int wait_for_call(struct json_object *lease, bool may_be, struct wait *wait)
 {
+	const char *until = may_be ? "latest_us" : "not_before_us";
+
+	wait->text = xstrdup(may_be ? "its call" : "the window in which it can be called");
+	wait->until = json_object_get_int64(json_object_object_get(lease, until));
+	return 0;
+}
+
+static int find_wait(struct store *store, struct json_object *lease, struct wait *wait, struct err *err)
+{
+	uint64_t id = json_object_get_uint64(json_object_object_get(lease, "id"));
+	enum lease_state state = LEASE_STATE_COUNT;
+
+	lease_state_parse(text_of(lease, "state"), &state);
 	switch (state) {
 	case LEASE_NEW:
 	case LEASE_QUEUED:
 		return wait_in_queue(store, id, wait, err);
 	case LEASE_SCHEDULED:
+		if (uncalled(lease)) {
+			return wait_for_call(lease, false, wait);
+		}
+		return wait_for_start(store, id, wait, err);
 	case LEASE_PREPARING:
 	case LEASE_READY:
 	case LEASE_MIGRATING:
@@ -186,8 +210,7 @@ static int find_wait(struct store *store, uint64_t id, enum lease_state state, s
 		wait->text = xstrdup("its memory to be saved");
 		return 0;
 	case LEASE_STANDBY:
-		wait->text = xstrdup("its call");
-		return 0;
+		return wait_for_call(lease, true, wait);
 	case LEASE_SUSPENDED:
 		return wait_for_resume(store, id, wait, err);
 	case LEASE_STOPPING:
@@ -208,7 +231,6 @@ struct json_object *query_explain(struct store *store, uint64_t id, struct err *
 {
 	struct json_object *lease = query_lease(store, id, err);
 	struct json_object *result;
-	enum lease_state state = LEASE_STATE_COUNT;
 	struct wait wait = {0};
 
 	if (!lease) {
@@ -216,8 +238,7 @@ struct json_object *query_explain(struct store *store, uint64_t id, struct err *
 	}
 	result = json_object_new_object();
 	json_object_object_add(result, "lease", lease);
-	lease_state_parse(text_of(lease, "state"), &state);
-	if (add_history(store, result, id, err) < 0 || find_wait(store, id, state, &wait, err) < 0) {
+	if (add_history(store, result, id, err) < 0 || find_wait(store, lease, &wait, err) < 0) {
 		json_object_put(result);
 		return NULL;
 	}

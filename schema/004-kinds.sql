@@ -21,10 +21,12 @@ CREATE TABLE new_leases (
 	disk INTEGER NOT NULL CHECK (disk >= 0),
 	image INTEGER NOT NULL,    -- no foreign key: a removed image leaves its old leases
 	image_name TEXT NOT NULL,
-	start_us INTEGER NOT NULL, -- reservations: agreed; deadline leases: not before, 0 = any; others: 0
-	latest_us INTEGER NOT NULL,   -- reservations: the latest start that would have done, 0 = only that
+	start_us INTEGER NOT NULL, -- reservations: agreed; deadline leases: not before, 0 = any; open leases: from when
+				   -- on they can be called, once they were: agreed; others: 0
+	latest_us INTEGER NOT NULL,   -- reservations: the latest start that would have done, 0 = only that; open
+				      -- leases: until when they can be called
 	deadline_us INTEGER NOT NULL, -- deadline leases: done by then; else 0
-	response_us INTEGER NOT NULL,
+	response_us INTEGER NOT NULL, -- open leases: they run within this of the call; else 0
 	duration_us INTEGER NOT NULL CHECK (duration_us > 0),
 	price_max INTEGER NOT NULL, -- credits; 0 = any
 	price INTEGER NOT NULL,     -- credits

@@ -85,7 +85,7 @@ WHERE state IN ('done', 'cancelled', 'failed') AND ended_us = 0;
 SELECT 'unknown state' AS name, what AS detail
 FROM (SELECT 'lease ' || id AS what, state FROM leases
 	UNION ALL SELECT 'lease ' || lease || ' vm ' || vm, state FROM vms)
-WHERE state NOT IN ('new', 'rejected', 'queued', 'scheduled', 'preparing', 'ready', 'active', 'suspending', 'suspended',
+WHERE state NOT IN ('new', 'rejected', 'queued', 'scheduled', 'standby', 'preparing', 'ready', 'active', 'suspending', 'suspended',
 	'migrating', 'resuming', 'stopping', 'done', 'cancelled', 'failed');
 
 -- The last thing the events say of a lease is the state it is in.

@@ -188,6 +188,42 @@ START_TEST(offers_of_other_kinds)
 }
 END_TEST
 
+#define WINDOW "--open 2026-11-21T14:00Z --until 2026-11-21T15:00Z "
+#define OFFER(response)                                                                           \
+	"{\"id\":7,\"offer\":{\"start_us\":1795269605000000,\"vms\":2,\"duration_us\":600000000," \
+	"\"response_us\":" response "}}"
+
+START_TEST(open_lease)
+{
+	BEGIN({"lease.request", ERR_NONE,
+	       "{\"id\":7,\"kind\":\"open\",\"state\":\"standby\",\"nodes\":[\"n1\"],\"start_us\":0,"
+	       "\"not_before_us\":1795269600000000,\"latest_us\":1795273200000000,\"response_us\":30000000}"},
+	      {"lease.request", ERR_NONE, "{\"accepted\":true,\"start_us\":1795269600000000,\"nodes\":[\"n1\"]}"},
+	      {"lease.request", ERR_REJECTED, OFFER("9000000")}, {"lease.request", ERR_REJECTED, OFFER("10500001")},
+	      {"lease.call", ERR_NONE, LEASE("scheduled")}, {"lease.call", ERR_REJECTED, "{\"id\":7}"});
+	ck_assert_int_eq(run("submit --image web --for 1h " WINDOW "--response 30s"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(sent(0), "\"kind\":\"open\""));
+	ck_assert_ptr_nonnull(strstr(sent(0), "\"start_us\":1795269600000000,\"latest_us\":1795273200000000,"
+					      "\"response_us\":30000000,\"duration_us\":3600000000"));
+	ck_assert_ptr_nonnull(strstr(out, "lease 7: standby on n1, can be called "));
+	ck_assert_int_eq(run("submit --image web --for 1h --dry-run " WINDOW "--response 30s"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(out, "would be accepted: on standby from "));
+	/* The offer is of an open lease too: what need not change stays as it was given, the rest is never too little.
+	 */
+	ck_assert_int_eq(run("submit --image web --vms 3 --for 10m " WINDOW "--response 9s"), STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --vms 2 --for 10m --open 2026-11-21T14:00:05.000Z "
+					       "--until 2026-11-21T15:00:00.000Z --response 9s\n"));
+	ck_assert_int_eq(run("submit --image web --for 10m " WINDOW "--response 9s"), STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, " --response 10501ms\n"));
+	ck_assert_int_eq(run("lease call 7 --request-id r"), STATUS_OK);
+	ck_assert_str_eq(sent(4), "{\"id\":7,\"request_id\":\"r\"}");
+	ck_assert_ptr_nonnull(strstr(out, "lease 7: scheduled on n1,n2, "));
+	ck_assert_int_eq(run("lease call 7"), STATUS_REJECTED);
+	ck_assert_ptr_nonnull(strstr(messages, "the head says no"));
+	finish();
+}
+END_TEST
+
 START_TEST(extend)
 {
 	BEGIN({"lease.extend", ERR_NONE, LEASE("active")}, {"lease.extend", ERR_NONE, LEASE("active")},
@@ -565,6 +601,7 @@ int main(void)
 	tcase_add_test(tc, submit_everything);
 	tcase_add_test(tc, submit_other_kinds);
 	tcase_add_test(tc, offers_of_other_kinds);
+	tcase_add_test(tc, open_lease);
 	tcase_add_test(tc, extend);
 	tcase_add_test(tc, rejected_with_offer);
 	tcase_add_test(tc, rejected_without_offer);

@@ -116,6 +116,27 @@ START_TEST(nothing)
 }
 END_TEST
 
+/* What is kept ready has a sign of its own, and no run covers it. */
+START_TEST(kept_ready)
+{
+	struct json_object *slots = json_tokener_parse(
+		"{\"nodes\":[{\"name\":\"n1\",\"state\":\"up\"}],\"slots\":[{\"id\":1,\"kind\":\"standby\","
+		"\"node\":\"n1\",\"lease\":7,\"vm\":0,\"start_us\":1795269600000000,"
+		"\"end_us\":1795273200000000}]}");
+	struct gantt gantt = {.width = 60, .now = INT64_C(1795269600000000)};
+	_cleanup_free_ char *ascii = draw(&gantt, slots);
+
+	gantt.utf8 = true;
+	_cleanup_free_ char *utf8 = draw(&gantt, slots);
+
+	json_object_put(slots);
+	ck_assert_ptr_nonnull(strstr(ascii, "ooooo"));
+	ck_assert_ptr_nonnull(strstr(ascii, "o kept ready"));
+	ck_assert_ptr_nonnull(strstr(ascii, "lease 7: 1 VM on 1 node\n"));
+	ck_assert_ptr_nonnull(strstr(utf8, "○○○○○"));
+}
+END_TEST
+
 /* A window of centuries must not overflow. */
 START_TEST(wide_window)
 {
@@ -144,6 +165,7 @@ int main(void)
 	tcase_add_test(tc, busy_window);
 	tcase_add_test(tc, lines_have_the_width);
 	tcase_add_test(tc, nothing);
+	tcase_add_test(tc, kept_ready);
 	tcase_add_test(tc, wide_window);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);

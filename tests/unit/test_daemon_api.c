@@ -301,7 +301,18 @@ START_TEST(bad_requests_beyond_the_table)
 	refused("lease.request", "{\"kind\":\"eternal\"," LEASE "}", ERR_PARAMS);
 	refused("lease.request", "{\"kind\":\"best-effort\"," LEASE "}", ERR_NOT_FOUND);
 	refused("lease.request", "{\"kind\":\"best-effort\",\"dry_run\":true," LEASE "}", ERR_NOT_FOUND);
-	refused("lease.request", "{\"kind\":\"open\",\"start_us\":5," LEASE "}", ERR_PARAMS);
+#define OPEN(times) "{\"kind\":\"open\"," times LEASE "}"
+	refused("lease.request", OPEN("\"start_us\":5,\"response_us\":1000,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"start_us\":9,\"latest_us\":9,\"response_us\":1000,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9,\"response_us\":999,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9,\"response_us\":1000,\"deadline_us\":9,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9,\"response_us\":1000,\"serial\":true,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9223372036854775807,\"response_us\":1000,"), ERR_PARAMS);
+	refused("lease.request", OPEN("\"latest_us\":9,\"response_us\":1000,"), ERR_NOT_FOUND);
+	refused("lease.request", OPEN("\"start_us\":8,\"latest_us\":9,\"response_us\":1000,"), ERR_NOT_FOUND);
+	refused("lease.request", "{\"kind\":\"ar\",\"start_us\":5,\"response_us\":1000," LEASE "}", ERR_PARAMS);
+	refused("lease.call", "{\"id\":99}", ERR_NOT_FOUND);
 	refused("lease.request", "{\"kind\":\"best-effort\",\"latest_us\":5," LEASE "}", ERR_PARAMS);
 	refused("lease.request", "{\"kind\":\"ar\",\"start_us\":5,\"latest_us\":4," LEASE "}", ERR_PARAMS);
 	refused("lease.request", "{\"kind\":\"ar\",\"start_us\":5,\"deadline_us\":9," LEASE "}", ERR_PARAMS);
@@ -379,7 +390,7 @@ static const char *const rights[METHOD_COUNT] = {
 	[METHOD_NODE_RESUME] = "oa",  [METHOD_NODE_HELLO] = "aA",      [METHOD_NODE_REPORT] = "A",
 	[METHOD_IMAGE_ADD] = "oa",    [METHOD_IMAGE_LIST] = "uoa",     [METHOD_IMAGE_SHOW] = "uoa",
 	[METHOD_IMAGE_REMOVE] = "oa", [METHOD_EVENT_LIST] = "uoa",     [METHOD_EVENT_SUBSCRIBE] = "uoa",
-	[METHOD_ADMIN_STATUS] = "oa", [METHOD_LEASE_EXTEND] = "uoa",
+	[METHOD_ADMIN_STATUS] = "oa", [METHOD_LEASE_EXTEND] = "uoa",   [METHOD_LEASE_CALL] = "uoa",
 };
 
 START_TEST(rights_matrix)

@@ -6,7 +6,7 @@
 static uint32_t one, two;
 static uint64_t seed;
 static uint64_t manager_last; /* lease */
-static int resized, refusals;
+static int resized, refusals, called;
 
 static uint64_t draw(uint64_t below)
 {
@@ -26,6 +26,7 @@ static void set_up(void)
 {
 	manager_last = 1;
 	resized = 0;
+	called = 0;
 	refusals = 0;
 	setup();
 	one = hello("n1");
@@ -71,8 +72,9 @@ static struct command some_resize(void)
 		.is_operator = true,
 		.method = "lease.extend",
 		.name = "",
-		.lease = 1 + draw(manager_last + 1),
-		.duration_us = (span_us)(1 + draw(300)) * SECOND,
+		.lease = manager_last + 1 -
+			 draw(manager_last < 12 ? manager_last : 12), /* some are over, or not there */
+		.duration_us = (span_us)(1 + draw(600)) * SECOND,
 	};
 }
 
@@ -93,6 +95,29 @@ static struct command some_deadline(void)
 	return command;
 }
 
+static struct command some_open(void)
+{
+	struct command command = request(LEASE_OPEN, 1 + (uint32_t)draw(2), 0, (span_us)(20 + draw(60)) * SECOND);
+
+	command.spec.start_us = draw(2) ? now_us + (span_us)draw(60) * SECOND : 0;
+	command.spec.latest_us = now_us + (span_us)(120 + draw(300)) * SECOND;
+	command.spec.response_us = (span_us)(5 + draw(60)) * SECOND;
+	return command;
+}
+
+/* Of those that could be called the one that came last. */
+static struct command some_call(void)
+{
+	return (struct command){
+		.kind = COMMAND_LEASE_CALL,
+		.owner = "ann",
+		.is_operator = true,
+		.method = "lease.call",
+		.name = "",
+		.lease = (uint64_t)raw_number(dir, "SELECT coalesce(max(id), 1) FROM leases WHERE state = 'standby'"),
+	};
+}
+
 static struct reply asked(struct command command)
 {
 	struct reply reply;
@@ -107,7 +132,7 @@ static void act(void)
 {
 	struct reply reply = {0};
 
-	switch (draw(8)) {
+	switch (draw(11)) {
 	case 0:
 		reply = asked(ar(1 + (uint32_t)draw(5), (span_us)(30 + draw(300)) * SECOND));
 		break;
@@ -128,9 +153,17 @@ static void act(void)
 		reply = asked(some_deadline());
 		break;
 	case 7:
+	case 8:
 		reply = answer(some_resize());
 		resized += reply.result != NULL;
 		refusals += reply.data != NULL;
+		break;
+	case 9:
+		reply = asked(some_open());
+		break;
+	case 10:
+		reply = answer(some_call());
+		called += reply.result != NULL;
 		break;
 	}
 	clear(&reply);
@@ -152,7 +185,7 @@ static void busy(int acts)
 static void busy_hour(void)
 {
 	seed = 20261122;
-	busy(120);
+	busy(200);
 }
 
 static struct replay_figures replayed(void)
@@ -172,7 +205,7 @@ START_TEST(same_rows)
 	ck_assert_uint_eq(figures.differences, 0);
 	ck_assert_uint_gt(figures.steps, 200);
 	ck_assert_uint_gt(figures.rows, 200);
-	ck_assert_int_eq(raw_number(dir, "SELECT count(DISTINCT kind) FROM leases WHERE state = 'done'"), 4);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(DISTINCT kind) FROM leases WHERE state = 'done'"), 5);
 	ck_assert_int_gt(raw_number(dir, "SELECT count(*) FROM leases WHERE state = 'done' AND latest_us > start_us"),
 			 0);
 	ck_assert_int_gt(raw_number(dir, "SELECT count(DISTINCT price) FROM leases"), 10);
@@ -180,6 +213,7 @@ START_TEST(same_rows)
 	ck_assert_int_gt(raw_number(dir, "SELECT count(*) FROM estimates"), 0);
 	ck_assert_int_gt(resized, 5);
 	ck_assert_int_gt(refusals, 1);
+	ck_assert_int_gt(called, 1);
 }
 END_TEST
 
