@@ -479,6 +479,18 @@ static void lay_slack(struct plan *plan, struct flight **item, size_t n, wall_us
 	}
 }
 
+/* True if one that best-effort guests were planned by comes later than before: those plans were made around each other.
+ */
+static bool delayed(struct flight *const *item, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (item[i]->start_us > item[i]->was_us && ridden(item[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Puts all back where they were. */
 static void put_back(struct plan *plan, struct flight **item, size_t n)
 {
@@ -512,8 +524,9 @@ void link_layout(struct plan *plan, struct link *link)
 	link->count -= n;
 	lay_promised(plan, rest, promised, from_us);
 	lay_slack(plan, rest, n, from_us);
-	/* By deadline is best, but room in the pools may upset that. */
-	if (link->late > late && sound) {
+	/* By deadline is best, but room in the pools may upset that, and what goes as late as it can divides the slack.
+	 */
+	if (sound && (link->late > late || delayed(rest, n))) {
 		put_back(plan, rest, n);
 	}
 }

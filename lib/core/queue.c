@@ -54,6 +54,7 @@ static uint32_t drop(struct plan *plan, bool keep)
 	struct contract *contract;
 	uint32_t kept = 0;
 
+	prep_layout(plan); /* what is late tells who does not just wait for his image */
 	RB_FOREACH (contract, turns, &plan->turns) {
 		if (contract->booked == 0) {
 			continue;

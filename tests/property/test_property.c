@@ -63,6 +63,22 @@ START_TEST(random_simulations)
 }
 END_TEST
 
+/* Simulations that broke a rule once. 31, 2011: a relaid link delayed what a lease that waits for its image goes by. */
+START_TEST(once_broken)
+{
+	static const uint64_t seeds[] = {31, 2011};
+
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+		struct trial trial;
+		struct trial_result result;
+		trial_draw(&trial, seeds[i]);
+		trial_run(&trial, NULL, &result);
+		ck_assert_msg(!result.rule[0], "seed %" PRIu64 ": %s", seeds[i], result.rule);
+		trial_fini(&trial);
+	}
+}
+END_TEST
+
 /* A rule that is none: it is broken by any two requests of two VMs or more. */
 static const char *two_of_two(const struct trial *trial)
 {
@@ -137,6 +153,7 @@ int main(int argc, char **argv)
 
 	folder = xstrdup(where && *where ? where : dirname(program));
 	tcase_set_timeout(simulations, 300);
+	tcase_add_test(simulations, once_broken);
 	tcase_add_test(simulations, shrinks);
 	tcase_add_test(simulations, written_down);
 	tcase_add_test(simulations, random_simulations);
