@@ -463,7 +463,7 @@ START_TEST(suspends_and_resumes)
 	run_until(END + 50 * SEC);
 	ck_assert(g->saved && !g->domain);
 	vm = vm_of(RUN_RESUME, RUN_STOP, true);
-	vm.run = (struct run){RUN_RESUME, RUN_STOP, END + 60 * SEC, END + 70 * SEC, END + 80 * SEC, END + 90 * SEC};
+	vm.run = (struct run){RUN_RESUME, RUN_STOP, END + 60 * SEC, END + 70 * SEC, END + 80 * SEC, END + 90 * SEC, 0};
 	set_part(&vm, 1);
 	run_until(END + 70 * SEC);
 	ck_assert(g->running);
