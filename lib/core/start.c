@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "estimate.h"
+#include "pool.h"
 #include "preempt.h"
 #include "prep.h"
 
@@ -346,11 +347,28 @@ static bool may_stay(const struct unit *unit)
 	return true;
 }
 
+/* While its memory is still to leave a node, its image is needed there: false if others were promised that room. */
+static bool pools_allow(struct plan *plan, const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (!pool_within(plan, plan_find_node(plan, unit->seat[i].was.node))) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Books a suspended unit to go on at start_us, or as soon after as its nodes can restore it, wherever there is room. */
 static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
 {
 	place_lift(pass->plan, unit);
 	bool done = place_elsewhere(pass, unit, start_us, lead_us);
+	if (done && !pools_allow(pass->plan, unit)) {
+		for (uint32_t i = 0; i < unit->n; i++) {
+			guest_unbook(pass->plan, unit->seat[i].guest);
+		}
+		done = false;
+	}
 	prep_trim(pass->plan);
 	if (!done) {
 		for (uint32_t i = 0; i < unit->n; i++) {
