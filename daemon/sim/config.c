@@ -260,6 +260,8 @@ const struct setting config_table[] = {
 	ROW("workload", image_size, SETTING_SIZE, "4GiB", 1, SIZE_MAX_BYTES, NULL,
 	    "of an image of which the trace says none"),
 	ROW("workload", reuse, SETTING_BOOL, "yes", 0, 0, NULL, "leases share images; no: each has one of its own"),
+	ROW("workload", share_serial, SETTING_BOOL, "no", 0, 0, NULL,
+	    "without reuse: the VMs of a serial lease share an image where they meet; no: each has one of its own"),
 	ROW("workload", predeployed, SETTING_BOOL, "no", 0, 0, NULL,
 	    "images are everywhere from the beginning, at no cost"),
 	ROW("workload", runtime_overhead, SETTING_STRING, "5%", 1, 16, check_percent,

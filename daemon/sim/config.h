@@ -22,7 +22,7 @@ struct sim_config {
 	/* [workload] */
 	char *images;
 	int64_t image_count, image_size;
-	bool reuse, predeployed;
+	bool reuse, share_serial, predeployed;
 	char *runtime_overhead, *overhead, *serial;
 	span_us boot;
 	int64_t vm_cpu, vm_memory, vm_disk;

@@ -164,7 +164,7 @@ void workload_make(const struct sim_config *config, const struct trace *trace, s
 	for (size_t i = 0; i < trace->count; i++) {
 		struct request request = plain(config, &trace->item[i]);
 		/* Serial VMs with an image each have nothing in common any more. */
-		bool split = own && request.spec.serial;
+		bool split = own && request.spec.serial && !config->share_serial;
 		uint32_t leases = split ? request.spec.vms : 1;
 		request.spec.vms = split ? 1 : request.spec.vms;
 		request.spec.image = shared_image(config, workload, &trace->item[i], i + 1);

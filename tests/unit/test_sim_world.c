@@ -251,6 +251,27 @@ START_TEST(images_of_ones_own)
 }
 END_TEST
 
+/* How many transfers two serial machines on one node take. */
+static uint64_t serial_transfers(const char *how)
+{
+	struct summary summary;
+
+	ask(0, 2, 100, 100);
+	RUN("configuration=VM-MULT", "nodes=1", "cpu=2", "memory=2GiB", "overhead=none", "multicast=no", "serial=yes",
+	    how);
+	summary_make(world, &summary);
+	teardown();
+	setup();
+	return summary.transfers;
+}
+
+START_TEST(serial_images)
+{
+	ck_assert_uint_eq(serial_transfers("share_serial=no"), 2);
+	ck_assert_uint_eq(serial_transfers("share_serial=yes"), 1);
+}
+END_TEST
+
 START_TEST(least_recently_used_goes)
 {
 	struct summary summary;
@@ -353,6 +374,7 @@ int main(void)
 	tcase_add_test(all, images_come_first);
 	tcase_add_test(all, images_are_used_again);
 	tcase_add_test(all, images_of_ones_own);
+	tcase_add_test(all, serial_images);
 	tcase_add_test(all, least_recently_used_goes);
 	tcase_add_test(all, larger_than_the_cluster);
 	tcase_add_test(all, serial);
