@@ -200,7 +200,7 @@ static void put_back(struct plan *plan, struct unit *unit)
 		nodes[i] = unit->seat[i].guest->node;
 	}
 	if (!prep_promise(plan, unit->spec->image, nodes, unit->n, run)) {
-		prep_append(plan, unit->spec->image, nodes, unit->n, run);
+		prep_append(plan, unit->spec->image, nodes, unit->n, run, 0);
 	}
 	free(nodes);
 }

@@ -325,7 +325,7 @@ static enum check_rule check_link(const struct plan *plan, const struct link *li
 }
 
 /* Who needs the image on its node, by the guests themselves; false if the stage says otherwise. */
-static bool stage_whole(const struct stage *stage, wall_us *until_us)
+static bool stage_whole(const struct plan *plan, const struct stage *stage, wall_us *until_us)
 {
 	uint32_t users = 0, riders = 0;
 	const struct guest *guest;
@@ -334,13 +334,13 @@ static bool stage_whole(const struct stage *stage, wall_us *until_us)
 	DL_FOREACH2(stage->node->leaving, guest, old_next)
 	{
 		if (guest->contract->lease.spec.image == stage->image) {
-			*until_us = WALL_NEVER;
+			*until_us = pool_rest_until(plan);
 			users++;
 		}
 	}
 	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
 		if (guest->contract->lease.spec.image == stage->image) {
-			wall_us each_us = pool_guest_until(guest);
+			wall_us each_us = pool_guest_until(plan, guest);
 			*until_us = each_us > *until_us ? each_us : *until_us;
 			users++;
 			riders += guest->contract->lease.spec.kind == LEASE_BEST_EFFORT && guest->vm->planned;
@@ -360,10 +360,12 @@ static enum check_rule check_pool(const struct plan *plan, const struct node *no
 	for (size_t i = 0; i < node->stage_count; i++) {
 		const struct stage *stage = node->stages[i].stage;
 		struct slot slot = {.use = {.amount = {[RES_DISK] = stage->size}}};
-		if (!stage_whole(stage, &slot.end_us)) {
+		if (!stage_whole(plan, stage, &slot.end_us)) {
 			return CHECK_POOL;
 		}
-		if (stage->users && (stage->flight ? stage->flight->start_us < WALL_NEVER : stage->present)) {
+		bool kept = stage->flight && stage->flight->kept;
+		slot.end_us = kept && stage->flight->end_us > slot.end_us ? stage->flight->end_us : slot.end_us;
+		if ((stage->users || kept) && (stage->flight ? stage->flight->start_us < WALL_NEVER : stage->present)) {
 			slot.start_us = stage->flight ? stage->flight->start_us : 0;
 			slot.end_us = slot.end_us > slot.start_us ? slot.end_us : slot.start_us;
 			add_slot(changes, &slot);

@@ -184,7 +184,7 @@ void deadline_return(struct plan *plan, struct moves *moves)
 		struct node **nodes = nodes_of(unit);
 		if (!prep_promise(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run)) {
 			/* Something on the link is late anyhow: that these are on it again is what matters. */
-			prep_append(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run);
+			prep_append(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run, 0);
 		}
 		free(nodes);
 	}

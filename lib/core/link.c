@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "estimate.h"
+#include "policy.h"
 #include "pool.h"
 #include "prep.h"
 
@@ -233,6 +234,7 @@ void flight_delay(struct plan *plan, struct flight *flight, wall_us end_us)
 void flight_restart(struct plan *plan, struct flight *flight)
 {
 	flight->begun = false;
+	flight->kept = false;
 	flight->shown = false;
 	move(plan, flight, WALL_NEVER, WALL_NEVER);
 	flight->link->stale = true;
@@ -276,6 +278,13 @@ static wall_us gap(const struct link *link, wall_us from_us, span_us length_us)
 		from_us = flight->end_us > from_us ? flight->end_us : from_us;
 	}
 	return from_us;
+}
+
+bool link_idle(const struct plan *plan, const struct link *link, span_us length_us)
+{
+	wall_us soon_us = plan->now_us + plan->settings.lead_us;
+
+	return link_free_us(plan, link) == soon_us && gap(link, soon_us, length_us) == soon_us;
 }
 
 /* The last gap between from_us and to_us; WALL_NEVER = there is none. */
@@ -344,16 +353,30 @@ void link_place_blind(struct plan *plan, struct flight *flight, wall_us start_us
 	}
 }
 
-void link_append(struct plan *plan, struct flight *flight)
+void link_send(struct plan *plan, struct flight *flight)
+{
+	wall_us soon_us = plan->now_us + plan->settings.lead_us;
+
+	move(plan, flight, soon_us, end_of(flight, soon_us));
+}
+
+void link_append(struct plan *plan, struct flight *flight, wall_us from_us)
 {
 	if (link_blind(plan, flight->link)) {
 		link_place_blind(plan, flight, plan->now_us);
 		return;
 	}
+	wall_us free_us = link_free_us(plan, flight->link);
 	take_out(flight);
-	wall_us start_us = opening(flight, link_free_us(plan, flight->link));
+	wall_us start_us = opening(flight, from_us > free_us ? from_us : free_us);
 	set_times(plan, flight, start_us, end_of(flight, start_us));
 	insert(flight);
+}
+
+/* True if it was given its place with care, where nobody else wants the link. */
+static bool well_placed(const struct plan *plan, const struct flight *flight)
+{
+	return plan->settings.queue->restages && flight->deadline_us == WALL_NEVER && flight->start_us < WALL_NEVER;
 }
 
 static void advance(struct plan *plan, struct flight *flight, wall_us from_us)
@@ -371,7 +394,7 @@ static void advance(struct plan *plan, struct flight *flight, wall_us from_us)
 
 void link_hasten(struct plan *plan, struct flight *flight)
 {
-	if (!flight->begun && !link_blind(plan, flight->link)) {
+	if (!flight->begun && !well_placed(plan, flight) && !link_blind(plan, flight->link)) {
 		flight->hastened = plan->step;
 		advance(plan, flight, link_free_us(plan, flight->link));
 	}
@@ -473,7 +496,8 @@ static void lay_slack(struct plan *plan, struct flight **item, size_t n, wall_us
 			}
 			continue;
 		}
-		wall_us start_us = opening(flight, from_us);
+		bool stays = well_placed(plan, flight) && flight->start_us > from_us;
+		wall_us start_us = opening(flight, stays ? flight->start_us : from_us);
 		set_times(plan, flight, start_us, end_of(flight, start_us));
 		insert(flight);
 	}
@@ -574,6 +598,21 @@ void link_undo(struct plan *plan)
 	}
 }
 
+/* With a policy that brings images for nobody in particular, what was begun is brought to its end. */
+static void begin(const struct plan *plan, struct flight *flight)
+{
+	struct stage *stage;
+
+	flight->begun = true;
+	if (flight->kept || !plan->settings.queue->restages) {
+		return;
+	}
+	flight->kept = true;
+	DL_FOREACH (flight->stages, stage) {
+		pool_hold(stage);
+	}
+}
+
 void link_begin(struct plan *plan)
 {
 	wall_us soon_us = plan->now_us + plan->settings.lead_us;
@@ -581,7 +620,7 @@ void link_begin(struct plan *plan)
 	for (int l = 0; l < LINKS; l++) {
 		struct link *link = &plan->link[l];
 		for (size_t i = 0; i < link->count && link->item[i]->start_us <= soon_us; i++) {
-			link->item[i]->begun = true;
+			begin(plan, link->item[i]);
 		}
 	}
 }
@@ -610,6 +649,7 @@ void link_restore(struct plan *plan, struct stage *stage, const struct transfer 
 		flight = flight_new(link, stage->image, stage->size);
 		move(plan, flight, transfer->start_us, transfer->end_us);
 		flight->begun = transfer->start_us <= plan->now_us + plan->settings.lead_us;
+		flight->kept = flight->begun && plan->settings.queue->restages;
 	}
 	stage->transfer = *transfer;
 	stage->flight = flight;

@@ -37,8 +37,12 @@ struct flight *link_share(const struct link *link, uint64_t image, wall_us end_u
 bool link_place(struct plan *plan, struct flight *flight);
 /* Puts it at this time or soon after, beside whatever else goes then. */
 void link_place_blind(struct plan *plan, struct flight *flight, wall_us start_us);
-/* Puts it into the first gap it fits in; it stays without a place if no pool ever has room. */
-void link_append(struct plan *plan, struct flight *flight);
+/* True if a flight of that length could begin at once. */
+bool link_idle(const struct plan *plan, const struct link *link, span_us length_us);
+/* Begins it at once; the link must be idle for so long. */
+void link_send(struct plan *plan, struct flight *flight);
+/* Puts it into the first gap from from_us on that it fits in; it stays without a place if no pool ever has room. */
+void link_append(struct plan *plan, struct flight *flight, wall_us from_us);
 /* Moves it into the first gap, if that is before its place. */
 void link_hasten(struct plan *plan, struct flight *flight);
 

@@ -343,7 +343,7 @@ void plan_each_transfer(const struct plan *plan, uint32_t id, bool (*fn)(const s
 	for (size_t i = 0; node && i < node->stage_count; i++) {
 		const struct stage *stage = node->stages[i].stage;
 		struct transfer there = {.image = stage->image, .node = id, .state = TRANSFER_DONE};
-		bool needed = stage->users > 0 && stage->present;
+		bool needed = stage->present && prep_needed(plan, stage);
 		if ((stage->flight && !fn(&stage->transfer, arg)) || (needed && !fn(&there, arg))) {
 			return;
 		}

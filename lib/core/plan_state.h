@@ -54,6 +54,7 @@ struct contract {
 	bool touched;
 	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
+	bool lodger;       /* in this pass of policy "trial": it runs where one who waits has a reservation */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
 	bool answered;     /* in this step it was resized or called: its row is told anew */
 	RB_ENTRY(contract) by_id;
@@ -101,6 +102,7 @@ struct flight {
 	wall_us end_us;
 	wall_us deadline_us; /* the earliest of its stages' */
 	bool begun;          /* too far on to be moved */
+	bool kept;           /* it arrives, even if nobody it was for is left */
 	bool shown;          /* the guests that wait for it are shown as preparing */
 	bool late;           /* counted in link->late */
 	uint64_t hastened;   /* the step in which, last, a queued guest wanted it as soon as possible */

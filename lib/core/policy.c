@@ -5,6 +5,7 @@
 
 #include "place.h"
 #include "share.h"
+#include "trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -51,10 +52,11 @@ static int64_t expansion(const struct plan *plan, const struct contract *contrac
 }
 
 static const struct queue_policy queue_table[] = {
-	{"fcfs", "first come, first served", NULL},
-	{"shortest", "the lease with the least left to run", shortest},
-	{"fair", "the user who used least of late", fair},
-	{"expansion", "the longest wait for what is left to run", expansion},
+	{"fcfs", "first come, first served", NULL, NULL, false},
+	{"shortest", "the lease with the least left to run", shortest, NULL, false},
+	{"fair", "the user who used least of late", fair, NULL, false},
+	{"expansion", "the longest wait for what is left to run", expansion, NULL, false},
+	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true},
 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ struct queue_policy {
 	const char *name, *help;
 	/* The lower the earlier; of one pass, so that it may depend on the time. NULL = all are equal. */
 	int64_t (*key)(const struct plan *plan, const struct contract *contract);
+	/* A pass of its own, without regard to settings.backfill. NULL = the usual one. */
+	void (*pass)(struct plan *plan);
+	bool restages; /* what is suspended does not keep its image: it is brought again when its turn comes */
 };
 
 /* Which of the nodes with room a unit takes. Equal ones: by node id. */

@@ -2,6 +2,7 @@
 #include "pool.h"
 
 #include "estimate.h"
+#include "policy.h"
 #include "prep.h"
 
 static struct capacity bytes(int64_t n)
@@ -14,16 +15,22 @@ static wall_us later(wall_us a, wall_us b)
 	return a > b ? a : b;
 }
 
-wall_us pool_run_until(const struct run *run)
+wall_us pool_rest_until(const struct plan *plan)
 {
-	return run->then == RUN_SUSPEND ? WALL_NEVER : run->release_us;
+	return plan->settings.queue->restages ? 0 : WALL_NEVER;
 }
 
-wall_us pool_guest_until(const struct guest *guest)
+wall_us pool_run_until(const struct plan *plan, const struct run *run)
+{
+	return run->then == RUN_SUSPEND ? later(run->release_us, pool_rest_until(plan)) : run->release_us;
+}
+
+wall_us pool_guest_until(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return vm->planned || guest_stands_by(guest) ? later(pool_run_until(&vm->run), guest->tail_us) : WALL_NEVER;
+	return vm->planned || guest_stands_by(guest) ? later(pool_run_until(plan, &vm->run), guest->tail_us)
+						     : pool_rest_until(plan);
 }
 
 /* What the stage takes the pool for; nothing if from == until. */
@@ -33,6 +40,9 @@ static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *un
 	*until_us = *from_us;
 	if ((stage->users || stage->meant_us) && (stage->present || stage->flight) && *from_us < WALL_NEVER) {
 		*until_us = later(*from_us, later(stage->until_us, stage->meant_us));
+	}
+	if (stage->flight && stage->flight->kept) {
+		*until_us = later(*until_us, stage->flight->end_us);
 	}
 }
 
@@ -125,7 +135,7 @@ bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image,
 		return true;
 	}
 	const struct stage *stage = prep_find(node, image);
-	wall_us from_us = plan->now_us, until_us = pool_run_until(run);
+	wall_us from_us = plan->now_us, until_us = pool_run_until(plan, run);
 	if (!stage || (!stage->present && !prep_begun(stage))) {
 		from_us = later(from_us, run->prepare_us - transfer_span(plan, info));
 	}

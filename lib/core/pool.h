@@ -8,9 +8,14 @@
 
 #include "plan_state.h"
 
-/* How long the run's guest needs its image on its node: for good once it is suspended. */
-wall_us pool_run_until(const struct run *run);
-wall_us pool_guest_until(const struct guest *guest);
+/*
+ * How long the run's guest needs its image on its node: for good once it is suspended, unless the queue policy has it
+ * brought anew.
+ */
+wall_us pool_run_until(const struct plan *plan, const struct run *run);
+wall_us pool_guest_until(const struct plan *plan, const struct guest *guest);
+/* The same of one that is suspended and has no plan: WALL_NEVER or 0. */
+wall_us pool_rest_until(const struct plan *plan);
 
 /* Brings the pool's table in line with the stage; to be called after anything about it changed. */
 void pool_hold(struct stage *stage);

@@ -192,6 +192,12 @@ static uint32_t wanted_there(const struct preempt_want *want, const struct node 
 	return seats;
 }
 
+/* The lower the earlier. */
+static int64_t key_of(const struct plan *plan, const struct preempt_want *want, const struct contract *victim)
+{
+	return want->may ? victim->lease.spec.vms : plan->settings.victim->key(plan, victim);
+}
+
 /* One guest of each unit that is in the way of the run on some node, in the order of the victim policy. */
 static struct candidate *in_the_way(const struct plan *plan, const struct preempt_want *want, size_t *count)
 {
@@ -206,8 +212,9 @@ static struct candidate *in_the_way(const struct plan *plan, const struct preemp
 		}
 		DL_FOREACH (plan->nodes[i]->best_effort, guest) {
 			if (may_cut(guest) && guest_tail(guest) > run->prepare_us &&
-			    guest->vm->run.prepare_us < run->release_us) {
-				int64_t key = plan->settings.victim->key(plan, guest->contract);
+			    guest->vm->run.prepare_us < run->release_us &&
+			    (!want->may || want->may(want->arg, guest->contract))) {
+				int64_t key = key_of(plan, want, guest->contract);
 				found = plan_grow(found, n, &room, sizeof(*found));
 				found[n++] = (struct candidate){guest, key};
 			}

@@ -33,8 +33,11 @@ wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_
 struct preempt_want {
 	const struct unit *unit;
 	const struct run *run;
-	uint32_t fits;       /* VMs for which there is room as it is, < unit->n */
-	bool stop;           /* victims may lose what they have done */
+	uint32_t fits; /* VMs for which there is room as it is, < unit->n */
+	bool stop;     /* victims may lose what they have done */
+	bool (*may)(const void *arg, const struct contract *victim); /* NULL = anybody may be cut; else of those who
+									may the smallest first */
+	const void *arg;
 	bool staged_only;    /* only nodes that have the image in time are of use */
 	bool seated;         /* only the nodes of the unit's seats are, each for as many; fits is found out */
 	wall_us earliest_us; /* out: the start by which those too late to make way could have done so; 0 = there are

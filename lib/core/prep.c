@@ -87,6 +87,22 @@ bool prep_present(const struct node *node, uint64_t image)
 	return stage && stage->present;
 }
 
+bool prep_needed(const struct plan *plan, const struct stage *stage)
+{
+	const struct guest *guest;
+
+	if (stage->users == 0 || pool_rest_until(plan) > 0) {
+		return stage->users > 0;
+	}
+	DL_FOREACH2(stage->guests, guest, stage_next)
+	{
+		if (guest->vm->planned || guest_stands_by(guest)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 wall_us prep_ready(const struct node *node, uint64_t image)
 {
 	const struct stage *stage = prep_find(node, image);
@@ -149,8 +165,32 @@ static bool waits(const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
 
-	return guest_stands_by(guest) ||
-	       (vm->planned && (vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING));
+	if (guest_stands_by(guest)) {
+		return true;
+	}
+	switch (vm->state) {
+	case LEASE_SCHEDULED:
+	case LEASE_PREPARING:
+		return vm->planned;
+	case LEASE_SUSPENDED:
+	case LEASE_MIGRATING:
+	case LEASE_RESUMING:
+		return vm->planned && !vm->started_us; /* elsewhere, or where it was evicted */
+	case LEASE_NEW:
+	case LEASE_REJECTED:
+	case LEASE_QUEUED:
+	case LEASE_READY:
+	case LEASE_STANDBY:
+	case LEASE_ACTIVE:
+	case LEASE_SUSPENDING:
+	case LEASE_STOPPING:
+	case LEASE_DONE:
+	case LEASE_CANCELLED:
+	case LEASE_FAILED:
+	case LEASE_STATE_COUNT:
+		break;
+	}
+	return false;
 }
 
 static bool promised(const struct guest *guest)
@@ -188,14 +228,14 @@ static wall_us deadline_of(const struct stage *stage)
 	return deadline_us;
 }
 
-static wall_us until_of(const struct stage *stage)
+static wall_us until_of(const struct plan *plan, const struct stage *stage)
 {
-	wall_us until_us = stage->leaving ? WALL_NEVER : 0; /* they may have to come back */
+	wall_us until_us = stage->leaving ? pool_rest_until(plan) : 0; /* they may have to come back */
 	const struct guest *guest;
 
 	DL_FOREACH2(stage->guests, guest, stage_next)
 	{
-		wall_us each_us = pool_guest_until(guest);
+		wall_us each_us = pool_guest_until(plan, guest);
 		until_us = each_us > until_us ? each_us : until_us;
 	}
 	return until_us;
@@ -204,7 +244,7 @@ static wall_us until_of(const struct stage *stage)
 void prep_use(struct plan *plan, struct node *node, struct guest *guest)
 {
 	struct stage *stage = prep_stage(plan, node, guest->contract->lease.spec.image);
-	wall_us until_us = pool_guest_until(guest);
+	wall_us until_us = pool_guest_until(plan, guest);
 
 	guest->stage = stage;
 	DL_APPEND2(stage->guests, guest, stage_prev, stage_next);
@@ -231,8 +271,8 @@ void prep_leave(struct plan *plan, struct guest *guest)
 	guest->stage = NULL;
 	stage->users--;
 	stage->riders -= best_effort(guest) && guest->vm->planned;
-	if (pool_guest_until(guest) >= stage->until_us) {
-		stage->until_us = until_of(stage);
+	if (pool_guest_until(plan, guest) >= stage->until_us) {
+		stage->until_us = until_of(plan, stage);
 	}
 	pool_hold(stage);
 	if (!flight) {
@@ -253,7 +293,7 @@ void prep_keep(struct plan *plan, struct node *node, struct guest *guest)
 	guest->old_stage = stage;
 	stage->users++;
 	stage->leaving++;
-	stage->until_us = WALL_NEVER;
+	stage->until_us = until_of(plan, stage);
 	pool_hold(stage);
 }
 
@@ -264,7 +304,7 @@ void prep_let_go(struct plan *plan, struct guest *guest)
 	guest->old_stage = NULL;
 	stage->users--;
 	stage->leaving--;
-	stage->until_us = until_of(stage);
+	stage->until_us = until_of(plan, stage);
 	pool_hold(stage);
 	if (stage->flight) {
 		loosen(plan, stage);
@@ -274,7 +314,7 @@ void prep_let_go(struct plan *plan, struct guest *guest)
 /* The stage is looked at for a run that may come to be. */
 static void mean(struct plan *plan, struct stage *stage, const struct run *run)
 {
-	wall_us until_us = pool_run_until(run);
+	wall_us until_us = pool_run_until(plan, run);
 
 	stage->meant_us = until_us > stage->meant_us ? until_us : stage->meant_us;
 	loosen(plan, stage);
@@ -394,7 +434,8 @@ static void make_way(struct plan *plan, struct link *link)
 	}
 }
 
-wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run)
+wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run,
+		    wall_us from_us)
 {
 	struct link *link = link_of(plan, true);
 	struct flight *fresh = NULL;
@@ -414,7 +455,7 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes
 			continue;
 		}
 		if (flight->start_us == WALL_NEVER) {
-			link_append(plan, flight);
+			link_append(plan, flight, from_us);
 		} else {
 			link_hasten(plan, flight);
 		}
@@ -431,7 +472,7 @@ static void trim(struct plan *plan, bool begun_too)
 		struct stage *stage = plan->loose[i];
 		stage->meant_us = 0;
 		stage->loose = false;
-		if (stage->flight && !awaited(stage)) {
+		if (stage->flight && !stage->flight->kept && !awaited(stage)) {
 			if (stage->flight->begun && !begun_too) {
 				stage->loose = true;
 				plan->loose[kept++] = stage;
@@ -606,11 +647,15 @@ static void put_off(struct plan *plan, struct flight *flight)
 	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) ||
 	    link_blind(plan, flight->link)) {
 		flight_delay(plan, flight, plan->now_us + more_us);
+		DL_FOREACH (flight->stages, stage) {
+			pool_owe(plan, stage->node); /* it was to be in use there already, or given up */
+		}
 		return;
 	}
 	flight_restart(plan, flight);
 	DL_FOREACH (flight->stages, stage) {
 		stage->transfer.id = 0; /* the old row is closed as failed */
+		loosen(plan, stage);
 	}
 }
 

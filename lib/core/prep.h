@@ -13,6 +13,8 @@ uint32_t prep_copies(const struct plan *plan, uint64_t image);
 /* It is there, or is not; nothing follows from it here. */
 void prep_set_present(struct plan *plan, struct stage *stage, bool present);
 bool prep_present(const struct node *node, uint64_t image);
+/* True if the image may not be evicted there. */
+bool prep_needed(const struct plan *plan, const struct stage *stage);
 /* From when on the image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
 wall_us prep_ready(const struct node *node, uint64_t image);
 /* True if its transfer is too far on to be moved. */
@@ -39,10 +41,11 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n);
 /*
  * Plans (or shares) transfers in the slack, where they delay no other: leases that wait have their images brought in
- * the order in which the queue asks. When the image is on all of these nodes; WALL_NEVER if some pool
- * will have no room. To be followed by prep_trim().
+ * the order in which the queue asks; not before from_us. When the image is on all of these nodes; WALL_NEVER if some
+ * pool will have no room. To be followed by prep_trim().
  */
-wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run);
+wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes, size_t n, const struct run *run,
+		    wall_us from_us);
 /* Takes off the links what was asked for or needed before, is needed by nobody now, and has not begun. */
 void prep_trim(struct plan *plan);
 /* Lays out the links anew where something left or time passed. */

@@ -404,6 +404,10 @@ void queue_pass(struct plan *plan)
 	struct pass pass;
 	struct contract *contract;
 
+	if (plan->settings.queue->pass) {
+		plan->settings.queue->pass(plan);
+		return;
+	}
 	uint32_t staged = plan->settings.backfill == BACKFILL_CONSERVATIVE ? 0 : drop(plan, true);
 	pass_init(&pass, plan);
 	pass.moves = MOVES;
@@ -469,6 +473,10 @@ void queue_arrivals(struct plan *plan)
 	struct pass pass;
 	size_t i = 0;
 
+	if (plan->settings.queue->pass) {
+		queue_pass(plan);
+		return;
+	}
 	pass_init(&pass, plan);
 	if (plan->settings.backfill == BACKFILL_CONSERVATIVE && !plan->settings.queue->key) {
 		/* All others have their places, and are before them. */

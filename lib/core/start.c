@@ -171,7 +171,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 			break;
 		}
 		wall_us ready_us =
-			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run);
+			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run, 0);
 		if (ready_us == WALL_NEVER) {
 			break;
 		}
@@ -299,7 +299,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 			return false;
 		}
 		wall_us ready_us =
-			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run);
+			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run, 0);
 		if (ready_us == WALL_NEVER) {
 			return false;
 		}

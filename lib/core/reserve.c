@@ -1,0 +1,191 @@
+/* The one reservation of a pass of policy "trial": the earliest time at which the unit can have room made for it. */
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "estimate.h"
+#include "link.h"
+#include "preempt.h"
+#include "prep.h"
+#include "stay.h"
+#include "trial.h"
+
+#define TRIES 64                     /* times looked at */
+#define HORIZON (12 * USEC_PER_HOUR) /* a reservation further away would keep others from one that helps */
+
+struct reserve {
+	struct trial *trial;
+	const struct contract *contract;
+	struct unit *unit;
+	struct stay stay;        /* as it is tried at each time */
+	struct guest **yielding; /* who would make room */
+	size_t count, room;
+};
+
+static bool may(const void *arg, const struct contract *victim)
+{
+	const struct reserve *reserve = arg;
+
+	return trial_yields(reserve->trial, victim, reserve->contract);
+}
+
+static void find_yielding(struct reserve *reserve)
+{
+	struct trial *trial = reserve->trial;
+
+	for (size_t i = 0; i < trial->running_count; i++) {
+		const struct contract *contract = trial->running[i];
+		for (uint32_t v = 0; may(reserve, contract) && v < contract->lease.spec.vms; v++) {
+			struct guest *guest = (struct guest *)&contract->guest[v];
+			if (guest->vm->planned) {
+				reserve->yielding = plan_grow(reserve->yielding, reserve->count, &reserve->room,
+							      sizeof(struct guest *));
+				reserve->yielding[reserve->count++] = guest;
+			}
+		}
+	}
+}
+
+/* Takes those who would make room out of the tables, and puts them back. */
+static void look_without(struct reserve *reserve, bool without)
+{
+	for (size_t i = 0; i < reserve->count; i++) {
+		const struct guest *guest = reserve->yielding[i];
+		struct guest_slots slots;
+		guest_slots(guest, &slots);
+		for (int s = SLOT_AT_LEAD; s <= SLOT_AT_TAIL; s++) {
+			if (slots.there[s]) {
+				(without ? slots_release : slots_reserve)(guest->node->slots, slots.at[s].start_us,
+									  slots.at[s].end_us, slots.at[s].use);
+			}
+		}
+	}
+}
+
+/* How many of the unit's VMs have room at the run's time, image and all. */
+static uint32_t fits(struct reserve *reserve, const struct run *run)
+{
+	struct choices *choices = &reserve->trial->pass.choices;
+	uint32_t vms = 0;
+
+	place_list(reserve->trial->pass.plan, reserve->unit, run, choices);
+	for (size_t i = 0; i < choices->count; i++) {
+		wall_us ready_us = choices->item[i].ready_us;
+		ready_us = ready_us == WALL_NEVER ? reserve->stay.image_us : ready_us;
+		vms += ready_us <= run->prepare_us ? choices->item[i].count : 0;
+	}
+	return vms;
+}
+
+/* At that time, others suspended if need be. On failure all is as before. */
+static bool try_at(struct reserve *reserve, wall_us from_us)
+{
+	struct pass *pass = &reserve->trial->pass;
+	struct plan *plan = pass->plan;
+	struct victims victims = {0};
+
+	for (int i = 0; i < 3; i++) {
+		struct stay stay = reserve->stay;
+		stay.from_us = from_us;
+		struct run run = stay_run(plan, reserve->unit, &stay);
+		struct preempt_want want = {
+			.unit = reserve->unit,
+			.run = &run,
+			.fits = fits(reserve, &run),
+			.staged_only = run.prepare_us < stay.image_us,
+			.may = may,
+			.arg = reserve,
+		};
+		if (want.fits < reserve->unit->n && (reserve->count == 0 || !preempt_for(plan, &want, &victims))) {
+			return false;
+		}
+		if (stay_book(pass, reserve->unit, &stay)) {
+			preempt_keep(plan, &victims, reserve->contract->lease.id);
+			return true;
+		}
+		preempt_undo(plan, &victims);
+		prep_trim(plan);
+		if (!stay.soon) {
+			return false;
+		}
+		from_us = stay.from_us;
+	}
+	return false;
+}
+
+/* The times at which images may matter, in order. */
+static void image_times(const struct reserve *reserve, wall_us times[2])
+{
+	const struct plan *plan = reserve->trial->pass.plan;
+	uint64_t image = reserve->unit->spec->image;
+	wall_us coming_us = WALL_NEVER;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		wall_us ready_us = prep_ready(plan->nodes[i], image);
+		coming_us = ready_us > 0 && ready_us < coming_us ? ready_us : coming_us;
+	}
+	times[0] = coming_us < reserve->stay.image_us ? coming_us : reserve->stay.image_us;
+	times[1] = reserve->stay.image_us;
+}
+
+static bool search(struct reserve *reserve, wall_us from_us)
+{
+	struct plan *plan = reserve->trial->pass.plan;
+	span_us lead_us = stay_lead(plan, reserve->unit, reserve->stay.own);
+	struct seek seek = {
+		.plan = plan,
+		.spec = reserve->unit->spec,
+		.n = reserve->unit->n,
+		.need_us = reserve->stay.least_us < reserve->unit->left_us ? reserve->stay.least_us
+									   : reserve->unit->left_us,
+		.lead_us = lead_us,
+	};
+	wall_us times[2];
+	int t = 0;
+
+	image_times(reserve, times);
+	look_without(reserve, true);
+	bool found = seek_first(&seek, from_us + lead_us);
+	look_without(reserve, false);
+	for (int i = 0; found && i < TRIES && seek.at_us < plan->now_us + HORIZON; i++) {
+		wall_us at_us = seek.at_us - lead_us;
+		for (; t < 2 && times[t] <= at_us; t++) {
+			if (times[t] > from_us && i > 0 && try_at(reserve, times[t])) {
+				return true;
+			}
+		}
+		if (try_at(reserve, at_us)) {
+			return true;
+		}
+		look_without(reserve, true);
+		found = seek_next(&seek);
+		look_without(reserve, false);
+	}
+	for (; t < 2; t++) {
+		if (!found && times[t] < WALL_NEVER && try_at(reserve, times[t])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit)
+{
+	struct plan *plan = trial->pass.plan;
+	struct reserve reserve = {.trial = trial, .contract = contract, .unit = unit};
+	wall_us from_us = plan->now_us + plan->settings.lead_us;
+
+	reserve.stay.least_us = room_need(&trial->pass.room, unit->spec, unit->left_us);
+	reserve.stay.image_us = prep_earliest(plan, unit->spec->image, unit->n);
+	reserve.stay.own = unit->seat[0].was.state == LEASE_SUSPENDED && !trial_moves(plan, unit);
+	find_yielding(&reserve);
+	if (reserve.count) {
+		from_us += estimate_suspend(plan, reserve.yielding[0]->node,
+					    reserve.yielding[0]->contract->lease.spec.per_vm.amount[RES_MEMORY]);
+	}
+	bool done = search(&reserve, from_us);
+	if (done) {
+		room_forget(&trial->pass.room);
+	}
+	free(reserve.yielding);
+	return done;
+}

@@ -1,0 +1,356 @@
+/* In which order the queue is looked at by policy "trial", who of it starts, and who may be made to stop. */
+#include "trial.h"
+
+#include <stdlib.h>
+
+#include "estimate.h"
+#include "fill.h"
+#include "preempt.h"
+#include "prep.h"
+#include "queue.h"
+#include "stay.h"
+
+/* Found by simulation of a month of SDSC Blue Horizon with reservations; none of them is critical. */
+#define FIRST_RUN (3 * USEC_PER_HOUR)   /* what every lease gets before others go on */
+#define PATIENCE (4 * USEC_PER_HOUR)    /* a lease that waits longer for its first run may suspend others */
+#define LEAST_STAY (4 * USEC_PER_HOUR)  /* who has run for less since it was last resumed is not suspended for it */
+#define LONGEST 20                      /* seconds waited that count as much as one left to run */
+#define MAX_LOST (80000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first */
+#define MAX_LOST_SHARE 2                /* plus what the cluster needs for the queue, divided by this */
+#define MIN_MOVE (60 * USEC_PER_SEC)    /* who has less left to run goes on only where it lies */
+
+#define POINTS 16 /* changes on a node looked at */
+
+/* Keys of those who come before all others; those of others are well between. */
+#define KEY_STEP (INT64_C(1) << 60)
+#define KEY_HOLDER (-4 * KEY_STEP)
+#define KEY_ELDEST (-3 * KEY_STEP)
+#define KEY_NEW (-2 * KEY_STEP)
+#define LEFT_MAX (KEY_STEP / LONGEST / 2)
+
+/* ---- what is known of a lease ---- */
+
+/* A VM that tells of all: of a gang they have run alike. */
+static const struct guest *speaker(const struct contract *contract)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		if (!lease_state_final(contract->guest[i].vm->state)) {
+			return &contract->guest[i];
+		}
+	}
+	return &contract->guest[0];
+}
+
+static span_us served(const struct plan *plan, const struct contract *contract)
+{
+	const struct vm *vm = speaker(contract)->vm;
+	bool runs = vm->started_us > 0 && vm->started_us < plan->now_us;
+
+	return vm->served_us + (runs ? plan->now_us - vm->started_us : 0);
+}
+
+static span_us lost(const struct plan *plan, const struct contract *contract)
+{
+	return plan->now_us - contract->lease.submitted_us - served(plan, contract);
+}
+
+bool trial_new(const struct plan *plan, const struct contract *contract)
+{
+	return served(plan, contract) < FIRST_RUN;
+}
+
+wall_us trial_since(const struct contract *contract)
+{
+	const struct guest *guest = speaker(contract);
+
+	return guest->vm->state == LEASE_SUSPENDED ? guest->hold_us : contract->lease.submitted_us;
+}
+
+bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other)
+{
+	const struct plan *plan = trial->pass.plan;
+	const struct vm *vm = speaker(victim)->vm;
+
+	if (vm->state != LEASE_ACTIVE || !vm->started_us) {
+		return false;
+	}
+	if (victim->lodger) {
+		return true;
+	}
+	if (plan->now_us - vm->started_us < LEAST_STAY || victim == trial->eldest) {
+		return false;
+	}
+	return other == trial->eldest ||
+	       (trial_new(plan, other) && !trial_new(plan, victim) && plan->now_us - trial_since(other) >= PATIENCE);
+}
+
+/* ---- order ---- */
+
+static int64_t key(const struct trial *trial, const struct contract *contract)
+{
+	const struct plan *plan = trial->pass.plan;
+	wall_us submitted_us = contract->lease.submitted_us;
+	span_us left_us;
+
+	if (contract == trial->holder) {
+		return KEY_HOLDER;
+	}
+	if (contract == trial->eldest) {
+		return KEY_ELDEST;
+	}
+	if (contract->booked == 0 || trial_new(plan, contract)) {
+		return KEY_NEW + submitted_us;
+	}
+	left_us = guest_left(speaker(contract));
+	return submitted_us - LONGEST * (left_us < LEFT_MAX ? left_us : LEFT_MAX);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct turn *x = a, *y = b;
+
+	if (x->key != y->key) {
+		return x->key < y->key ? -1 : 1;
+	}
+	return x->contract->lease.id < y->contract->lease.id ? -1 : 1;
+}
+
+/* True if the image of its soft plan is being brought. */
+static bool is_holder(const struct plan *plan, const struct contract *contract)
+{
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct guest *guest = &contract->guest[i];
+		const struct vm *vm = guest->memory ? &plan->memories[guest->memory - 1].vm : guest->vm;
+		if (!vm->planned) {
+			return false;
+		}
+		const struct stage *stage = prep_find(plan_find_node(plan, vm->node), contract->lease.spec.image);
+		if (stage && prep_begun(stage)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Gives who is under way all the time it is owed. Who gets more by it was cut for a reservation of the queue. */
+static void refit(struct plan *plan, struct contract *contract)
+{
+	const struct vm *vm = speaker(contract)->vm;
+	bool cut = vm->planned && vm->run.then == RUN_SUSPEND;
+	wall_us end_us = vm->run.end_us;
+
+	for (uint32_t i = 0; i < contract->lease.spec.vms && contract->lease.spec.serial; i++) {
+		if (!lease_state_final(contract->guest[i].vm->state) && contract->guest[i].vm->planned) {
+			queue_refit(plan, contract, &contract->guest[i]);
+		}
+	}
+	if (!contract->lease.spec.serial) {
+		queue_refit(plan, contract, NULL);
+	}
+	contract->lodger = cut && vm->run.end_us > end_us;
+}
+
+static bool waits(const struct contract *contract)
+{
+	const struct vm *vm = speaker(contract)->vm;
+
+	return contract->booked == 0 || (vm->state == LEASE_SUSPENDED && !vm->planned) || vm->state == LEASE_QUEUED;
+}
+
+/* Tells those who wait from those who run, and finds the eldest. */
+static void survey(struct trial *trial)
+{
+	struct plan *plan = trial->pass.plan;
+	struct contract *contract;
+	int64_t cpu = 0;
+	__int128 queued = 0;
+	span_us most_us = 0;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		cpu += plan->nodes[i]->info.capacity.amount[RES_CPU];
+	}
+	RB_FOREACH (contract, turns, &plan->turns) {
+		const struct lease_spec *spec = &contract->lease.spec;
+		bool waiting = waits(contract);
+		if (waiting) {
+			plan->order = plan_grow(plan->order, trial->count, &plan->order_room, sizeof(*plan->order));
+			plan->order[trial->count++].contract = contract;
+			span_us left_us = contract->booked ? guest_left(speaker(contract)) : spec->duration_us;
+			queued += (__int128)left_us * spec->per_vm.amount[RES_CPU] * spec->vms;
+		}
+		if (!waiting || spec->serial) {
+			trial->running = plan_grow(trial->running, trial->running_count, &trial->running_room,
+						   sizeof(struct contract *));
+			trial->running[trial->running_count++] = contract;
+		}
+		span_us lost_us = lost(plan, contract);
+		if (lost_us > most_us) {
+			most_us = lost_us;
+			trial->eldest = contract;
+		}
+	}
+	trial->waiting = plan->order;
+	if (cpu == 0 || most_us <= MAX_LOST + (span_us)(queued / cpu / MAX_LOST_SHARE)) {
+		trial->eldest = NULL;
+	}
+}
+
+static void sort(struct trial *trial)
+{
+	for (size_t i = 0; i < trial->count; i++) {
+		trial->waiting[i].key = key(trial, trial->waiting[i].contract);
+	}
+	if (trial->count) {
+		qsort(trial->waiting, trial->count, sizeof(*trial->waiting), by_key);
+	}
+}
+
+/* ---- starting ---- */
+
+/* How long the suspended unit would have to wait for the nodes it lies on, at least. */
+static span_us own_wait(const struct trial *trial, const struct unit *unit, span_us least_us)
+{
+	const struct plan *plan = trial->pass.plan;
+	wall_us soon_us = plan->now_us + plan->settings.lead_us, at_us = soon_us;
+	struct capacity use = unit->spec->per_vm;
+
+	use.amount[RES_DISK] = 0;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct node *node = unit->seat[i].node;
+		wall_us fit_us = WALL_NEVER;
+		if (node_takes_new(node) && prep_present(node, unit->spec->image)) {
+			fit_us = place_fit(node, unit->spec, use, soon_us, least_us, POINTS);
+		}
+		at_us = fit_us > at_us ? fit_us : at_us;
+	}
+	return at_us - soon_us;
+}
+
+bool trial_moves(const struct plan *plan, const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (unit->seat[i].node->info.state == NODE_SILENT) {
+			return false;
+		}
+	}
+	return plan->settings.migration != MIGRATION_NO && unit->left_us >= MIN_MOVE;
+}
+
+static bool start_now(struct trial *trial, struct unit *unit)
+{
+	struct pass *pass = &trial->pass;
+	struct plan *plan = pass->plan;
+	struct stay stay = {
+		.from_us = plan->now_us + plan->settings.lead_us,
+		.least_us = room_need(&pass->room, unit->spec, unit->left_us),
+		.image_us = WALL_NEVER,
+	};
+
+	if (unit->seat[0].was.state == LEASE_SUSPENDED) {
+		span_us wait_us = own_wait(trial, unit, stay.least_us < unit->left_us ? stay.least_us : unit->left_us);
+		stay.own = !trial_moves(plan, unit) ||
+			   wait_us <= stay_lead(plan, unit, false) - stay_lead(plan, unit, true);
+		if (stay.own && wait_us > 0) {
+			return false;
+		}
+	}
+	if (!stay_book(pass, unit, &stay)) {
+		return false;
+	}
+	if (unit->seat[0].was.state == LEASE_SUSPENDED) {
+		room_forget(&pass->room);
+	} else {
+		room_taken(&pass->room, unit);
+	}
+	return true;
+}
+
+/* True if the lease may have the reservation. */
+static bool entitled(const struct trial *trial, const struct contract *contract, bool first)
+{
+	const struct plan *plan = trial->pass.plan;
+
+	return first || contract == trial->eldest ||
+	       (trial_new(plan, contract) && plan->now_us - contract->lease.submitted_us >= PATIENCE);
+}
+
+/* True if nothing of the lease can start now for want of room alone. */
+static bool hopeless(struct trial *trial, const struct contract *contract)
+{
+	struct room *room = &trial->pass.room;
+	const struct lease_spec *spec = &contract->lease.spec;
+
+	return room_bound(room, spec->per_vm, spec->serial ? 1 : spec->vms, room_need(room, spec, spec->duration_us)) >
+	       room->start_us;
+}
+
+/* Whether all of the unit's guests wait alike. */
+static bool alike(const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct vm *vm = unit->seat[i].guest->vm;
+		if (vm->planned || vm->state != unit->seat[0].guest->vm->state ||
+		    (vm->state != LEASE_QUEUED && vm->state != LEASE_SUSPENDED)) {
+			return false;
+		}
+	}
+	return unit->n > 0;
+}
+
+static void turn(struct trial *trial, struct contract *contract, struct guest *guest, bool *first)
+{
+	struct pass *pass = &trial->pass;
+	bool full = hopeless(trial, contract), may = pass->reservations > 0 && entitled(trial, contract, *first);
+	struct unit unit;
+
+	if (full && !may) {
+		*first = false;
+		return;
+	}
+	place_unit(contract, guest, &unit);
+	if (alike(&unit) && (full || !start_now(trial, &unit))) {
+		*first = false;
+		if (may && reserve_unit(trial, contract, &unit)) {
+			bool soft = guest_soft(pass->plan, unit.seat[0].guest);
+			pass->reservations -= soft;
+			*first = !soft;
+		}
+	}
+	free(unit.seat);
+}
+
+void trial_pass(struct plan *plan)
+{
+	struct trial trial = {.pass = {.plan = plan, .reservations = 1}};
+	struct contract *contract;
+	bool first = true;
+
+	RB_FOREACH (contract, turns, &plan->turns) {
+		if (!trial.holder && is_holder(plan, contract)) {
+			trial.holder = contract;
+		}
+	}
+	queue_drop(plan);
+	survey(&trial);
+	for (size_t i = 0; i < trial.running_count; i++) {
+		refit(plan, trial.running[i]);
+	}
+	room_init(&trial.pass.room, plan);
+	sort(&trial);
+	for (size_t i = 0; i < trial.count; i++) {
+		contract = trial.waiting[i].contract;
+		for (uint32_t v = 0; v < contract->lease.spec.vms && contract->lease.spec.serial; v++) {
+			if (!lease_state_final(contract->guest[v].vm->state)) {
+				turn(&trial, contract, &contract->guest[v], &first);
+			}
+		}
+		if (!contract->lease.spec.serial) {
+			turn(&trial, contract, NULL, &first);
+		}
+	}
+	prep_trim(plan);
+	fill_link(&trial);
+	room_fini(&trial.pass.room);
+	free(trial.pass.choices.item);
+	free(trial.running);
+}

@@ -1,0 +1,35 @@
+/*
+ * The queue policy "trial": every lease gets a first run of some hours soon, whatever its size; after that the ones
+ * with most left to run come first, as who ends last should not begin last; and nobody loses time without bound.
+ */
+#ifndef TENURE_TRIAL_H
+#define TENURE_TRIAL_H
+
+#include "start.h"
+
+/* A pass over the queue. */
+struct trial {
+	struct pass pass;
+	struct turn *waiting; /* of plan->order, the first */
+	size_t count;
+	struct contract **running;
+	size_t running_count, running_room;
+	const struct contract *eldest; /* whose lost time is too much; NULL = nobody's */
+	const struct contract *holder; /* of the reservation; NULL = nobody */
+};
+
+void trial_pass(struct plan *plan);
+
+/* Its units have not yet had their first run. */
+bool trial_new(const struct plan *plan, const struct contract *contract);
+/* Since when it waits. */
+wall_us trial_since(const struct contract *contract);
+/* Whether the suspended unit may go on elsewhere than it lies. */
+bool trial_moves(const struct plan *plan, const struct unit *unit);
+/* Whether the lease, running, may be suspended for another's reservation. */
+bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other);
+
+/* The unit, to which no node can be given at once, gets the reservation; false if it cannot be had at any time. */
+bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit);
+
+#endif
