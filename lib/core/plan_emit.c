@@ -57,11 +57,12 @@ static bool run_equal(const struct run *a, const struct run *b)
 	       a->release_us == b->release_us;
 }
 
-/* What the node is told of the VM. */
+/* What its nodes are told of the VM. Once it runs, the node it was fetched from is to clear up. */
 static bool part_equal(const struct vm *a, const struct vm *b)
 {
 	return a->node == b->node && a->generation == b->generation && a->planned == b->planned &&
-	       run_equal(&a->run, &b->run) && lease_state_final(a->state) == lease_state_final(b->state);
+	       run_equal(&a->run, &b->run) && lease_state_final(a->state) == lease_state_final(b->state) &&
+	       (!a->run.from_node || !a->started_us == !b->started_us);
 }
 
 static bool vm_equal(const struct vm *a, const struct vm *b)
