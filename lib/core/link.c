@@ -471,6 +471,27 @@ static void lay_promised(struct plan *plan, struct flight **item, size_t n, wall
 	}
 }
 
+/*
+ * The same once more, from nothing, if one found no place: the room it needs in a pool may be held by the place another
+ * had before.
+ */
+static void lay_unplaced(struct plan *plan, struct flight **item, size_t n, wall_us from_us)
+{
+	bool placed = true;
+
+	for (size_t i = 0; i < n && placed; i++) {
+		placed = item[i]->start_us < WALL_NEVER;
+	}
+	if (placed) {
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		take_out(item[i]);
+		set_times(plan, item[i], WALL_NEVER, WALL_NEVER);
+	}
+	lay_promised(plan, item, n, from_us);
+}
+
 /* True if a best-effort guest waits for it too. */
 static bool ridden(const struct flight *flight)
 {
@@ -547,6 +568,7 @@ void link_layout(struct plan *plan, struct link *link)
 	}
 	link->count -= n;
 	lay_promised(plan, rest, promised, from_us);
+	lay_unplaced(plan, rest, promised, from_us);
 	lay_slack(plan, rest, n, from_us);
 	/* By deadline is best, but room in the pools may upset that, and what goes as late as it can divides the slack.
 	 */

@@ -359,6 +359,51 @@ START_TEST(twice_the_same)
 }
 END_TEST
 
+/* Two promised images on a node whose pool holds one: while one is laid out, the other's old place must not count. */
+START_TEST(both_find_room)
+{
+	static const struct {
+		int64_t submit_s, start_s, deadline_us, duration_s;
+		enum lease_kind kind;
+		uint32_t vms;
+		int64_t cpu, memory_mib, megabytes;
+		const char *image;
+	} asked[] = {
+		{0, 1500, 2469499798, 160, LEASE_DEADLINE, 2, 2000, 1024, 1900, "i5"},
+		{0, 1500, -1, 100, LEASE_AR, 8, 1000, 1024, 1300, "i3"},
+		{880, -1, -1, 1100, LEASE_BEST_EFFORT, 2, 1000, 1536, 1300, "i3"},
+		{910, 1600, -1, 110, LEASE_AR, 1, 1000, 1024, 1600, "i4"},
+		{1200, 1800, -1, 2900, LEASE_AR, 4, 1500, 1024, 1600, "i4"},
+		{1200, 1800, 2216896521, 20, LEASE_DEADLINE, 4, 1500, 1024, 1000, "i2"},
+		{1300, 1900, -1, 740, LEASE_AR, 1, 1000, 1024, 400, "i0"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+		ask_image(asked[i].submit_s, asked[i].image);
+		struct trace_request *request = &trace.item[i];
+		request->kind = asked[i].kind;
+		request->vms = asked[i].vms;
+		request->start_us = asked[i].start_s < 0 ? -1 : asked[i].start_s * SEC;
+		request->deadline_us = asked[i].deadline_us;
+		request->duration_us = request->real_us = asked[i].duration_s * SEC;
+		request->per_vm = (struct capacity){
+			.amount = {[RES_CPU] = asked[i].cpu, [RES_MEMORY] = asked[i].memory_mib << 20}};
+		request->image_bytes = asked[i].megabytes * 1000000;
+		request->serial = i == 2;
+	}
+	trace.item[2].duration_us = 1044234247;
+	RUN("nodes=4 2(cpu:4,memory:2GiB)", "cpu=2", "memory=2G", "disk=1T", "net_in=125000000B", "net_out=125000000B",
+	    "pool=2343750K", "suspend_rate=50M", "resume_rate=50M", "repository_rate=289000000B", "lead=1s",
+	    "prepare=5s", "stop=2s", "suspend_fixed=1s", "resume_fixed=1s", "min_run=30s", "grace=1m", "late=1s",
+	    "stage_ahead=1d", "best_effort_rate=0B", "multicast=no", "staging=edf-jit", "suspension=all", "learn=no",
+	    "exclusion=local", "migration=no", "backfill=aggressive", "backfill_depth=1", "queue=fcfs", "share_half=7d",
+	    "host=image", "victim=youngest", "admission=all", "price=free", "price_rate=0", "images=trace",
+	    "image_count=37", "image_size=4G", "reuse=yes", "predeployed=no", "runtime_overhead=5%", "boot=20s",
+	    "overhead=best-effort", "serial=trace", "vm_cpu=1", "vm_memory=1G", "vm_disk=0B");
+	ck_assert_int_eq(job(0)->state, LEASE_DONE);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_world");
@@ -378,6 +423,7 @@ int main(void)
 	tcase_add_test(all, least_recently_used_goes);
 	tcase_add_test(all, larger_than_the_cluster);
 	tcase_add_test(all, serial);
+	tcase_add_test(all, both_find_room);
 	tcase_add_test(all, twice_the_same);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
