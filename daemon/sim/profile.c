@@ -32,7 +32,9 @@ static const struct profile_choice msc[] = {
 
 const struct profile profiles[] = {
 	{"default", "Tenure's own policy, every overhead charged",
-	 "runtime_overhead=5% boot=20s overhead=best-effort images=skewed reuse=yes predeployed=no", NULL, 0},
+	 "queue=trial migration=yes stage_ahead=0s "
+	 "runtime_overhead=5% boot=20s overhead=best-effort images=skewed reuse=yes predeployed=no",
+	 NULL, 0},
 	{"hpdc08", "BLUE as in the HPDC 2008 paper",
 	 AT_ONCE "nodes=144 cpu=1 memory=1GiB pool=20GiB suspend_rate=50MiB resume_rate=50MiB repository_rate=10MiB "
 		 "multicast=yes backfill=aggressive queue=fcfs vm_cpu=1 vm_memory=1GiB image_size=4GiB image_count=37 "
