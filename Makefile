@@ -29,9 +29,10 @@ INC_lib/core =
 INC_lib = -iquote lib/core $(call pkg,$(PKGS_lib),--cflags)
 INC_daemon = -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_daemon),--cflags)
 INC_daemon/sim = -iquote daemon/sim -iquote daemon -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_sim),--cflags)
-INC_agent = -iquote agent -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_agent),--cflags)
+INC_agent = -iquote agent -iquote agent/edf -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_agent),--cflags)
+INC_agent/edf = -iquote agent/edf -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib),--cflags)
 INC_client = -iquote client -iquote lib -iquote lib/core $(call pkg,$(PKGS_lib) $(PKGS_client),--cflags)
-INC_tests = -iquote daemon -iquote daemon/sim -iquote agent -iquote client -iquote lib -iquote lib/core -iquote tests \
+INC_tests = -iquote daemon -iquote daemon/sim -iquote agent -iquote agent/edf -iquote client -iquote lib -iquote lib/core -iquote tests \
 	$(call pkg,$(PKGS_lib) $(PKGS_daemon) $(PKGS_agent) $(PKGS_client) $(PKGS_test),--cflags)
 
 LIBS_lib = $(call pkg,$(PKGS_lib),--libs) -lpthread
@@ -47,8 +48,10 @@ OBJ_lib = $(call objects,lib)
 OBJ_daemon = $(call objects,daemon) $(BUILD)/schema.o
 OBJ_sim = $(call objects,daemon/sim) $(BUILD)/published.o
 OBJ_agent = $(call objects,agent)
+OBJ_edf = $(call objects,agent/edf)
 OBJ_client = $(call objects,client)
-PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure
+PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure \
+	$(if $(wildcard agent/edf/main.c),$(BUILD)/tenure-edf)
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
@@ -70,8 +73,13 @@ $(BUILD)/daemon.a: $(filter-out %/main.o,$(OBJ_daemon))
 $(BUILD)/tenure-sim: $(OBJ_sim) $(BUILD)/daemon.a $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_sim)
 
-$(BUILD)/tenure-agent: $(OBJ_agent) $(BUILD)/lib.a $(BUILD)/core.a
+# The EDF engine is the agent's and tenure-edf's; it needs no libvirt.
+$(BUILD)/edf.a: $(filter-out %/main.o,$(OBJ_edf))
+$(BUILD)/tenure-agent: $(OBJ_agent) $(BUILD)/edf.a $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_agent)
+
+$(BUILD)/tenure-edf: $(BUILD)/agent/edf/main.o $(BUILD)/edf.a $(BUILD)/lib.a $(BUILD)/core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_lib) -lm
 
 $(BUILD)/tenure: $(OBJ_client) $(BUILD)/lib.a $(BUILD)/core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_client)
@@ -92,6 +100,8 @@ $(BUILD)/daemon/sim/%.o: daemon/sim/%.c
 	$(call compile,$(INC_daemon/sim))
 $(BUILD)/daemon/%.o: daemon/%.c
 	$(call compile,$(INC_daemon))
+$(BUILD)/agent/edf/%.o: agent/edf/%.c
+	$(call compile,$(INC_agent/edf))
 $(BUILD)/agent/%.o: agent/%.c
 	$(call compile,$(INC_agent))
 $(BUILD)/client/%.o: client/%.c
@@ -126,7 +136,7 @@ $(BUILD)/published.c: $(sort $(wildcard daemon/sim/published/*.csv))
 no_main = $(filter-out %/main.o,$(1))
 UNIT_daemon = $(call no_main,$(OBJ_daemon))
 UNIT_sim = $(call no_main,$(OBJ_sim)) $(BUILD)/daemon.a
-UNIT_agent = $(call no_main,$(OBJ_agent))
+UNIT_agent = $(call no_main,$(OBJ_agent)) $(BUILD)/edf.a
 UNIT_client = $(call no_main,$(OBJ_client))
 unit_part = $(filter daemon agent client sim,$(firstword $(subst _, ,$(1))))
 
