@@ -49,25 +49,32 @@ struct edf_stat {
 /* All fields are private. */
 struct edf_task {
 	struct edf_constraint constraint;
-	int64_t release_ns, deadline_ns; /* of the present budget; release_ns > now: waits */
+	int64_t release_ns, deadline_ns; /* of the present budget */
 	int64_t left_ns;                 /* of it */
-	int64_t debt_ns;                 /* not yet taken off a budget */
+	int64_t debt_ns;                 /* got beyond budgets and not taken off one yet; or negative */
 	int64_t charged_ns;              /* since the last look */
-	uint8_t rank;                    /* on the ladder since then, from 1; 0 = parked */
-	bool used;                       /* a task is in this slot */
-	bool idle;                       /* did not run though it could, all the time between the last two looks */
-	bool excused;                    /* was seen idle in this period, or the period is not a whole one */
+	int64_t idle_ns;                 /* it could run and did not, in this period */
+	int64_t drained_ns;              /* taken off this budget for that */
+	uint8_t rank;                    /* on the ladder since the last look, from 1; 0 = parked */
+	bool taken;                      /* a task is in this slot */
+	bool idle;                       /* it could run and did not, all the time between the last two looks */
+	bool partial;                    /* the present budget is not a whole slice */
 	struct edf_stat stat;
 };
 
 struct edf {
 	struct edf_task task[EDF_TASKS];
 	struct edf_floor floor;
-	uint32_t total_ppm; /* promised to all */
-	int64_t looked_ns;  /* the last look */
-	int64_t lag_ns;     /* how much later than asked for the end of a budget is seen, by experience */
-	bool waiting;       /* someone with budget was kept off the ladder by the last look */
-	uint8_t order_n;
+	uint32_t tasks;
+	double rate;       /* promised to all, as part of the CPU */
+	double overhead;   /* what looks take of it, by the tasks' periods */
+	int64_t guard_ns;  /* nobody misses a deadline if each task gets that much too much now and then */
+	int64_t looked_ns; /* the last look */
+	int64_t lag_ns;    /* how much later than asked for the end of a budget is seen, by experience */
+	int64_t aim_ns;    /* the end of whose budget is expected by the present look, and when */
+	uint8_t aim;
+	bool waiting; /* someone with budget was kept off the ladder by the last look */
+	uint8_t ladder;
 	uint8_t order[EDF_LADDER]; /* as the last look answered */
 };
 
@@ -77,16 +84,16 @@ struct edf_floor edf_floor_default(void);
 void edf_init(struct edf *edf, const struct edf_floor *floor, int64_t now_ns);
 /*
  * Puts a task into the slot (< EDF_TASKS), or gives the one there another constraint: from now on it has that, with a
- * full budget if no other's promise suffers, else with as much as is left this time. That the sum of all rates is
- * possible is the caller's to see to (edf_admit.h). Releases come at first_release_ns + k * period; until then, if that
- * is later than now, the task has a part of its slice as large as that part of a period. Charge it before.
+ * full budget if no other's promise suffers, else with as much as there is room for this time. That the sum of all
+ * rates is possible is the caller's to see to (edf_admit.h). Releases come at first_release_ns + k * period for every
+ * whole k; until the next of them the task has as much of its slice as there is of a period. Charge all before, as for
+ * a look.
  */
 void edf_set(struct edf *edf, unsigned slot, const struct edf_constraint *constraint, int64_t first_release_ns,
 	     int64_t now_ns);
-/* The slot is free. Charge it before. */
-void edf_clear(struct edf *edf, unsigned slot);
-/* The task received that much CPU time since it was charged last, by its CPU clock. To be done for all before a look.
- */
+/* The slot is free. Charge all before, as for a look. */
+void edf_clear(struct edf *edf, unsigned slot, int64_t now_ns);
+/* The task received that much CPU time since it was charged last, by its CPU clock. */
 void edf_charge(struct edf *edf, unsigned slot, int64_t used_ns);
 /*
  * Renews the budgets whose deadline came and says who may run, first comes first: `order` gets slots, the result is how
