@@ -7,4 +7,9 @@
 wall_us clock_wall(void); /* CLOCK_REALTIME */
 mono_us clock_mono(void); /* CLOCK_MONOTONIC */
 
+/* In nanoseconds, for the EDF engine: its budgets are parts of milliseconds. */
+int64_t clock_mono_ns(void);
+int64_t clock_wall_ns(void);
+int64_t clock_thread_ns(void); /* CPU time of the calling thread */
+
 #endif

@@ -52,7 +52,7 @@ struct engine_task {
 	enum engine_kind kind;
 	pid_t pid;
 	pid_t tid;              /* of ENGINE_THREAD, else 0 */
-	uint64_t start_time;    /* as thread_start_time(); 0: not known. Another one: ERR_NOT_FOUND (the pid was used
+	uint64_t start_time;    /* as proc_start_time(); 0: not known. Another one: ERR_NOT_FOUND (the pid was used
 				   again) */
 	char name[ENGINE_NAME]; /* for people; "": the process' own */
 	struct edf_constraint constraint;

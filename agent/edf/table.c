@@ -1,0 +1,216 @@
+/* The shared table: making and mapping it, its sequence locks, and giving threads back from it. Schedules nothing. */
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define MAGIC 0x31464445u /* "EDF1": also told apart by size */
+
+static int open_file(const char *run_dir, int flags)
+{
+	_cleanup_free_ char *path = xasprintf("%s/table", run_dir);
+
+	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static struct table *map(int fd)
+{
+	void *at = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* A file of another version or cut short is nobody's. */
+static bool good(int fd, const struct table *table)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (size_t)st.st_size >= sizeof(*table) && table->magic == MAGIC &&
+	       table->size == sizeof(*table);
+}
+
+static unsigned clear_out(int fd, struct table *table)
+{
+	unsigned n = good(fd, table) ? table_restore_all(table) : 0;
+
+	memset(table, 0, sizeof(*table));
+	return n;
+}
+
+static int lock_file(const char *run_dir, struct err *err)
+{
+	int fd = open_file(run_dir, O_RDWR | O_CREAT);
+
+	if (fd < 0) {
+		return err_set(err, ERR_DENIED, "cannot open %s/table: %s", run_dir, strerror(errno));
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return err_set(err, ERR_CONFLICT, "another engine works in %s", run_dir);
+	}
+	return fd;
+}
+
+int table_create(const char *run_dir, struct table **table, int *lock_fd, unsigned *released, struct err *err)
+{
+	int fd;
+
+	if (dir_make(run_dir, 0755, err) < 0 || (fd = lock_file(run_dir, err)) < 0) {
+		return -1;
+	}
+	/* Grown, never cut: a watchdog may still have it mapped. */
+	if (posix_fallocate(fd, 0, sizeof(**table)) != 0 || !(*table = map(fd))) {
+		err_set(err, ERR_LIMIT, "cannot map %s/table: %s", run_dir, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	*released = clear_out(fd, *table);
+	(*table)->magic = MAGIC;
+	(*table)->size = sizeof(**table);
+	(*table)->owner = getpid();
+	(*table)->owner_start = proc_start_time(getpid());
+	*lock_fd = fd;
+	return 0;
+}
+
+struct table *table_open(const char *run_dir, bool *alive, struct err *err)
+{
+	_cleanup_close_ int fd = open_file(run_dir, O_RDWR);
+	struct stat st;
+	struct table *table;
+
+	if (fd < 0 && errno != ENOENT) {
+		err_set(err, ERR_DENIED, "cannot open %s/table: %s", run_dir, strerror(errno));
+		return NULL;
+	}
+	if (fd < 0 || fstat(fd, &st) < 0 || (size_t)st.st_size < sizeof(*table) || !(table = map(fd))) {
+		err_set(err, ERR_NOT_FOUND, "no engine has worked in %s", run_dir);
+		return NULL;
+	}
+	if (!good(fd, table)) {
+		table_unmap(table);
+		err_set(err, ERR_NOT_FOUND, "%s/table is not of this version", run_dir);
+		return NULL;
+	}
+	*alive = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	return table;
+}
+
+void table_unmap(struct table *table)
+{
+	if (table) {
+		munmap(table, sizeof(*table));
+	}
+}
+
+/* ---- sequence locks: Boehm, "Can seqlocks get along with programming language memory models?", 2012 ---- */
+
+void table_write_begin(struct table_slot *slot)
+{
+	atomic_fetch_add_explicit(&slot->seq, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+void table_write_end(struct table_slot *slot)
+{
+	atomic_fetch_add_explicit(&slot->seq, 1, memory_order_release);
+}
+
+bool table_read(const struct table_slot *slot, struct edf_constraint *constraint, int64_t *first_release_ns,
+		int64_t *changed_ns, uint32_t *seq)
+{
+	uint32_t before = atomic_load_explicit(&slot->seq, memory_order_acquire);
+
+	*constraint = slot->constraint;
+	*first_release_ns = slot->first_release_ns;
+	*changed_ns = slot->changed_ns;
+	atomic_thread_fence(memory_order_acquire);
+	*seq = before;
+	return !(before & 1) && atomic_load_explicit(&slot->seq, memory_order_relaxed) == before;
+}
+
+void table_stat_write(struct table_slot *slot, const struct table_stat *stat)
+{
+	atomic_fetch_add_explicit(&slot->stat_seq, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	slot->stat = stat->edf;
+	slot->slack_ns = stat->slack_ns;
+	slot->change_ns = stat->change_ns;
+	slot->change_max_ns = stat->change_max_ns;
+	atomic_fetch_add_explicit(&slot->stat_seq, 1, memory_order_release);
+}
+
+/* The writer is never interrupted for long unless it is stopped as a whole: then the last try must do. */
+void table_stat_read(const struct table_slot *slot, struct table_stat *out)
+{
+	for (int tries = 0; tries < 1000; tries++) {
+		uint32_t before = atomic_load_explicit(&slot->stat_seq, memory_order_acquire);
+
+		*out = (struct table_stat){slot->stat, slot->slack_ns, slot->change_ns, slot->change_max_ns};
+		atomic_thread_fence(memory_order_acquire);
+		if (!(before & 1) && atomic_load_explicit(&slot->stat_seq, memory_order_relaxed) == before) {
+			return;
+		}
+	}
+}
+
+void table_wake(struct table_cpu *cpu)
+{
+	atomic_fetch_add(&cpu->change, 1);
+	syscall(SYS_futex, &cpu->change, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* ---- giving back ---- */
+
+static bool move_back(const struct table_slot *slot)
+{
+	int fd = open(slot->cgroup, O_WRONLY | O_CLOEXEC);
+	char text[16];
+	bool ok;
+
+	if (fd < 0) {
+		return false;
+	}
+	snprintf(text, sizeof(text), "%d", (int)slot->tid);
+	ok = write(fd, text, strlen(text)) > 0;
+	close(fd);
+	return ok;
+}
+
+/* Policy first: whatever else fails, nobody is left with a real-time priority. */
+bool table_restore(const struct table_slot *slot)
+{
+	bool ok;
+
+	if (proc_start_time(slot->tid) != slot->start_time) {
+		return true;
+	}
+	ok = proc_policy_restore(slot->tid, &slot->before) == 0;
+	if (*slot->cgroup && !move_back(slot)) {
+		ok = false;
+	}
+	return ok || proc_start_time(slot->tid) != slot->start_time;
+}
+
+unsigned table_restore_all(struct table *table)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+		if (atomic_load(&table->slot[i].state) == TABLE_HELD) {
+			table_restore(&table->slot[i]);
+			n++;
+		}
+	}
+	return n;
+}
