@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RING_SIZE 256 /* more than a CPU's tasks can miss between two readings once a second, but at periods of 1 ms \
-		       */
+#define RING_SIZE                                                                                          \
+	256 /* more than a CPU's tasks can miss between two readings once a second, but at periods of 1 ms \
+	     */
 
 struct ring_item {
 	uint64_t task; /* the slot's, as it was then */

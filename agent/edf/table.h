@@ -24,11 +24,9 @@ enum table_state {
 	TABLE_HELD, /* a thread whose policy, affinity or cgroup may be other than it was */
 };
 
-/* A pair of numbers that must be read together; see table_write_begin(). */
 struct table_slot {
 	_Atomic uint32_t state;
 	uint64_t task;
-	uint32_t index;
 	pid_t pid, tid;
 	uint64_t start_time;
 	struct proc_policy before;

@@ -1,0 +1,25 @@
+/* What one wake-up of a dispatcher costs here, how late it comes, and what may therefore be promised. */
+#ifndef TENURE_CALIBRATE_H
+#define TENURE_CALIBRATE_H
+
+#include <stdint.h>
+
+#include "err.h"
+
+struct calibration {
+	int64_t wake_ns; /* CPU time a wake-up takes from the task that runs, switches and all: the median */
+	int64_t late_ns; /* 99 of 100 wake-ups come no later */
+};
+
+/* Measures on that CPU for a fifth of a second, at real-time priority. ERR_DENIED where that is not permitted. */
+int calibrate_measure(int cpu, struct calibration *out, struct err *err);
+/* What was saved in run_dir since the machine started. ERR_NOT_FOUND */
+int calibrate_load(const char *run_dir, struct calibration *out, struct err *err);
+int calibrate_save(const char *run_dir, const struct calibration *calibration, struct err *err);
+
+/* The shortest period worth promising: two wake-ups take no more than 4 %, and it is 4 times what they are late. */
+int64_t calibrate_period_min_us(const struct calibration *calibration);
+/* wish (0: 900000), or what the kernel leaves to real-time tasks of each CPU if that is less. */
+uint32_t calibrate_limit_ppm(int64_t wish_ppm);
+
+#endif

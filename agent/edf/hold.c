@@ -1,0 +1,379 @@
+/*
+ * Taking single threads, by each backend, and giving them back. What a thread was is in the shared table before
+ * anything about it is changed.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine_state.h"
+#include "util.h"
+
+/* linux/sched/types.h, which glibc's sched.h contradicts before 2.41 */
+struct deadline_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+#define FLAG_RESET_ON_FORK 1
+#define FLAG_RECLAIM 2
+
+void control_begin(const struct engine *engine, struct control *control)
+{
+	struct sched_param high = {.sched_priority = DISPATCH_CONTROL};
+
+	control->raised = false;
+	if (engine->backend == ENGINE_EDF) {
+		control->policy = sched_getscheduler(0);
+		sched_getparam(0, &control->param);
+		control->raised = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &high) == 0;
+	}
+}
+
+void control_end(const struct control *control)
+{
+	if (control->raised) {
+		sched_setscheduler(0, control->policy, &control->param);
+	}
+}
+
+/* ---- the slot ---- */
+
+static int find_slot(const struct engine *engine, unsigned *slot, struct err *err)
+{
+	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+		if (atomic_load(&engine->table->slot[i].state) == TABLE_FREE) {
+			*slot = i;
+			return 0;
+		}
+	}
+	return err_set(err, ERR_LIMIT, "%d threads are managed, the most there can be", TABLE_SLOTS);
+}
+
+static int open_slot(struct engine *engine, const struct task *task, pid_t tid, unsigned *out, struct err *err)
+{
+	struct proc_policy before;
+	struct table_slot *slot;
+	uint64_t start = proc_start_time(tid);
+
+	if (!start) {
+		return err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid);
+	}
+	if (proc_policy_read(tid, &before, err) < 0 || find_slot(engine, out, err) < 0) {
+		return -1;
+	}
+	slot = &engine->table->slot[*out];
+	slot->task = task->id;
+	slot->pid = task->spec.pid;
+	slot->tid = tid;
+	slot->start_time = start;
+	slot->before = before;
+	slot->cgroup[0] = '\0';
+	slot->stat = (struct edf_stat){0};
+	slot->slack_ns = slot->change_ns = slot->change_max_ns = 0;
+	atomic_store(&slot->gone, false);
+	atomic_store(&slot->state, TABLE_HELD);
+	if (atomic_fetch_add(&engine->table->held, 1) == 0) {
+		watchdog_wake(&engine->watchdog);
+	}
+	return 0;
+}
+
+static void close_slot(struct engine *engine, unsigned index)
+{
+	struct table_slot *slot = &engine->table->slot[index];
+
+	table_restore(slot);
+	atomic_store(&slot->state, TABLE_FREE);
+	atomic_fetch_sub(&engine->table->held, 1);
+}
+
+/* Notes where it comes from, once: the way back must be known before it goes. */
+static int note_home(const struct engine *engine, struct table_slot *slot, struct err *err)
+{
+	return *slot->cgroup
+		       ? 0
+		       : cgroup_home(&engine->cgroup, slot->pid, slot->tid, slot->cgroup, sizeof(slot->cgroup), err);
+}
+
+/* ---- backend edf ---- */
+
+static int fifo_refused(pid_t tid, int why, struct err *err)
+{
+	return why == ESRCH ? err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid)
+			    : err_set(err, ERR_DENIED,
+				      "the kernel refuses SCHED_FIFO for thread %d: %s; run as root or with "
+				      "CAP_SYS_NICE, or "
+				      "give the process RLIMIT_RTPRIO 99",
+				      (int)tid, strerror(why));
+}
+
+/* Whether the thread may have a real-time priority where it is; if its cgroup has none to give, it is moved. */
+static int permit_fifo(const struct engine *engine, struct table_slot *slot, struct err *err)
+{
+	if (cgroup_refuses_fifo(&engine->cgroup, slot->pid, slot->tid)) {
+		if (note_home(engine, slot, err) < 0 || cgroup_move_root(&engine->cgroup, slot->tid, err) < 0) {
+			return err_prefix(err, "its cgroup has no real-time runtime (RT_GROUP_SCHED)");
+		}
+	}
+	if (proc_fifo(slot->tid, 1) < 0) {
+		return fifo_refused(slot->tid, errno, err);
+	}
+	proc_park(slot->tid);
+	return 0;
+}
+
+/* One that is real-time for so long without blocking gets a signal, by which most programs die. */
+static int check_rttime(pid_t tid, struct err *err)
+{
+	struct rlimit limit;
+
+	if (prlimit(tid, RLIMIT_RTTIME, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+		return err_set(err, ERR_DENIED,
+			       "process %d has RLIMIT_RTTIME, by which the kernel would kill it; lift that first "
+			       "(prlimit --rttime=unlimited --pid %d)",
+			       (int)tid, (int)tid);
+	}
+	return 0;
+}
+
+static int bind(const struct engine *engine, const struct table_slot *slot, int cpu, struct err *err)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)engine->table->cpu[cpu].cpu, &set);
+	if (sched_setaffinity(slot->tid, sizeof(set), &set) < 0) {
+		return err_set(err, errno == ESRCH ? ERR_NOT_FOUND : ERR_DENIED,
+			       "thread %d cannot be bound to CPU %d: %s%s", (int)slot->tid, engine->table->cpu[cpu].cpu,
+			       strerror(errno), errno == EINVAL ? "; its cpuset has not that CPU" : "");
+	}
+	return 0;
+}
+
+/* False: it stays work-conserving, for which there is a reason in the cgroup's why_not. */
+static bool make_strict(const struct engine *engine, struct table_slot *slot)
+{
+	struct err err;
+
+	return engine->cgroup.strict && note_home(engine, slot, &err) == 0 &&
+	       cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0;
+}
+
+static void write_constraint(const struct task *task, struct table_slot *slot)
+{
+	int64_t now = clock_mono_ns();
+
+	table_write_begin(slot);
+	slot->constraint = task->spec.constraint;
+	slot->first_release_ns = 0;
+	if (task->spec.aligned) {
+		int64_t period = task->spec.constraint.period_ns;
+
+		slot->first_release_ns = now + period - (now + task->clock_offset_ns) % period;
+	}
+	slot->changed_ns = now;
+	table_write_end(slot);
+}
+
+static int find_k(const struct engine *engine, int cpu, unsigned *k, struct err *err)
+{
+	const struct table_cpu *at = &engine->table->cpu[cpu];
+
+	for (*k = 0; *k < EDF_TASKS; (*k)++) {
+		if (!atomic_load(&at->map[*k]) && !atomic_load(&at->bound[*k])) {
+			return 0;
+		}
+	}
+	return err_set(err, ERR_LIMIT, "CPU %d has %d threads, the most there can be", at->cpu, EDF_TASKS);
+}
+
+static int take_edf(struct engine *engine, const struct task *task, struct held *held, struct err *err)
+{
+	struct table_slot *slot = &engine->table->slot[held->slot];
+
+	if (check_rttime(held->tid, err) < 0 || permit_fifo(engine, slot, err) < 0 ||
+	    bind(engine, slot, held->cpu, err) < 0 || find_k(engine, held->cpu, &held->k, err) < 0) {
+		return -1;
+	}
+	held->strict = task->spec.constraint.strict && make_strict(engine, slot);
+	dispatch_prepare(engine->dispatcher[held->cpu], held->k, held->fd);
+	write_constraint(task, slot);
+	atomic_store(&engine->table->cpu[held->cpu].map[held->k], (uint16_t)(held->slot + 1));
+	table_wake(&engine->table->cpu[held->cpu]);
+	return 0;
+}
+
+/* ---- backends deadline and quota ---- */
+
+static int set_deadline(pid_t tid, const struct edf_constraint *constraint, struct err *err)
+{
+	struct deadline_attr attr = {
+		.size = sizeof(attr),
+		.policy = SCHED_DEADLINE,
+		.flags = FLAG_RESET_ON_FORK | (constraint->strict ? 0 : FLAG_RECLAIM),
+		.runtime = (uint64_t)constraint->slice_ns,
+		.deadline = (uint64_t)constraint->period_ns,
+		.period = (uint64_t)constraint->period_ns,
+	};
+
+	if (syscall(SYS_sched_setattr, tid, &attr, 0) == 0) {
+		return 0;
+	}
+	switch (errno) {
+	case ESRCH:
+		return err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid);
+	case EBUSY:
+		return err_set(err, ERR_REJECTED, "the kernel has no room for it under SCHED_DEADLINE");
+	case EINVAL:
+		return err_set(err, ERR_PARAMS,
+			       "SCHED_DEADLINE refuses this slice or period; it takes periods from 0.1 ms to 4 s "
+			       "unless kernel.sched_deadline_period_max_us is raised");
+	default:
+		return err_set(
+			err, ERR_DENIED,
+			"SCHED_DEADLINE for thread %d: %s; it needs CAP_SYS_NICE, and a thread that may run on all "
+			"CPUs of its cpuset",
+			(int)tid, strerror(errno));
+	}
+}
+
+static int take_other(struct engine *engine, const struct task *task, struct held *held, struct err *err)
+{
+	struct table_slot *slot = &engine->table->slot[held->slot];
+
+	switch (engine->backend) {
+	case ENGINE_EDF:
+		return take_edf(engine, task, held, err);
+	case ENGINE_DEADLINE:
+		held->strict = task->spec.constraint.strict;
+		return set_deadline(held->tid, &task->spec.constraint, err);
+	case ENGINE_QUOTA:
+		held->strict = true;
+		if (note_home(engine, slot, err) < 0) {
+			return -1;
+		}
+		return cgroup_move_quota(&engine->cgroup, held->tid, task->id, held->slot, &task->spec.constraint, err);
+	case ENGINE_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* ---- taking and giving back ---- */
+
+int hold_take(struct engine *engine, const struct task *task, pid_t tid, int cpu, struct held *held, struct err *err)
+{
+	struct held out = {.tid = tid, .vcpu = held->vcpu, .cpu = engine->backend == ENGINE_EDF ? cpu : -1};
+
+	out.fd = proc_cpu_open(task->spec.pid, tid);
+	out.base_ns = out.fd < 0 ? -1 : proc_cpu_ns(out.fd);
+	if (out.base_ns < 0) {
+		cleanup_close(&out.fd);
+		return err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid);
+	}
+	if (open_slot(engine, task, tid, &out.slot, err) < 0) {
+		close(out.fd);
+		return -1;
+	}
+	if (take_other(engine, task, &out, err) < 0) {
+		close_slot(engine, out.slot);
+		close(out.fd);
+		return -1;
+	}
+	*held = out;
+	return 0;
+}
+
+int hold_keep(struct engine *engine, const struct task *task, pid_t tid, struct held *held, struct err *err)
+{
+	struct held out = {.tid = tid, .vcpu = -1, .cpu = -1, .fd = -1};
+
+	if (open_slot(engine, task, tid, &out.slot, err) < 0) {
+		return -1;
+	}
+	if (sched_setaffinity(tid, sizeof(engine->housekeeping), &engine->housekeeping) < 0) {
+		err_set(err, ERR_DENIED, "thread %d cannot be bound to the housekeeping CPUs: %s", (int)tid,
+			strerror(errno));
+		close_slot(engine, out.slot);
+		return -1;
+	}
+	*held = out;
+	return 0;
+}
+
+void hold_release(struct engine *engine, const struct task *task, struct held *held)
+{
+	if (held->cpu >= 0) {
+		struct table_cpu *cpu = &engine->table->cpu[held->cpu];
+
+		atomic_store(&cpu->map[held->k], 0);
+		table_wake(cpu);
+		/* One that does not answer is stopped as we would be, or starved: the thread is given back anyway. */
+		dispatch_released(engine->dispatcher[held->cpu], held->k);
+	}
+	close_slot(engine, held->slot);
+	if (engine->backend == ENGINE_QUOTA) {
+		cgroup_remove_quota(&engine->cgroup, task->id, held->slot);
+	}
+	cleanup_close(&held->fd);
+}
+
+int hold_change(struct engine *engine, const struct task *task, const struct held *held, struct err *err)
+{
+	switch (engine->backend) {
+	case ENGINE_EDF:
+		write_constraint(task, &engine->table->slot[held->slot]);
+		table_wake(&engine->table->cpu[held->cpu]);
+		return 0;
+	case ENGINE_DEADLINE:
+		return set_deadline(held->tid, &task->spec.constraint, err);
+	case ENGINE_QUOTA:
+		return cgroup_move_quota(&engine->cgroup, held->tid, task->id, held->slot, &task->spec.constraint, err);
+	case ENGINE_NONE:
+		break;
+	}
+	return 0;
+}
+
+int hold_again(struct engine *engine, const struct task *task, const struct held *held, struct err *err)
+{
+	struct table_slot *slot = &engine->table->slot[held->slot];
+
+	if (engine->backend != ENGINE_EDF) {
+		return hold_change(engine, task, held, err);
+	}
+	if (held->strict && cgroup_move_strict(&engine->cgroup, held->tid, err) < 0) {
+		return -1;
+	}
+	if (!held->strict && *slot->cgroup && cgroup_move_root(&engine->cgroup, held->tid, err) < 0) {
+		return -1;
+	}
+	return bind(engine, slot, held->cpu, err);
+}
+
+void hold_stat(const struct engine *engine, const struct held *held, struct table_stat *out)
+{
+	table_stat_read(&engine->table->slot[held->slot], out);
+	if (held->cpu < 0) {
+		int64_t ns = proc_cpu_ns(held->fd);
+
+		out->edf.used_ns = ns < 0 ? 0 : ns - held->base_ns;
+	} else {
+		out->edf.used_ns += out->slack_ns;
+	}
+}
+
+bool hold_gone(const struct engine *engine, const struct held *held)
+{
+	const struct table_slot *slot = &engine->table->slot[held->slot];
+
+	return atomic_load(&slot->gone) || proc_start_time(slot->tid) != slot->start_time;
+}
