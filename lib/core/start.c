@@ -361,6 +361,7 @@ static bool pools_allow(struct plan *plan, const struct unit *unit)
 /* Books a suspended unit to go on at start_us, or as soon after as its nodes can restore it, wherever there is room. */
 static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
 {
+	prep_trim(pass->plan); /* while it holds its images: what is laid out now must not take their room */
 	place_lift(pass->plan, unit);
 	bool done = place_elsewhere(pass, unit, start_us, lead_us);
 	if (done && !pools_allow(pass->plan, unit)) {
