@@ -30,6 +30,13 @@ struct slots {
 	unsigned height;   /* of the root; leaves have 0 */
 	unsigned width;
 	uint8_t column[RES_COUNT]; /* which resources the width numbers are of */
+	struct {
+		struct capacity limit;
+		wall_us from_us,
+			to_us; /* use is within limit, or over it, in all of this time; empty = nothing known */
+		bool over;
+		bool ends; /* at to_us that is different */
+	} seen;            /* until()'s last answer: searches ask the same of the same tables over and over */
 };
 
 /* Of the page below; the last two have the first in them. */
@@ -451,6 +458,16 @@ static bool put_at(struct slots *slots, wall_us at_us)
 	return new;
 }
 
+static void clear_if_empty(struct slots *slots)
+{
+	if (slots->root->count == 0) {
+		free(slots->root);
+		slots->root = NULL;
+		slots->height = 0;
+		slots->width = 0;
+	}
+}
+
 static void erase_at(struct slots *slots, wall_us at_us)
 {
 	erase(slots, &slots->root, slots->height, at_us);
@@ -461,12 +478,7 @@ static void erase_at(struct slots *slots, wall_us at_us)
 		slots->root = below;
 		free(old);
 	}
-	if (slots->root->count == 0) {
-		free(slots->root);
-		slots->root = NULL;
-		slots->height = 0;
-		slots->width = 0;
-	}
+	clear_if_empty(slots);
 }
 
 /* The use from the last point at or before at_us on, and the time of that point; false if there is none. */
@@ -541,6 +553,51 @@ static void take_columns(struct slots *slots, const struct capacity *use)
 	}
 }
 
+/* The row of a point at at_us in a leaf that is the root; *new = it was put there just now and changes nothing yet. */
+static uint32_t leaf_point(struct slots *slots, wall_us at_us, bool *new)
+{
+	uint32_t i = rows_upto(slots->root, at_us);
+
+	*new = i == 0 || slots->root->cell[i - 1] != at_us;
+	if (!*new) {
+		return i - 1;
+	}
+	row_insert(slots, &slots->root, 0, i, at_us);
+	int64_t *row = row_at(slots, slots->root, 0, i);
+	for (unsigned c = 0; c < slots->width; c++) {
+		row[c] = i ? row[(int)c - (int)slots->width] : 0;
+	}
+	return i;
+}
+
+static void leaf_tidy(struct slots *slots, uint32_t i)
+{
+	static const struct level zero;
+	const int64_t *before = i ? row_at(slots, slots->root, 0, i - 1) : zero.n;
+
+	if (memcmp(row_at(slots, slots->root, 0, i), before, slots->width * sizeof(int64_t)) == 0) {
+		row_erase(slots, &slots->root, 0, i);
+	}
+}
+
+/* What slots_reserve() does, if the root is a leaf and stays one: most tables are that small. */
+static void leaf_reserve(struct slots *slots, wall_us start_us, wall_us end_us, const struct level *use)
+{
+	bool new_start, new_end;
+	uint32_t start = leaf_point(slots, start_us, &new_start), end = leaf_point(slots, end_us, &new_end);
+
+	for (uint32_t i = start; i < end; i++) {
+		raise(slots, row_at(slots, slots->root, 0, i), use->n);
+	}
+	if (!new_end) {
+		leaf_tidy(slots, end);
+	}
+	if (!new_start) {
+		leaf_tidy(slots, start);
+	}
+	clear_if_empty(slots);
+}
+
 void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
 {
 	static const struct capacity nothing;
@@ -549,8 +606,13 @@ void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct
 	if (memcmp(&use, &nothing, sizeof(nothing)) == 0) {
 		return;
 	}
+	slots->seen.to_us = slots->seen.from_us;
 	take_columns(slots, &use);
 	struct level level = pack(slots, &use);
+	if (slots->root && slots->height == 0 && slots->root->count + 2 < PAGE_FULL) {
+		leaf_reserve(slots, start_us, end_us, &level);
+		return;
+	}
 	bool new_start = put_at(slots, start_us);
 	bool new_end = put_at(slots, end_us);
 	add(slots, slots->root, slots->height, start_us, end_us, &level);
@@ -659,19 +721,57 @@ static wall_us first_over(const struct slots *slots, const struct page *page, un
 	return WALL_NEVER;
 }
 
-/* The same before end_us only. */
+wall_us slots_next(const struct slots *slots, wall_us after_us)
+{
+	const struct page *page = slots->root;
+	wall_us next_us = WALL_NEVER;
+
+	for (unsigned height = slots->height; page; height--) {
+		uint32_t n = rows_upto(page, after_us);
+		next_us = n < page->count ? page->cell[n] : next_us;
+		page = height && n ? page_below(slots, page, height, n - 1) : NULL;
+	}
+	return next_us;
+}
+
+/* What until() found is kept for the next question: it is true for all of [from_us, to_us). */
+static void see(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us at_us, wall_us end_us)
+{
+	struct slots *memo = (struct slots *)slots; /* a table is none the different for it */
+	bool over = at_us == from_us;
+	wall_us to_us = over ? slots_next(slots, from_us) : at_us < end_us ? at_us : end_us;
+
+	memo->seen.limit = *limit;
+	memo->seen.from_us = from_us;
+	memo->seen.to_us = to_us;
+	memo->seen.over = over;
+	memo->seen.ends = at_us < end_us || end_us == WALL_NEVER;
+}
+
+/* The same before end_us only; not before from_us. */
 static wall_us until(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us end_us)
 {
-	struct level offset = {{0}}, most = pack(slots, limit);
+	struct level offset = {{0}}, most;
+	wall_us at_us = WALL_NEVER;
 
+	if (from_us >= slots->seen.from_us && from_us < slots->seen.to_us &&
+	    memcmp(limit, &slots->seen.limit, sizeof(*limit)) == 0) {
+		if (slots->seen.over) {
+			return from_us;
+		}
+		if (slots->seen.ends || end_us <= slots->seen.to_us) {
+			return slots->seen.to_us;
+		}
+	}
 	if (!zero_fits(slots, limit, from_us)) {
-		return from_us;
+		at_us = from_us;
+	} else if (slots->root) {
+		most = pack(slots, limit);
+		at_us = first_over(slots, slots->root, slots->height, from_us, end_us, &offset, &most);
+		at_us = at_us > from_us ? at_us : from_us;
 	}
-	if (!slots->root) {
-		return WALL_NEVER;
-	}
-	wall_us at_us = first_over(slots, slots->root, slots->height, from_us, end_us, &offset, &most);
-	return at_us > from_us ? at_us : from_us;
+	see(slots, limit, from_us, at_us, end_us);
+	return at_us;
 }
 
 wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
@@ -750,17 +850,4 @@ wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us
 wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
 {
 	return slots_fit_near(slots, limit, from_us, length_us, SIZE_MAX);
-}
-
-wall_us slots_next(const struct slots *slots, wall_us after_us)
-{
-	const struct page *page = slots->root;
-	wall_us next_us = WALL_NEVER;
-
-	for (unsigned height = slots->height; page; height--) {
-		uint32_t n = rows_upto(page, after_us);
-		next_us = n < page->count ? page->cell[n] : next_us;
-		page = height && n ? page_below(slots, page, height, n - 1) : NULL;
-	}
-	return next_us;
 }

@@ -136,6 +136,22 @@ static void compare(void)
 	ck_assert_int_eq(slots_next(slots, from), naive_next(from));
 }
 
+/* Many questions of one limit between two changes: what the table remembers of one must be true of the others. */
+static void compare_more(void)
+{
+	struct capacity limit = random_use(pick(2) ? 60 : 10);
+
+	limit.amount[pick(RES_COUNT)] -= pick(20) == 0 ? 5 : 0;
+	for (int i = 0; i < 10; i++) {
+		wall_us from = pick(SPAN), to = from + 1 + pick(SPAN / 4), until = naive_until(limit, from);
+		if (pick(4)) {
+			ck_assert_int_eq(slots_within(slots, limit, from, to), until >= to);
+		} else {
+			ck_assert_int_eq(slots_until(slots, limit, from), until);
+		}
+	}
+}
+
 static void take_seed(void)
 {
 	const char *text = getenv("TENURE_SEED");
@@ -152,6 +168,7 @@ START_TEST(against_naive)
 	slots = slots_new();
 	for (int i = 0; i < 4000; i++) {
 		change_one();
+		compare_more();
 		compare();
 	}
 	for (int i = 0; i < ROWS; i++) {
