@@ -25,18 +25,6 @@ bool place_may_cut(const struct plan *plan, const struct lease_spec *spec)
 	return false;
 }
 
-struct capacity place_limit(const struct node *node, struct capacity use)
-{
-	struct capacity limit = capacity_sub(node->info.capacity, use);
-
-	for (int r = 0; r < RES_COUNT; r++) {
-		if (use.amount[r] == 0) {
-			limit.amount[r] = INT64_MAX / 4;
-		}
-	}
-	return limit;
-}
-
 /* What is firm, if it is in the way of such a lease. */
 static const struct slots *firm_for(const struct node *node, const struct lease_spec *spec)
 {
@@ -85,7 +73,7 @@ static uint32_t count_in(const struct node *node, const struct slots *slots, str
 	if (start_us >= end_us || limit == 0) {
 		return limit;
 	}
-	/* Most nodes asked are full, and most VMs are alone: then the first moment in the way says it all. */
+	/* Most VMs are alone: then the first moment in the way says it all. */
 	if (!slots_within(slots, place_limit(node, use), start_us, end_us)) {
 		return 0;
 	}
@@ -111,6 +99,9 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 {
 	const struct slots *firm = firm_for(node, spec);
 
+	if (!place_room(node, spec->per_vm, run->start_us, run->end_us)) {
+		return 0;
+	}
 	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
 	limit = count_beside(node, node->slots, spec->per_vm, run, limit);
 	return firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
@@ -175,11 +166,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 	}
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
-		if (!node_takes_new(node) ||
-		    (run->start_us == plan->free_us && capacity_times(spec->per_vm, node->free, 1) == 0)) {
-			continue;
-		}
-		uint32_t count = place_count(node, spec, run, unit->n);
+		uint32_t count = node_takes_new(node) ? place_count(node, spec, run, unit->n) : 0;
 		if (count == 0) {
 			continue;
 		}

@@ -42,7 +42,18 @@ struct choices {
 bool place_may_cut(const struct plan *plan, const struct lease_spec *spec);
 /* What a node has beyond use, as a limit for slots_until() and slots_fit(): resources of which use is 0 do not count.
  */
-struct capacity place_limit(const struct node *node, struct capacity use);
+static inline struct capacity place_limit(const struct node *node, struct capacity use)
+{
+	for (int r = 0; r < RES_COUNT; r++) {
+		use.amount[r] = use.amount[r] ? node->info.capacity.amount[r] - use.amount[r] : INT64_MAX / 4;
+	}
+	return use;
+}
+/* True if the node has room for that use in all of [start_us, end_us), promises on standby not counted. */
+static inline bool place_room(const struct node *node, struct capacity use, wall_us start_us, wall_us end_us)
+{
+	return start_us >= end_us || slots_within(node->slots, place_limit(node, use), start_us, end_us);
+}
 /*
  * How many VMs of that lease the node has room for during a run that boots and stops; 0..limit. O(log n).
  * Here and below promises need room beside what is used and also beside what is firm, which has in it what is on

@@ -243,8 +243,7 @@ struct plan {
 	struct link link[LINKS];
 	uint64_t last_slot, last_transfer;
 	struct offer offer;
-	uint64_t step;   /* counts those that ended, plan_ask() among them; only ever compared with flight->hastened */
-	wall_us free_us; /* node->free is right for starts at this time; 0 = for none */
+	uint64_t step; /* counts those that ended, plan_ask() among them; only ever compared with flight->hastened */
 	struct share *shares; /* by user */
 	size_t share_count, share_room;
 	struct turn *order; /* scratch of one queue pass */

@@ -39,13 +39,11 @@ void room_fini(struct room *room)
 {
 	free(room->shape);
 	room->shape = NULL;
-	room->plan->free_us = 0;
 }
 
 void room_forget(struct room *room)
 {
 	room->known = false;
-	room->plan->free_us = 0;
 	room->shapes = 0;
 	room->lacks = 0;
 }
@@ -118,7 +116,6 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 		shape->now += capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
 	}
 	room->known = true;
-	plan->free_us = room->start_us;
 	return shape;
 }
 

@@ -18,16 +18,44 @@
  */
 #define STAGED_MAX 8
 
-/* Nodes for the unit; once enough others wait for images, only such as have its. */
-static void list_nodes(struct pass *pass, const struct unit *unit, const struct run *run)
+/* False once enough others wait for images: then only nodes will do that have the unit's. */
+static bool may_fetch(const struct pass *pass, enum run_from from)
 {
 	/* A move is not worth a transfer that others wait for. */
-	bool fetch = pass->staged < STAGED_MAX && run->from == RUN_BOOT;
+	return pass->staged < STAGED_MAX && from == RUN_BOOT;
+}
+
+/*
+ * False if list_nodes() would surely find too few for as much of that run as it takes to be worth it. Much cheaper, as
+ * it says nothing of pools and disks; that makes it true of a unit that is not lifted too.
+ */
+static bool listable(const struct pass *pass, const struct unit *unit, const struct run *run)
+{
+	const struct plan *plan = pass->plan;
+	bool fetch = may_fetch(pass, run->from);
+	wall_us end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
+	struct capacity use = unit->spec->per_vm;
+	uint64_t vms = 0;
+
+	use.amount[RES_DISK] = 0;
+	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
+		const struct node *node = plan->nodes[i];
+		if (node_takes_new(node) && place_room(node, use, run->start_us, end_us) &&
+		    (fetch || prep_present(node, unit->spec->image))) {
+			vms += capacity_times(use, node->info.capacity, unit->n);
+		}
+	}
+	return vms >= unit->n;
+}
+
+/* Nodes for the unit, those that may be taken. */
+static void list_nodes(struct pass *pass, const struct unit *unit, const struct run *run)
+{
 	struct choices *out = &pass->choices;
 	size_t kept = 0;
 
 	place_list(pass->plan, unit, run, out);
-	if (fetch) {
+	if (may_fetch(pass, run->from)) {
 		return;
 	}
 	out->vms = 0;
@@ -163,6 +191,9 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 		struct run run = boot_run(plan, unit, start_us);
 		pass->tried_us = start_us;
 		prep_trim(plan); /* what the try before asked for */
+		if (!may_fetch(pass, RUN_BOOT) && !listable(pass, unit, &run)) {
+			break;
+		}
 		list_nodes(pass, unit, &run);
 		bool whole = place_pick(plan, choices, unit->n);
 		pass->missed = !whole && !choices->pool_short;
@@ -361,7 +392,12 @@ static bool pools_allow(struct plan *plan, const struct unit *unit)
 /* Books a suspended unit to go on at start_us, or as soon after as its nodes can restore it, wherever there is room. */
 static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
 {
+	const struct run run = {.from = RUN_RESUME, .start_us = start_us};
+
 	prep_trim(pass->plan); /* while it holds its images: what is laid out now must not take their room */
+	if (!listable(pass, unit, &run)) {
+		return false;
+	}
 	place_lift(pass->plan, unit);
 	bool done = place_elsewhere(pass, unit, start_us, lead_us);
 	if (done && !pools_allow(pass->plan, unit)) {
