@@ -10,8 +10,7 @@
 #include <string.h>
 
 #define PAGE_FULL 64 /* rows at which a page is split */
-#define PAGE_STEP \
-	8 /* a page has room for a multiple of this many, so that little is wasted and small tables are small */
+#define PAGE_STEP 8  /* a page has room for a multiple of so many: little is wasted, small tables are small */
 
 #define LINE 8 /* numbers in a line of the processor's cache */
 
@@ -46,54 +45,7 @@ enum row_part { ROW_OFFSET, ROW_HIGH, ROW_LOW, ROW_PARTS };
 struct level {
 	int64_t n[RES_COUNT];
 };
-
-static const char *const kind_names[SLOT_KIND_COUNT] = {
-	[SLOT_PREPARE] = "prepare", [SLOT_RUN] = "run",       [SLOT_STOP] = "stop",       [SLOT_SUSPEND] = "suspend",
-	[SLOT_HOLD] = "hold",       [SLOT_RESUME] = "resume", [SLOT_STANDBY] = "standby",
-};
-
-const char *slot_kind_name(enum slot_kind kind)
-{
-	assert(kind < SLOT_KIND_COUNT);
-	return kind_names[kind];
-}
-
-int slot_kind_parse(const char *name, enum slot_kind *kind)
-{
-	for (int i = 0; i < SLOT_KIND_COUNT; i++) {
-		if (strcmp(name, kind_names[i]) == 0) {
-			*kind = (enum slot_kind)i;
-			return 0;
-		}
-	}
-	return -1;
-}
-
-struct capacity slot_use(enum slot_kind kind, struct capacity vm)
-{
-	struct capacity use = {.amount = {[RES_MEMORY] = vm.amount[RES_MEMORY], [RES_DISK] = vm.amount[RES_DISK]}};
-
-	switch (kind) {
-	case SLOT_RUN:
-	case SLOT_STANDBY:
-		return vm;
-	case SLOT_PREPARE:
-	case SLOT_STOP:
-		return use;
-	case SLOT_SUSPEND:
-	case SLOT_RESUME:
-		use.amount[RES_DISK] += vm.amount[RES_MEMORY];
-		return use;
-	case SLOT_HOLD:
-		use.amount[RES_DISK] += vm.amount[RES_MEMORY];
-		use.amount[RES_MEMORY] = 0;
-		return use;
-	case SLOT_KIND_COUNT:
-		break;
-	}
-	assert(!"a slot kind");
-	return use;
-}
+static const struct level none;
 
 struct slots *slots_new(void)
 {
@@ -441,12 +393,10 @@ static void add(const struct slots *slots, struct page *page, unsigned height, w
 /* put() for the whole table. */
 static bool put_at(struct slots *slots, wall_us at_us)
 {
-	static const struct level zero;
-
 	if (!slots->root) {
 		slots->root = page_new(slots, 0, 0);
 	}
-	bool new = put(slots, &slots->root, slots->height, at_us, &zero);
+	bool new = put(slots, &slots->root, slots->height, at_us, &none);
 	if (slots->root->count >= PAGE_FULL) {
 		struct page *top = page_new(slots, slots->height + 1, 1);
 		memset(row_at(slots, top, slots->height + 1, 0), 0,
@@ -572,8 +522,7 @@ static uint32_t leaf_point(struct slots *slots, wall_us at_us, bool *new)
 
 static void leaf_tidy(struct slots *slots, uint32_t i)
 {
-	static const struct level zero;
-	const int64_t *before = i ? row_at(slots, slots->root, 0, i - 1) : zero.n;
+	const int64_t *before = i ? row_at(slots, slots->root, 0, i - 1) : none.n;
 
 	if (memcmp(row_at(slots, slots->root, 0, i), before, slots->width * sizeof(int64_t)) == 0) {
 		row_erase(slots, &slots->root, 0, i);
@@ -627,9 +576,7 @@ void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct
 
 void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
 {
-	static const struct capacity nothing;
-
-	slots_reserve(slots, start_us, end_us, capacity_sub(nothing, use));
+	slots_reserve(slots, start_us, end_us, capacity_sub((struct capacity){{0}}, use));
 }
 
 /* ---- asking ---- */
