@@ -268,6 +268,7 @@ const struct setting config_table[] = {
 	    "what virtual machines add to run times"),
 	SPAN("workload", boot, "20s", "what booting and shutting down add to a run time"),
 	WORD("workload", overhead, "best-effort", "to whose run times both are added: none, best-effort, all"),
+	SPAN("workload", quantum, "0s", "best-effort run times are rounded up to a multiple of this; 0s: are not"),
 	WORD("workload", serial, "trace", "best-effort VMs are placed one by one: trace, yes, no"),
 	ROW("workload", vm_cpu, SETTING_CPU, "1", 1, 1000 * INT64_C(100000), NULL,
 	    "of VMs of which the trace says none"),

@@ -25,6 +25,7 @@ struct sim_config {
 	bool reuse, share_serial, predeployed;
 	char *runtime_overhead, *overhead, *serial;
 	span_us boot;
+	span_us quantum;
 	int64_t vm_cpu, vm_memory, vm_disk;
 	int64_t seed;
 	/* [output] */

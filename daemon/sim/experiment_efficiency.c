@@ -15,8 +15,8 @@
 
 #define LEAD_AT_S 3550 /* where the paper reads the curves */
 #define STEP_S 10      /* of the curves */
-#define NO_REUSE "predeployed=no overhead=none pool=1PiB reuse=no"
-#define REUSE "predeployed=no overhead=none pool=1800MB reuse=yes"
+#define NO_REUSE "predeployed=no overhead=none quantum=0s pool=1PiB reuse=no"
+#define REUSE "predeployed=no overhead=none quantum=0s pool=1800MB reuse=yes"
 
 /*
  * 100 Mb/s and a cache of 1800 MB. That a cached image is copied before a VM uses it is published, how fast is not:

@@ -43,7 +43,8 @@ const struct profile profiles[] = {
 	{"msc", "batch and reservations as in the master's paper of 2007",
 	 AT_ONCE "nodes=8 cpu=2 memory=1GiB pool=1800MB suspend_rate=0 resume_rate=0 repository_rate=12500kB "
 		 "multicast=no backfill=aggressive queue=fcfs vm_cpu=1 vm_memory=512MiB image_size=600MB image_count=6 "
-		 "images=trace runtime_overhead=10% boot=0s overhead=best-effort serial=yes stage_ahead=0s",
+		 "images=trace runtime_overhead=10% boot=0s overhead=best-effort quantum=1m serial=yes "
+		 "stage_ahead=0s",
 	 msc, ARRAY_SIZE(msc)},
 };
 const size_t profile_count = ARRAY_SIZE(profiles);

@@ -100,10 +100,13 @@ static span_us with_overhead(const struct sim_config *config, enum lease_kind ki
 {
 	bool best_effort = kind == LEASE_BEST_EFFORT;
 
-	if (strcmp(config->overhead, "none") == 0 || (strcmp(config->overhead, "all") != 0 && !best_effort)) {
-		return span;
+	if (strcmp(config->overhead, "all") == 0 || (strcmp(config->overhead, "none") != 0 && best_effort)) {
+		span += (span_us)((__int128)span * config_overhead(config) / MILLIONTHS) + config->boot;
 	}
-	return span + (span_us)((__int128)span * config_overhead(config) / MILLIONTHS) + config->boot;
+	if (best_effort && config->quantum) {
+		span = (span + config->quantum - 1) / config->quantum * config->quantum;
+	}
+	return span;
 }
 
 static wall_us from_origin(wall_us t)

@@ -205,6 +205,17 @@ START_TEST(overhead)
 }
 END_TEST
 
+/* Overhead first, then whole minutes; reservations end when they were asked to. */
+START_TEST(whole_quanta)
+{
+	ask(0, 1, 1000, 100);
+	reserve(0, 500, 1, 100);
+	RUN("configuration=VM-PREDEPLOY", "nodes=2", "runtime_overhead=5%", "boot=20s", "quantum=1m");
+	ran(0, 0, 180 * SEC);
+	ran(1, 500 * SEC, 600 * SEC);
+}
+END_TEST
+
 START_TEST(images_come_first)
 {
 	struct summary summary;
@@ -416,6 +427,7 @@ int main(void)
 	tcase_add_test(all, open_is_called);
 	tcase_add_test(all, waits_without_suspension);
 	tcase_add_test(all, overhead);
+	tcase_add_test(all, whole_quanta);
 	tcase_add_test(all, images_come_first);
 	tcase_add_test(all, images_are_used_again);
 	tcase_add_test(all, images_of_ones_own);
