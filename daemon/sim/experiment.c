@@ -233,7 +233,10 @@ static int measure(const struct experiment *experiment, struct experiment_run *r
 		sheet_drop(&run->table.sheet);
 		return err_set(err, ERR_NOT_FOUND, "%s: nothing could be measured without the logs", run->name);
 	}
-	return sheet_write(&run->table.sheet, run->out, "table.csv", err);
+	if (sheet_write(&run->table.sheet, run->out, "table.csv", err) < 0) {
+		return -1;
+	}
+	return experiment->draw ? experiment->draw(run, err) : 0;
 }
 
 static int experiment(int argc, char **argv, struct err *err)

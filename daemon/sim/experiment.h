@@ -29,6 +29,8 @@ struct experiment {
 	const char *extras[RESULTS_EXTRAS_MAX + 1];
 	/* 0, or -1 if something failed; a log that is not there is no failure, as long as something was measured. */
 	int (*run)(struct experiment_run *run, struct err *err);
+	/* Figures of what table.csv has by then; NULL = none. */
+	int (*draw)(const struct experiment_run *run, struct err *err);
 };
 
 extern const struct experiment experiment_accuracy;

@@ -12,6 +12,7 @@
 
 #include "agreement.h"
 #include "experiment.h"
+#include "mixed_figures.h"
 #include "parallel.h"
 #include "published.h"
 #include "util.h"
@@ -358,4 +359,5 @@ const struct experiment experiment_mixed = {
 	.brief_seeds = 2,
 	.keys = {"table", "duration", "ar_resources_pct", "batch_ar", NULL},
 	.run = run_mixed,
+	.draw = mixed_figures,
 };
