@@ -51,14 +51,15 @@ struct edf_task {
 	struct edf_constraint constraint;
 	int64_t release_ns, deadline_ns; /* of the present budget */
 	int64_t left_ns;                 /* of it */
-	int64_t debt_ns;                 /* got beyond budgets and not taken off one yet; or negative */
 	int64_t charged_ns;              /* since the last look */
 	int64_t idle_ns;                 /* it could run and did not, in this period */
 	int64_t drained_ns;              /* taken off this budget for that */
-	uint8_t rank;                    /* on the ladder since the last look, from 1; 0 = parked */
-	bool taken;                      /* a task is in this slot */
-	bool idle;                       /* it could run and did not, all the time between the last two looks */
-	bool partial;                    /* the present budget is not a whole slice */
+	int64_t lag_ns;   /* how much too late its budget ends if nothing is done about it; or negative */
+	uint8_t rank;     /* on the ladder since the last look, from 1; 0 = parked */
+	bool taken;       /* a task is in this slot */
+	int64_t still_ns; /* it could run and did not, since it did last */
+	bool idle;        /* that is long enough to say that it sleeps */
+	bool partial;     /* the present budget is not a whole slice */
 	struct edf_stat stat;
 };
 
@@ -70,10 +71,7 @@ struct edf {
 	double overhead;   /* what looks take of it, by the tasks' periods */
 	int64_t guard_ns;  /* nobody misses a deadline if each task gets that much too much now and then */
 	int64_t looked_ns; /* the last look */
-	int64_t lag_ns;    /* how much later than asked for the end of a budget is seen, by experience */
-	int64_t aim_ns;    /* the end of whose budget is expected by the present look, and when */
-	uint8_t aim;
-	bool waiting; /* someone with budget was kept off the ladder by the last look */
+	bool waiting;      /* someone with budget was kept off the ladder by the last look */
 	uint8_t ladder;
 	uint8_t order[EDF_LADDER]; /* as the last look answered */
 };
