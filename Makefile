@@ -50,8 +50,7 @@ OBJ_sim = $(call objects,daemon/sim) $(BUILD)/published.o
 OBJ_agent = $(call objects,agent)
 OBJ_edf = $(call objects,agent/edf)
 OBJ_client = $(call objects,client)
-PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure \
-	$(if $(wildcard agent/edf/main.c),$(BUILD)/tenure-edf)
+PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(BUILD)/tenure-agent $(BUILD)/tenure $(BUILD)/tenure-edf
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
@@ -228,16 +227,19 @@ install: programs
 		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(BUILD)/tenured $(BUILD)/tenure-agent $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/tenure $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/tenure $(BUILD)/tenure-edf $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-sim) \
+		$(DESTDIR)$(PREFIX)/bin
 	for f in tenured.conf agent.conf; do \
 		test -e $(DESTDIR)/etc/tenure/$$f || install -m 644 etc/$$f $(DESTDIR)/etc/tenure/$$f; \
 	done
 	for f in etc/*.service; do \
-		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$f | \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/bin/|$(PREFIX)/bin/|' $$f | \
 			install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$f); \
 	done
 	install -m 644 etc/tenure.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/tenure.conf
-	install -m 644 etc/tenure.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenure
+	for f in tenure tenure-edf; do \
+		install -m 644 etc/$$f.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$f; \
+	done
 	for f in man/*.[1-8]; do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}; install -d $$d && install -m 644 $$f $$d; \
 	done

@@ -206,7 +206,7 @@ int calibrate_save(const char *run_dir, const struct calibration *calibration, s
 int64_t calibrate_period_min_us(const struct calibration *calibration)
 {
 	static const int64_t steps_us[] = {100, 200, 500, 1000, 2000, 5000, 10000};
-	int64_t need_ns = 50 * calibration->wake_ns;
+	int64_t need_ns = 40 * calibration->wake_ns;
 
 	if (4 * calibration->late_ns > need_ns) {
 		need_ns = 4 * calibration->late_ns;

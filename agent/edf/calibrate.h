@@ -17,7 +17,7 @@ int calibrate_measure(int cpu, struct calibration *out, struct err *err);
 int calibrate_load(const char *run_dir, struct calibration *out, struct err *err);
 int calibrate_save(const char *run_dir, const struct calibration *calibration, struct err *err);
 
-/* The shortest period worth promising: two wake-ups take no more than 4 %, and it is 4 times what they are late. */
+/* The shortest period worth promising: two wake-ups take no more than 5 %, and it is 4 times what they are late. */
 int64_t calibrate_period_min_us(const struct calibration *calibration);
 /* wish (0: 900000), or what the kernel leaves to real-time tasks of each CPU if that is less. */
 uint32_t calibrate_limit_ppm(int64_t wish_ppm);

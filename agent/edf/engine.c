@@ -735,10 +735,7 @@ int engine_release(const char *run_dir, bool force, struct err *err)
 	if (alive) {
 		atomic_store(&table->released, 1);
 	}
-	n = table_restore_all(table);
-	for (unsigned i = 0; i < TABLE_SLOTS && !alive; i++) {
-		atomic_store(&table->slot[i].state, TABLE_FREE);
-	}
+	n = table_restore_all(table, !alive);
 	table_unmap(table);
 	return (int)n;
 }

@@ -355,8 +355,9 @@ static int watch_end(struct engine *engine, struct task *task, struct err *err)
 
 	task->pid_fd = (int)syscall(SYS_pidfd_open, task->spec.pid, 0);
 	if (task->pid_fd < 0) {
-		return err_set(err, errno == ESRCH ? ERR_NOT_FOUND : ERR_LIMIT, "process %d: %s", (int)task->spec.pid,
-			       errno == ESRCH ? "has ended" : strerror(errno));
+		return errno == ESRCH || errno == EINVAL
+			       ? err_set(err, ERR_NOT_FOUND, "there is no process %d", (int)task->spec.pid)
+			       : err_set(err, ERR_LIMIT, "process %d: %s", (int)task->spec.pid, strerror(errno));
 	}
 	epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, task->pid_fd, &event);
 	return 0;

@@ -14,6 +14,8 @@
 
 #include "util.h"
 
+#define LOCK_TRIES 200
+#define LOCK_EVERY_US 10000
 #define MAGIC 0x31464445u /* "EDF1": also told apart by size */
 
 static int open_file(const char *run_dir, int flags)
@@ -35,16 +37,25 @@ static bool good(int fd, const struct table *table)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && (size_t)st.st_size >= sizeof(*table) && table->magic == MAGIC &&
-	       table->size == sizeof(*table);
+	return fstat(fd, &st) == 0 && (size_t)st.st_size >= sizeof(*table) && table->head.magic == MAGIC &&
+	       table->head.size == sizeof(*table);
 }
 
 static unsigned clear_out(int fd, struct table *table)
 {
-	unsigned n = good(fd, table) ? table_restore_all(table) : 0;
+	unsigned n = good(fd, table) ? table_restore_all(table, true) : 0;
 
 	memset(table, 0, sizeof(*table));
 	return n;
+}
+
+/* Whether the owner that the file names is there. Its watchdog may hold the lock for some milliseconds more. */
+static bool owner_lives(int fd)
+{
+	struct table_head head;
+
+	return pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) && head.magic == MAGIC && head.owner > 0 &&
+	       proc_start_time(head.owner) == head.owner_start;
 }
 
 static int lock_file(const char *run_dir, struct err *err)
@@ -54,9 +65,12 @@ static int lock_file(const char *run_dir, struct err *err)
 	if (fd < 0) {
 		return err_set(err, ERR_DENIED, "cannot open %s/table: %s", run_dir, strerror(errno));
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		close(fd);
-		return err_set(err, ERR_CONFLICT, "another engine works in %s", run_dir);
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (tries == LOCK_TRIES || owner_lives(fd)) {
+			close(fd);
+			return err_set(err, ERR_CONFLICT, "another engine works in %s", run_dir);
+		}
+		usleep(LOCK_EVERY_US);
 	}
 	return fd;
 }
@@ -75,10 +89,10 @@ int table_create(const char *run_dir, struct table **table, int *lock_fd, unsign
 		return -1;
 	}
 	*released = clear_out(fd, *table);
-	(*table)->magic = MAGIC;
-	(*table)->size = sizeof(**table);
-	(*table)->owner = getpid();
-	(*table)->owner_start = proc_start_time(getpid());
+	(*table)->head.magic = MAGIC;
+	(*table)->head.size = sizeof(**table);
+	(*table)->head.owner = getpid();
+	(*table)->head.owner_start = proc_start_time(getpid());
 	*lock_fd = fd;
 	return 0;
 }
@@ -102,7 +116,7 @@ struct table *table_open(const char *run_dir, bool *alive, struct err *err)
 		err_set(err, ERR_NOT_FOUND, "%s/table is not of this version", run_dir);
 		return NULL;
 	}
-	*alive = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	*alive = flock(fd, LOCK_EX | LOCK_NB) < 0 && owner_lives(fd);
 	return table;
 }
 
@@ -202,13 +216,16 @@ bool table_restore(const struct table_slot *slot)
 	return ok || proc_start_time(slot->tid) != slot->start_time;
 }
 
-unsigned table_restore_all(struct table *table)
+unsigned table_restore_all(struct table *table, bool forget)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
 		if (atomic_load(&table->slot[i].state) == TABLE_HELD) {
 			table_restore(&table->slot[i]);
+			if (forget) {
+				atomic_store(&table->slot[i].state, TABLE_FREE);
+			}
 			n++;
 		}
 	}

@@ -57,10 +57,14 @@ struct table_cpu {
 	_Atomic uint16_t bound[EDF_TASKS]; /* what the dispatcher has taken up of it */
 };
 
-struct table {
+struct table_head {
 	uint32_t magic, size;
 	pid_t owner;
 	uint64_t owner_start;
+};
+
+struct table {
+	struct table_head head;
 	uint32_t cpu_count;
 	_Atomic uint32_t
 		released;      /* the watchdog gave the threads back: dispatchers keep their hands off until it is 0 */
@@ -70,8 +74,9 @@ struct table {
 };
 
 /*
- * The file run_dir/table, made anew (the folder too) and locked as long as *lock_fd is open. ERR_CONFLICT if somebody
- * else has the lock. What a dead owner left in it is released first; *released says of how many threads.
+ * The file run_dir/table, made anew (the folder too) and locked as long as *lock_fd is open or the table mapped, by a
+ * watchdog too: until that has given back what a dead owner left, this waits. ERR_CONFLICT if somebody else has the
+ * lock. What a dead owner left in it is released first; *released says of how many threads.
  */
 int table_create(const char *run_dir, struct table **table, int *lock_fd, unsigned *released, struct err *err);
 /* An existing one, whoever has it; NULL and ERR_NOT_FOUND. *alive: an owner has the lock. */
@@ -101,7 +106,7 @@ void table_wake(struct table_cpu *cpu);
  * TABLE_HELD. False: some of it did not work.
  */
 bool table_restore(const struct table_slot *slot);
-/* All that are held: how many. */
-unsigned table_restore_all(struct table *table);
+/* All that are held: how many. forget: for good, the slots are free then. */
+unsigned table_restore_all(struct table *table, bool forget);
 
 #endif

@@ -44,7 +44,7 @@ static void say(const char *what, unsigned n)
 	char line[128];
 	int len = snprintf(line, sizeof(line), "tenure-edf watchdog: %s: %u threads given back\n", what, n);
 
-	if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0) {
+	if (n && len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0) {
 		return;
 	}
 }
@@ -63,7 +63,7 @@ static void watch(struct table *table)
 
 		poll(fds, 2, idle ? -1 : (int)(CHECK_NS / 1000000));
 		if (fds[0].revents) {
-			say("the engine has ended", table_restore_all(table));
+			say("the engine has ended", table_restore_all(table, true));
 			return;
 		}
 		if (fds[1].revents && read(WAKE_FD, &count, sizeof(count)) < 0) {
@@ -75,7 +75,7 @@ static void watch(struct table *table)
 		if (stalled == 2) {
 			/* First: a dispatcher that comes back to life must not take any of them up again. */
 			atomic_store(&table->released, 1);
-			say("the engine stands still", table_restore_all(table));
+			say("the engine stands still", table_restore_all(table, false));
 		}
 	}
 }

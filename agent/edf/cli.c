@@ -1,0 +1,375 @@
+/* tenure-edf's commands but run: asking the server, and saying what it answered. */
+#include "cli.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "ask.h"
+#include "calibrate.h"
+#include "clock.h"
+#include "jsonx.h"
+#include "proc.h"
+#include "serve.h"
+#include "table.h"
+#include "util.h"
+#include "when.h"
+
+int cli_constraint(const struct cli_options *options, struct json_object *params, struct err *err)
+{
+	if (!options->slice || !options->period) {
+		return err_set(err, ERR_PARAMS, "both --slice and --period must be given");
+	}
+	jsonx_add_int(params, "slice_us", options->slice);
+	jsonx_add_int(params, "period_us", options->period);
+	if (options->strict) {
+		jsonx_add_bool(params, "strict", true);
+	}
+	if (options->aligned) {
+		jsonx_add_bool(params, "aligned", true);
+	}
+	return 0;
+}
+
+static int read_number(const char *word, const char *what, int64_t max, int64_t *out, struct err *err)
+{
+	return parse_i64(word, 1, max, out) < 0 ? err_set(err, ERR_PARAMS, "\"%s\" is no %s", word, what) : 0;
+}
+
+/* ---- attach, set, detach ---- */
+
+static int detach(const struct cli_options *options, int64_t id, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+
+	jsonx_add_int(params, "id", id);
+	if (ask(options, "detach", params, &result, err) < 0) {
+		return -1;
+	}
+	json_object_put(result);
+	return 0;
+}
+
+static int attach_one(const struct cli_options *options, const char *word, int64_t *id, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+	int64_t pid;
+
+	if (read_number(word, "process id", INT32_MAX, &pid, err) < 0 || cli_constraint(options, params, err) < 0) {
+		json_object_put(params);
+		return -1;
+	}
+	jsonx_add_string(params, "kind", options->thread ? "thread" : options->qemu ? "qemu" : "process");
+	jsonx_add_int(params, "pid", pid);
+	if (options->name) {
+		jsonx_add_string(params, "name", options->name);
+	}
+	if (ask(options, "attach", params, &result, err) < 0) {
+		return -1;
+	}
+	*id = json_object_get_int64(json_object_object_get(result, "id"));
+	json_object_put(result);
+	return 0;
+}
+
+int cli_attach(const struct cli_options *options, struct err *err)
+{
+	_cleanup_free_ int64_t *ids = xcalloc((size_t)options->count + 1, sizeof(*ids));
+
+	if (!options->count || !options->slice || !options->period) {
+		err_set(err, ERR_PARAMS, "tenure-edf attach --slice TIME --period TIME PID...");
+		return 2;
+	}
+	if (ask_start(options, err) < 0) {
+		return 1;
+	}
+	for (int i = 0; i < options->count; i++) {
+		if (attach_one(options, options->words[i], &ids[i], err) < 0) {
+			/* All or none. */
+			while (i-- > 0) {
+				detach(options, ids[i], NULL);
+			}
+			return 1;
+		}
+	}
+	for (int i = 0; i < options->count; i++) {
+		printf("%" PRId64 "\n", ids[i]);
+	}
+	return 0;
+}
+
+int cli_set(const struct cli_options *options, struct err *err)
+{
+	struct json_object *params, *result;
+	int64_t id;
+
+	if (options->count != 1 || read_number(options->words[0], "task", INT64_MAX, &id, err) < 0) {
+		err_set(err, ERR_PARAMS, "tenure-edf set --slice TIME --period TIME TASK, as tenure-edf list names it");
+		return 2;
+	}
+	params = json_object_new_object();
+	jsonx_add_int(params, "id", id);
+	if (cli_constraint(options, params, err) < 0) {
+		json_object_put(params);
+		return 2;
+	}
+	if (ask(options, "set", params, &result, err) < 0) {
+		return 1;
+	}
+	json_object_put(result);
+	return 0;
+}
+
+int cli_detach(const struct cli_options *options, struct err *err)
+{
+	if (!options->count) {
+		err_set(err, ERR_PARAMS, "tenure-edf detach TASK..., as tenure-edf list names them");
+		return 2;
+	}
+	for (int i = 0; i < options->count; i++) {
+		int64_t id;
+
+		if (read_number(options->words[i], "task", INT64_MAX, &id, err) < 0 || detach(options, id, err) < 0) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* ---- list and stat ---- */
+
+static int64_t number(struct json_object *row, const char *key)
+{
+	return json_object_get_int64(json_object_object_get(row, key));
+}
+
+static const char *text(struct json_object *row, const char *key)
+{
+	return json_object_get_string(json_object_object_get(row, key));
+}
+
+/* Names of processes may hold anything. */
+static void safe_name(const char *name, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *name && n + 1 < size; name++) {
+		out[n++] = isprint((unsigned char)*name) && *name != ',' && *name != '"' ? *name : '?';
+	}
+	out[n] = '\0';
+}
+
+static int get_rows(const struct cli_options *options, struct json_object **out, struct err *err)
+{
+	struct json_object *params = json_object_new_object();
+	int64_t id;
+
+	if (options->count) {
+		if (read_number(options->words[0], "task", INT64_MAX, &id, err) < 0) {
+			json_object_put(params);
+			return -1;
+		}
+		jsonx_add_int(params, "id", id);
+	}
+	return ask(options, "list", params, out, err);
+}
+
+/* rate: measured, of a CPU; < 0: since it was attached. */
+static void print_row(const struct cli_options *options, struct json_object *row, double rate)
+{
+	char name[ENGINE_NAME], slice[WHEN_TEXT], period[WHEN_TEXT], cpu[16] = "-";
+	int64_t age = clock_mono_ns() - number(row, "attached_ns");
+	int64_t periods = number(row, "periods");
+
+	rate = rate < 0 && age > 0 ? (double)number(row, "used_ns") / (double)age : rate;
+	safe_name(text(row, "name"), name, sizeof(name));
+	when_span(number(row, "slice_us"), slice);
+	when_span(number(row, "period_us"), period);
+	if (number(row, "cpu") >= 0) {
+		snprintf(cpu, sizeof(cpu), "%" PRId64, number(row, "cpu"));
+	}
+	if (options->form == CLI_CSV) {
+		printf("%" PRId64 ",%s,%" PRId64 ",%" PRId64 ",%s,%s,%s,%" PRId64 ",%" PRId64 ",%.3f,%.3f,%" PRId64
+		       ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "\n",
+		       number(row, "id"), name, number(row, "index"), number(row, "tid"), cpu, text(row, "backend"),
+		       json_object_get_boolean(json_object_object_get(row, "strict")) ? "yes" : "no",
+		       number(row, "slice_us"), number(row, "period_us"),
+		       100.0 * (double)number(row, "slice_us") / (double)number(row, "period_us"), 100 * rate, periods,
+		       number(row, "misses"), number(row, "late_max_ns") / 1000, number(row, "over_max_ns") / 1000,
+		       number(row, "change_max_ns") / 1000);
+		return;
+	}
+	printf("%4" PRId64 "  %-16.16s %5" PRId64 "  %7" PRId64 "  %3s  %-8s  %8s  %8s  %6.2f  %6.2f  %9" PRId64
+	       "  %6" PRId64 "  %7" PRId64 "  %7" PRId64 "\n",
+	       number(row, "id"), name, number(row, "index"), number(row, "tid"), cpu, text(row, "backend"), slice,
+	       period, 100.0 * (double)number(row, "slice_us") / (double)number(row, "period_us"), 100 * rate, periods,
+	       number(row, "misses"), number(row, "late_max_ns") / 1000, number(row, "over_max_ns") / 1000);
+}
+
+static void print_heading(const struct cli_options *options)
+{
+	if (options->form == CLI_CSV) {
+		puts("id,name,index,tid,cpu,backend,strict,slice_us,period_us,asked_pct,got_pct,periods,misses,"
+		     "late_max_us,over_max_us,change_max_us");
+	} else {
+		printf("%4s  %-16s %5s  %7s  %3s  %-8s  %8s  %8s  %6s  %6s  %9s  %6s  %7s  %7s\n", "TASK", "NAME",
+		       "INDEX", "THREAD", "CPU", "BACKEND", "SLICE", "PERIOD", "ASKED%", "GOT%", "PERIODS", "MISSES",
+		       "LATE_US", "OVER_US");
+	}
+}
+
+static int print_json(struct json_object *result)
+{
+	puts(json_object_to_json_string_ext(result, JSON_C_TO_STRING_PRETTY));
+	return 0;
+}
+
+int cli_list(const struct cli_options *options, struct err *err)
+{
+	struct json_object *result, *rows;
+
+	if (get_rows(options, &result, err) < 0) {
+		return 1;
+	}
+	if (options->form == CLI_JSON) {
+		print_json(result);
+	} else {
+		print_heading(options);
+		rows = json_object_object_get(result, "threads");
+		for (size_t i = 0; i < json_object_array_length(rows); i++) {
+			print_row(options, json_object_array_get_idx(rows, i), -1);
+		}
+	}
+	json_object_put(result);
+	return 0;
+}
+
+/* The same thread in an answer before; NULL if it was not there. */
+static struct json_object *find_row(struct json_object *rows, struct json_object *row)
+{
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		struct json_object *other = json_object_array_get_idx(rows, i);
+
+		if (number(other, "id") == number(row, "id") && number(other, "tid") == number(row, "tid")) {
+			return other;
+		}
+	}
+	return NULL;
+}
+
+int cli_stat(const struct cli_options *options, struct err *err)
+{
+	struct json_object *first, *second, *rows, *before;
+	int64_t from, to;
+
+	if (get_rows(options, &first, err) < 0) {
+		return 1;
+	}
+	from = clock_mono_ns();
+	usleep((useconds_t)options->interval);
+	if (get_rows(options, &second, err) < 0) {
+		json_object_put(first);
+		return 1;
+	}
+	to = clock_mono_ns();
+	rows = json_object_object_get(second, "threads");
+	before = json_object_object_get(first, "threads");
+	print_heading(options);
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i), *old = find_row(before, row);
+
+		print_row(options, row,
+			  old ? (double)(number(row, "used_ns") - number(old, "used_ns")) / (double)(to - from) : -1);
+	}
+	json_object_put(first);
+	json_object_put(second);
+	return 0;
+}
+
+int cli_node(const struct cli_options *options, struct err *err)
+{
+	struct json_object *node;
+	char least[WHEN_TEXT];
+
+	if (ask(options, "node", NULL, &node, err) < 0) {
+		return 1;
+	}
+	if (options->form == CLI_JSON) {
+		print_json(node);
+		json_object_put(node);
+		return 0;
+	}
+	when_span(number(node, "period_min_us"), least);
+	printf("backend          %s\n", text(node, "backend"));
+	if (*text(node, "reason")) {
+		printf("because          %s\n", text(node, "reason"));
+	}
+	printf("CPUs             %s\n", text(node, "cpus"));
+	printf("limit            %.1f %% of each\n", (double)number(node, "limit_ppm") / 1e4);
+	printf("promised         %.2f %% of a CPU, %" PRId64 " threads of %" PRId64 " tasks\n",
+	       (double)number(node, "promised_ppm") / 1e4, number(node, "threads"), number(node, "tasks"));
+	printf("shortest period  %s\n", least);
+	printf("wake-up          %.1f us of CPU time, late by up to %.1f us (99 %%)\n",
+	       (double)number(node, "wake_ns") / 1e3, (double)number(node, "late_ns") / 1e3);
+	printf("strict           %s\n",
+	       json_object_get_boolean(json_object_object_get(node, "strict_possible")) ? "possible" : "not possible");
+	printf("done             %s\n", text(node, "done"));
+	json_object_put(node);
+	return 0;
+}
+
+/* ---- serve, release, calibrate ---- */
+
+int cli_serve(const struct cli_options *options, struct err *err)
+{
+	err->code = ERR_NONE;
+	return serve(options, -1);
+}
+
+int cli_release(const struct cli_options *options, struct err *err)
+{
+	int n = engine_release(options->dir, options->force, err);
+
+	if (n < 0) {
+		return 1;
+	}
+	if (n > 0) {
+		printf("%d threads given back\n", n);
+	}
+	return 0;
+}
+
+int cli_calibrate(const struct cli_options *options, struct err *err)
+{
+	struct calibration calibration;
+	struct table *table;
+	bool alive = false;
+	char least[WHEN_TEXT];
+	cpu_set_t set;
+	int cpu = 0;
+
+	table = table_open(options->dir, &alive, NULL);
+	table_unmap(table);
+	if (table && alive) {
+		err_set(err, ERR_CONFLICT, "a scheduler works in %s: its calibration is what tenure-edf node shows",
+			options->dir);
+		return 1;
+	}
+	sched_getaffinity(0, sizeof(set), &set);
+	if (options->cpus && proc_cpus_parse(options->cpus, &set, err) < 0) {
+		return 2;
+	}
+	while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET((size_t)cpu, &set)) {
+		cpu++;
+	}
+	if (calibrate_measure(cpu, &calibration, err) < 0 || dir_make(options->dir, 0755, err) < 0 ||
+	    calibrate_save(options->dir, &calibration, err) < 0) {
+		return 1;
+	}
+	when_span(calibrate_period_min_us(&calibration), least);
+	printf("CPU %d: a wake-up takes %.1f us of CPU time, and comes up to %.1f us late (99 %%); shortest period %s, "
+	       "limit %.1f %%\n",
+	       cpu, (double)calibration.wake_ns / 1e3, (double)calibration.late_ns / 1e3, least,
+	       calibrate_limit_ppm(options->limit_ppm) / 1e4);
+	return 0;
+}

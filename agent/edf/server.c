@@ -1,0 +1,351 @@
+/*
+ * Requests about tasks from local programs: reading them, who may ask what, and answers. What is to be done is the
+ * engine's. Methods: attach, set, detach, list, node.
+ */
+#include "server.h"
+
+#include <grp.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <utlist.h>
+
+#include "conn.h"
+#include "jsonx.h"
+#include "proc.h"
+#include "rpc.h"
+#include "util.h"
+
+#define SPAN_MAX_US (100000 * USEC_PER_DAY) /* of what is read; the engine has a limit of its own */
+
+struct server {
+	struct event_base *base;
+	struct engine *engine;
+	struct listener *listener;
+	struct client *clients;
+	unsigned client_count;
+};
+
+struct client {
+	struct server *server;
+	struct rpc *rpc;
+	uid_t uid;
+	struct client *prev, *next;
+};
+
+struct request {
+	struct client *client;
+	struct jsonx params;
+	struct json_object *result;
+};
+
+/* ---- reading ---- */
+
+static bool given(const struct request *request, const char *key)
+{
+	return json_object_object_get_ex(request->params.object, key, NULL);
+}
+
+static int read_flag(const struct request *request, const char *key, bool *out, struct err *err)
+{
+	return given(request, key) ? jsonx_bool(&request->params, key, out, err) : 0;
+}
+
+static int read_constraint(const struct request *request, struct edf_constraint *out, struct err *err)
+{
+	int64_t slice, period;
+
+	if (jsonx_i64(&request->params, "slice_us", -SPAN_MAX_US, SPAN_MAX_US, &slice, err) < 0 ||
+	    jsonx_i64(&request->params, "period_us", -SPAN_MAX_US, SPAN_MAX_US, &period, err) < 0 ||
+	    read_flag(request, "strict", &out->strict, err) < 0) {
+		return -1;
+	}
+	out->slice_ns = slice * 1000;
+	out->period_ns = period * 1000;
+	return 0;
+}
+
+static int read_kind(const struct request *request, enum engine_kind *out, struct err *err)
+{
+	static const char *const names[] = {"process", "thread", "qemu"};
+	const char *name;
+
+	if (jsonx_string(&request->params, "kind", 1, 16, &name, err) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(name, names[i]) == 0) {
+			*out = (enum engine_kind)i;
+			return 0;
+		}
+	}
+	return jsonx_refuse(&request->params, "kind", err, "must be process, thread or qemu");
+}
+
+/* ---- attach, set, detach ---- */
+
+static int do_attach(struct request *request, struct err *err)
+{
+	struct engine_task task = {.owner_uid = request->client->uid};
+	int64_t pid;
+	uint64_t id;
+
+	if (read_kind(request, &task.kind, err) < 0 ||
+	    jsonx_i64(&request->params, "pid", INT32_MIN, INT32_MAX, &pid, err) < 0 ||
+	    read_constraint(request, &task.constraint, err) < 0 ||
+	    read_flag(request, "aligned", &task.aligned, err) < 0 ||
+	    (given(request, "name") && jsonx_text(&request->params, "name", task.name, sizeof(task.name), err) < 0) ||
+	    (given(request, "start_time") &&
+	     jsonx_u64(&request->params, "start_time", 0, UINT64_MAX, &task.start_time, err) < 0)) {
+		return -1;
+	}
+	task.pid = (pid_t)pid;
+	if (task.kind == ENGINE_THREAD) {
+		task.tid = task.pid;
+		task.start_time = 0;
+		if (proc_of_thread(task.tid, &task.pid, err) < 0) {
+			return -1;
+		}
+	}
+	if (engine_attach(request->client->server->engine, &task, &id, err) < 0) {
+		return -1;
+	}
+	jsonx_add_int(request->result, "id", (int64_t)id);
+	return 0;
+}
+
+struct found {
+	int64_t uid;
+	bool any, strict;
+};
+
+static void find(const struct engine_row *row, void *arg)
+{
+	struct found *found = arg;
+
+	*found = (struct found){row->owner_uid, true, row->constraint.strict};
+}
+
+static int read_own_task(const struct request *request, uint64_t *id, struct found *found, struct err *err)
+{
+	*found = (struct found){0};
+	if (jsonx_u64(&request->params, "id", 1, INT64_MAX, id, err) < 0) {
+		return -1;
+	}
+	engine_list(request->client->server->engine, *id, find, found);
+	if (found->any && request->client->uid != 0 && found->uid != request->client->uid) {
+		return err_set(err, ERR_DENIED, "task %llu is another user's", (unsigned long long)*id);
+	}
+	return 0;
+}
+
+static int do_set(struct request *request, struct err *err)
+{
+	struct edf_constraint constraint = {0};
+	struct found found;
+	uint64_t id;
+
+	if (read_own_task(request, &id, &found, err) < 0) {
+		return -1;
+	}
+	constraint.strict = found.strict;
+	if (read_constraint(request, &constraint, err) < 0) {
+		return -1;
+	}
+	return engine_set(request->client->server->engine, id, &constraint, err);
+}
+
+static int do_detach(struct request *request, struct err *err)
+{
+	struct found found;
+	uint64_t id;
+
+	if (read_own_task(request, &id, &found, err) < 0) {
+		return -1;
+	}
+	return engine_detach(request->client->server->engine, id, err);
+}
+
+/* ---- list, node ---- */
+
+static void add_row(const struct engine_row *row, void *arg)
+{
+	struct json_object *out = json_object_new_object();
+
+	jsonx_add_int(out, "id", (int64_t)row->id);
+	jsonx_add_string(out, "name", row->name);
+	jsonx_add_int(out, "index", row->index);
+	jsonx_add_int(out, "pid", row->pid);
+	jsonx_add_int(out, "tid", row->tid);
+	jsonx_add_int(out, "cpu", row->cpu);
+	jsonx_add_string(out, "backend", engine_backend_name(row->backend));
+	jsonx_add_bool(out, "strict", row->strict);
+	jsonx_add_int(out, "uid", row->owner_uid);
+	jsonx_add_int(out, "slice_us", row->constraint.slice_ns / 1000);
+	jsonx_add_int(out, "period_us", row->constraint.period_ns / 1000);
+	jsonx_add_int(out, "used_ns", row->used_ns);
+	jsonx_add_int(out, "attached_ns", row->attached_ns);
+	jsonx_add_int(out, "periods", (int64_t)row->periods);
+	jsonx_add_int(out, "misses", (int64_t)row->misses);
+	jsonx_add_int(out, "late_max_ns", row->late_max_ns);
+	jsonx_add_int(out, "over_max_ns", row->over_max_ns);
+	jsonx_add_int(out, "change_ns", row->change_ns);
+	jsonx_add_int(out, "change_max_ns", row->change_max_ns);
+	json_object_array_add(arg, out);
+}
+
+static int do_list(struct request *request, struct err *err)
+{
+	struct json_object *rows;
+	uint64_t id = 0;
+
+	if (given(request, "id") && jsonx_u64(&request->params, "id", 1, INT64_MAX, &id, err) < 0) {
+		return -1;
+	}
+	rows = json_object_new_array();
+	json_object_object_add(request->result, "threads", rows);
+	if (engine_list(request->client->server->engine, id, add_row, rows) == 0 && id) {
+		return err_set(err, ERR_NOT_FOUND, "there is no task %llu", (unsigned long long)id);
+	}
+	return 0;
+}
+
+static int do_node(struct request *request, struct err *err)
+{
+	struct json_object *out = request->result, *cpus = json_object_new_array();
+	struct engine_node node;
+
+	(void)err;
+	engine_node(request->client->server->engine, &node);
+	jsonx_add_string(out, "backend", engine_backend_name(node.backend));
+	for (unsigned i = 0; i < node.cpu_count; i++) {
+		json_object_array_add(cpus, json_object_new_int(node.cpu[i]));
+	}
+	json_object_object_add(out, "cpus", cpus);
+	jsonx_add_int(out, "limit_ppm", node.node.limit_ppm);
+	jsonx_add_int(out, "wake_ns", node.node.wake_ns);
+	jsonx_add_int(out, "late_ns", node.late_ns);
+	jsonx_add_int(out, "period_min_us", node.node.period_min_us);
+	jsonx_add_int(out, "tasks", node.tasks);
+	jsonx_add_int(out, "threads", node.threads);
+	jsonx_add_int(out, "promised_ppm", node.promised_ppm);
+	jsonx_add_bool(out, "strict_possible", node.strict_possible);
+	jsonx_add_string(out, "reason", node.reason);
+	jsonx_add_string(out, "done", node.done);
+	return 0;
+}
+
+/* ---- connections ---- */
+
+static void on_request(struct rpc *rpc, struct rpc_request *rpc_request, const char *method, struct json_object *params,
+		       void *arg)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct request *request, struct err *err);
+	} methods[] = {
+		{"attach", do_attach}, {"set", do_set}, {"detach", do_detach}, {"list", do_list}, {"node", do_node},
+	};
+	struct request request = {.client = arg, .result = json_object_new_object()};
+	struct err err;
+	int rc = -1;
+
+	(void)rpc;
+	err_set(&err, ERR_METHOD, "there is no method %.40s", method);
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (strcmp(method, methods[i].name) == 0) {
+			rc = jsonx_root(params, "", &request.params, &err) < 0 ? -1 : methods[i].run(&request, &err);
+		}
+	}
+	if (rc < 0) {
+		json_object_put(request.result);
+		rpc_reply_error(rpc_request, &err, NULL);
+	} else {
+		rpc_reply(rpc_request, request.result);
+	}
+}
+
+static void forget(struct client *client)
+{
+	DL_DELETE(client->server->clients, client);
+	client->server->client_count--;
+	free(client);
+}
+
+static void on_closed(struct rpc *rpc, const char *why, void *arg)
+{
+	(void)rpc;
+	(void)why;
+	forget(arg);
+}
+
+static void on_accepted(struct conn *conn, void *arg)
+{
+	static const struct rpc_ops ops = {.request = on_request, .closed = on_closed};
+	struct server *server = arg;
+	struct client *client = xcalloc(1, sizeof(*client));
+
+	client->server = server;
+	client->uid = conn_peer(conn)->uid;
+	DL_APPEND(server->clients, client);
+	server->client_count++;
+	client->rpc = rpc_accept(server->base, conn, &ops, client);
+}
+
+static int find_group(const char *name, gid_t *gid, struct err *err)
+{
+	const struct group *group = getgrnam(name);
+
+	if (!group) {
+		return err_set(err, ERR_PARAMS, "there is no group \"%s\"", name);
+	}
+	*gid = group->gr_gid;
+	return 0;
+}
+
+int server_new(struct server **out, struct event_base *base, struct engine *engine, const char *run_dir,
+	       const char *group, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/" SERVER_SOCKET, run_dir && *run_dir ? run_dir : ENGINE_DIR);
+	_cleanup_free_ char *address = xasprintf("unix:%s", path);
+	struct server *server;
+	gid_t gid = 0;
+
+	if (group && find_group(group, &gid, err) < 0) {
+		return -1;
+	}
+	server = xcalloc(1, sizeof(*server));
+	server->base = base;
+	server->engine = engine;
+	server->listener = listener_new(base, address, "", 0600, SERVER_CLIENTS, on_accepted, server, err);
+	if (!server->listener) {
+		free(server);
+		return -1;
+	}
+	if (group && (chown(path, (uid_t)-1, gid) < 0 || chmod(path, 0660) < 0)) {
+		err_set(err, ERR_DENIED, "cannot give %s to group %s", path, group);
+		server_free(server);
+		return -1;
+	}
+	*out = server;
+	return 0;
+}
+
+void server_free(struct server *server)
+{
+	if (server) {
+		while (server->clients) {
+			struct client *client = server->clients;
+
+			rpc_close(client->rpc);
+			forget(client);
+		}
+		listener_free(server->listener);
+		free(server);
+	}
+}
+
+unsigned server_clients(const struct server *server)
+{
+	return server->client_count;
+}

@@ -1,0 +1,28 @@
+/*
+ * The engine's local door: JSON-RPC over a unix socket, for tenure-edf. The kernel says who asks (SO_PEERCRED): root
+ * may manage any process, others their own. The caller drives the loop and polls the engine.
+ */
+#ifndef TENURE_SERVER_H
+#define TENURE_SERVER_H
+
+#include <event2/event.h>
+
+#include "engine.h"
+
+#define SERVER_SOCKET "edf.sock" /* in the engine's run_dir */
+#define SERVER_CLIENTS 256       /* at once; each costs a descriptor and some kilobytes */
+
+struct server;
+
+/*
+ * Listens on run_dir/edf.sock: for the owner, or, if group is not NULL, for that group too (ERR_PARAMS: no such group).
+ * ERR_CONFLICT: somebody listens there. The engine must outlive the server.
+ */
+int server_new(struct server **server, struct event_base *base, struct engine *engine, const char *run_dir,
+	       const char *group, struct err *err);
+/* NULL is allowed. */
+void server_free(struct server *server);
+/* Connections that are open. */
+unsigned server_clients(const struct server *server);
+
+#endif

@@ -1,0 +1,132 @@
+/* tenure-edf's options: what is read, what is refused, and that the manual page and the completion know them all. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli_option.h"
+#include "util.h"
+
+static struct cli_options options;
+static struct err err;
+
+/* Words by spaces; they live as long as the test. */
+static int read_line(const char *line)
+{
+	static char text[512], *argv[32];
+	int argc = 0;
+
+	snprintf(text, sizeof(text), "%s", line);
+	for (char *rest = text, *word; (word = strsep(&rest, " "));) {
+		argv[argc++] = word;
+	}
+	argv[argc] = NULL;
+	err = (struct err){0};
+	return cli_option_read(&options, argc, argv, &err);
+}
+
+START_TEST(run_command)
+{
+	ck_assert_int_eq(read_line("run --dir /tmp/x --slice 20ms --period 0.05s --strict ls --slice -l"), 0);
+	ck_assert_int_eq(options.slice, 20000);
+	ck_assert_int_eq(options.period, 50000);
+	ck_assert(options.strict && !options.aligned);
+	ck_assert_int_eq(options.count, 3);
+	ck_assert_str_eq(options.words[0], "ls");
+	ck_assert_str_eq(options.words[1], "--slice");
+	ck_assert_str_eq(options.dir, "/tmp/x");
+	cli_option_fini(&options);
+	ck_assert_int_eq(read_line("run --dir /tmp/x -- --odd"), 0);
+	ck_assert_str_eq(options.words[0], "--odd");
+	cli_option_fini(&options);
+}
+END_TEST
+
+START_TEST(words_between)
+{
+	ck_assert_int_eq(read_line("attach 12 --slice 1h --period 2d 13 --thread --dir /tmp/x"), 0);
+	ck_assert_int_eq(options.slice, USEC_PER_HOUR);
+	ck_assert_int_eq(options.period, 2 * USEC_PER_DAY);
+	ck_assert_int_eq(options.count, 2);
+	ck_assert_str_eq(options.words[1], "13");
+	ck_assert(options.thread);
+	cli_option_fini(&options);
+}
+END_TEST
+
+START_TEST(refused)
+{
+	static const char *const bad[] = {
+		"list --nonsense",   "list -x",         "run --slice",       "run --slice 20",  "run --slice 0ms",
+		"run --slice -5ms",  "list --dir x",    "list --output xml", "serve --limit 0", "serve --limit 101",
+		"serve --limit 9.5", "run --period 1x", "stat --interval 0", "list --dir=",     "run --period -1s",
+	};
+
+	ck_assert_int_eq(read_line(bad[_i]), -1);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+	ck_assert_str_ne(err.text, "");
+}
+END_TEST
+
+START_TEST(settings)
+{
+	struct engine_settings out;
+
+	ck_assert_int_eq(read_line("serve --dir /tmp/x --backend quota --limit 80 --cpus 1 --housekeeping 0"), 0);
+	ck_assert_int_eq(cli_option_settings(&options, &out, &err), 0);
+	ck_assert(out.backend == ENGINE_QUOTA);
+	ck_assert_int_eq(out.limit_ppm, 800000);
+	ck_assert_str_eq(out.cpus, "1");
+	ck_assert_str_eq(out.housekeeping, "0");
+	cli_option_fini(&options);
+	ck_assert_int_eq(read_line("serve --dir /tmp/x --backend best"), 0);
+	ck_assert_int_eq(cli_option_settings(&options, &out, &err), -1);
+	cli_option_fini(&options);
+}
+END_TEST
+
+/* Every word of the help that looks like an option. */
+START_TEST(documented)
+{
+	_cleanup_free_ char *page = file_read("man/tenure-edf.1", 1 << 20, NULL);
+	_cleanup_free_ char *words = file_read("etc/tenure-edf.bash-completion", 1 << 16, NULL);
+	char *help = NULL;
+	size_t size, n = 0;
+	FILE *out = open_memstream(&help, &size);
+
+	cli_option_help(out);
+	fclose(out);
+	ck_assert_ptr_nonnull(page);
+	ck_assert_ptr_nonnull(words);
+	for (char *at = help; (at = strstr(at, "\n  --")); n++) {
+		_cleanup_free_ char *name = strndup(at + 5, strcspn(at + 5, " "));
+		_cleanup_free_ char *item = xasprintf("Fl -%s", name);
+		_cleanup_free_ char *word = xasprintf("--%s", name);
+
+		at += 5;
+		ck_assert_msg(strstr(page, item) != NULL, "man/tenure-edf.1 lacks --%s", name);
+		ck_assert_msg(strstr(words, word) != NULL, "etc/tenure-edf.bash-completion lacks --%s", name);
+	}
+	ck_assert_uint_gt(n, 10);
+	free(help);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent_edf_cli");
+	TCase *tests = tcase_create("options");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(tests, run_command);
+	tcase_add_test(tests, words_between);
+	tcase_add_loop_test(tests, refused, 0, 15);
+	tcase_add_test(tests, settings);
+	tcase_add_test(tests, documented);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

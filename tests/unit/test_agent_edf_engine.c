@@ -1,0 +1,486 @@
+/* The engine: taking tasks on and refusing them, what becomes of their threads, and its local door. */
+#include <check.h>
+#include <event2/event.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "engine.h"
+#include "jsonx.h"
+#include "proc.h"
+#include "server.h"
+#include "util.h"
+
+#define MS INT64_C(1000000)
+
+static char dir[64], cpu[16];
+static struct engine *engine;
+static pid_t child;
+
+static void *wait_forever(void *arg)
+{
+	for (;;) {
+		pause();
+	}
+	return arg;
+}
+
+/* A process of so many threads that does nothing, all of which are there when this returns. */
+static pid_t make_child(unsigned threads)
+{
+	struct proc_thread found[8];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t thread;
+
+		for (unsigned i = 1; i < threads; i++) {
+			pthread_create(&thread, NULL, wait_forever, NULL);
+		}
+		wait_forever(NULL);
+	}
+	while (proc_threads(pid, found, 8) != threads) {
+		usleep(1000);
+	}
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void start(enum engine_backend backend)
+{
+	struct engine_settings settings = {.cpus = cpu, .run_dir = dir, .backend = backend};
+	struct err err;
+
+	ck_assert_msg(engine_new(&engine, &settings, &err) == 0, "%s", err.text);
+}
+
+static void setup(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/tenure-test-edf-XXXXXX");
+	ck_assert(mkdtemp(dir) != NULL);
+	snprintf(cpu, sizeof(cpu), "%d", sched_getcpu());
+	child = make_child(1);
+}
+
+static void setup_none(void)
+{
+	setup();
+	start(ENGINE_NONE);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	(void)st;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static void teardown(void)
+{
+	end_child(child);
+	engine_free(engine);
+	engine = NULL;
+	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct engine_task task_of(pid_t pid, int64_t slice_ns, int64_t period_ns)
+{
+	return (struct engine_task){
+		.kind = ENGINE_PROCESS, .pid = pid, .constraint = {.slice_ns = slice_ns, .period_ns = period_ns}};
+}
+
+static uint64_t attach(pid_t pid, int64_t slice_ns, int64_t period_ns)
+{
+	struct engine_task task = task_of(pid, slice_ns, period_ns);
+	struct err err;
+	uint64_t id;
+
+	ck_assert_msg(engine_attach(engine, &task, &id, &err) == 0, "%s", err.text);
+	return id;
+}
+
+static void keep_row(const struct engine_row *row, void *arg)
+{
+	*(struct engine_row *)arg = *row;
+}
+
+START_TEST(attach_set_detach)
+{
+	uint64_t id = attach(child, 20 * MS, 50 * MS);
+	struct edf_constraint other = {.slice_ns = 5 * MS, .period_ns = 10 * MS};
+	struct engine_row row = {0};
+	struct engine_node node;
+	struct err err;
+
+	ck_assert_uint_eq(engine_list(engine, 0, keep_row, &row), 1);
+	ck_assert_uint_eq(row.id, id);
+	ck_assert_int_eq(row.tid, child);
+	ck_assert_int_eq(row.constraint.slice_ns, 20 * MS);
+	ck_assert(row.backend == ENGINE_NONE);
+	ck_assert_int_eq(engine_set(engine, id, &other, &err), 0);
+	engine_list(engine, id, keep_row, &row);
+	ck_assert_int_eq(row.constraint.period_ns, 10 * MS);
+	engine_node(engine, &node);
+	ck_assert_uint_eq(node.tasks, 1);
+	ck_assert_int_ge(node.promised_ppm, 500000);
+	ck_assert_int_eq(engine_detach(engine, id, &err), 0);
+	ck_assert_uint_eq(engine_list(engine, 0, keep_row, &row), 0);
+	ck_assert_int_eq(engine_detach(engine, id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+	ck_assert_int_eq(engine_set(engine, id, &other, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(bad_constraints)
+{
+	static const struct {
+		int64_t slice_ns, period_ns;
+		const char *text;
+	} cases[] = {{60 * MS, 50 * MS, "longer than the period"},
+		     {0, 50 * MS, "above zero"},
+		     {50 * MS, 0, "above zero"},
+		     {-MS, 50 * MS, "above zero"},
+		     {MS, -50 * MS, "above zero"},
+		     {1000, 10000, "below the shortest"},
+		     {49 * MS, 50 * MS, "more than may be promised"},
+		     {1000000 * MS, INT64_MAX / 2, "above the longest"}};
+	struct engine_task task = task_of(child, cases[_i].slice_ns, cases[_i].period_ns);
+	uint64_t id = 77;
+	struct err err;
+
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+	ck_assert_msg(strstr(err.text, cases[_i].text) != NULL, "%s", err.text);
+	ck_assert_uint_eq(id, 77);
+	/* The same for one that is there, which keeps what it has. */
+	id = attach(child, 20 * MS, 50 * MS);
+	ck_assert_int_eq(engine_set(engine, id, &task.constraint, &err), -1);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+}
+END_TEST
+
+START_TEST(no_room_beside_another)
+{
+	pid_t second = make_child(1);
+	struct engine_task task = task_of(second, 60 * MS, 100 * MS);
+	struct edf_constraint more = {.slice_ns = 80 * MS, .period_ns = 100 * MS};
+	uint64_t id, first = attach(child, 40 * MS, 100 * MS);
+	struct engine_row row;
+	struct err err;
+
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_REJECTED);
+	ck_assert_ptr_nonnull(strstr(err.text, "would fit"));
+	attach(second, 40 * MS, 100 * MS);
+	ck_assert_int_eq(engine_set(engine, first, &more, &err), -1);
+	ck_assert_int_eq(err.code, ERR_REJECTED);
+	engine_list(engine, first, keep_row, &row);
+	ck_assert_int_eq(row.constraint.slice_ns, 40 * MS);
+	end_child(second);
+}
+END_TEST
+
+START_TEST(not_to_be_managed)
+{
+	struct engine_task task = task_of(getpid(), MS, 50 * MS);
+	pid_t many = make_child(3);
+	uint64_t id;
+	struct err err;
+
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_DENIED);
+	/* Three threads, one CPU. */
+	task = task_of(many, MS, 50 * MS);
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	ck_assert_ptr_nonnull(strstr(err.text, "3 threads"));
+	/* One of them can. */
+	task.kind = ENGINE_THREAD;
+	task.tid = many;
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), 0);
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	task.tid = child;
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+	task = task_of(child, MS, 50 * MS);
+	task.kind = ENGINE_QEMU;
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+	task.kind = ENGINE_PROCESS;
+	task.start_time = 1;
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+	task.start_time = 0;
+	task.owner_uid = getuid() + 1;
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_DENIED);
+	end_child(many);
+	task = task_of(many, MS, 50 * MS);
+	ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+}
+END_TEST
+
+static void count_gone(const struct engine_event *event, void *arg)
+{
+	if (event->kind == ENGINE_GONE) {
+		*(uint64_t *)arg = event->id;
+	}
+}
+
+START_TEST(process_ends)
+{
+	uint64_t gone = 0, id = attach(child, MS, 50 * MS);
+	struct engine_row row;
+
+	end_child(child);
+	for (int i = 0; i < 2000 && !gone; i++) {
+		engine_poll(engine, count_gone, &gone);
+		usleep(1000);
+	}
+	ck_assert_uint_eq(gone, id);
+	ck_assert_uint_eq(engine_list(engine, 0, keep_row, &row), 0);
+	child = make_child(1);
+}
+END_TEST
+
+START_TEST(bad_settings)
+{
+	static const struct engine_settings bad[] = {
+		{.cpus = "x"}, {.cpus = "999"}, {.housekeeping = "y"}, {.limit_ppm = 2000000}, {.miss_ppm = -1}};
+	struct engine_settings settings = bad[_i];
+	struct engine *other;
+	char path[80];
+	struct err err;
+
+	snprintf(path, sizeof(path), "%s/other", dir);
+	settings.run_dir = path;
+	settings.backend = ENGINE_NONE;
+	ck_assert_int_eq(engine_new(&other, &settings, &err), -1);
+	ck_assert_int_eq(err.code, ERR_PARAMS);
+}
+END_TEST
+
+START_TEST(one_engine)
+{
+	struct engine_settings settings = {.run_dir = dir, .backend = ENGINE_NONE};
+	struct engine *other;
+	struct err err;
+
+	ck_assert_int_eq(engine_new(&other, &settings, &err), -1);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_int_eq(engine_release(dir, false, &err), -1);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_int_eq(engine_release("/tmp/tenure-test-not-there", false, &err), 0);
+}
+END_TEST
+
+START_TEST(names_of_backends)
+{
+	enum engine_backend backend;
+
+	for (int i = ENGINE_EDF; i <= ENGINE_NONE; i++) {
+		ck_assert_int_eq(engine_backend_parse(engine_backend_name((enum engine_backend)i), &backend), 0);
+		ck_assert_int_eq(backend, i);
+	}
+	ck_assert_int_eq(engine_backend_parse("EDF", &backend), -1);
+}
+END_TEST
+
+/* ---- with real-time priorities, where they are permitted ---- */
+
+static bool permitted(void)
+{
+	struct engine_node node;
+
+	engine_node(engine, &node);
+	if (node.backend != ENGINE_EDF) {
+		ck_assert_str_ne(node.reason, "");
+		printf("skip real-time priorities: %s\n", node.reason);
+		return false;
+	}
+	ck_assert_str_eq(node.reason, "");
+	ck_assert_int_gt(node.node.wake_ns, 0);
+	return true;
+}
+
+static void wait_bound(pid_t pid, int cpus, bool managed)
+{
+	cpu_set_t set;
+
+	for (int i = 0; i < 1000; i++) {
+		sched_getaffinity(pid, sizeof(set), &set);
+		if (CPU_COUNT(&set) == cpus && !(sched_getscheduler(pid) & SCHED_RESET_ON_FORK) == !managed) {
+			return;
+		}
+		usleep(1000);
+	}
+	ck_abort_msg("policy %d on %d CPUs", sched_getscheduler(pid), CPU_COUNT(&set));
+}
+
+START_TEST(taken_and_given_back)
+{
+	struct engine_row row;
+	cpu_set_t before;
+	uint64_t id;
+
+	start(ENGINE_EDF);
+	if (!permitted()) {
+		return;
+	}
+	sched_getaffinity(child, sizeof(before), &before);
+	id = attach(child, 20 * MS, 50 * MS);
+	wait_bound(child, 1, true);
+	engine_list(engine, id, keep_row, &row);
+	ck_assert_int_eq(row.cpu, atoi(cpu));
+	ck_assert_int_eq(engine_detach(engine, id, NULL), 0);
+	wait_bound(child, CPU_COUNT(&before), false);
+	attach(child, 20 * MS, 50 * MS);
+	wait_bound(child, 1, true);
+	engine_free(engine);
+	engine = NULL;
+	wait_bound(child, CPU_COUNT(&before), false);
+}
+END_TEST
+
+START_TEST(constraint_is_kept)
+{
+	struct engine_row row;
+	uint64_t id;
+	pid_t spinner;
+
+	start(ENGINE_EDF);
+	if (!permitted()) {
+		return;
+	}
+	spinner = fork();
+	if (spinner == 0) {
+		for (;;) {
+		}
+	}
+	id = attach(spinner, 10 * MS, 20 * MS);
+	usleep(500000);
+	engine_list(engine, id, keep_row, &row);
+	end_child(spinner);
+	/* Loose: the machine may be busy. Slack may come on top. */
+	ck_assert_uint_ge(row.periods, 10);
+	ck_assert_int_ge(row.used_ns, 150 * MS);
+	ck_assert_int_gt(row.change_ns, 0);
+}
+END_TEST
+
+/* ---- the door ---- */
+
+static void on_engine(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	engine_poll(arg, NULL, NULL);
+}
+
+/* Serves in a process of its own; returns when it answers. */
+static pid_t serve_here(const struct cli_options *options)
+{
+	struct json_object *node = NULL;
+	pid_t pid = fork();
+	struct err err;
+
+	if (pid == 0) {
+		struct event_base *base = event_base_new();
+		struct server *server;
+
+		start(ENGINE_NONE);
+		event_add(event_new(base, engine_fd(engine), EV_READ | EV_PERSIST, on_engine, engine), NULL);
+		if (server_new(&server, base, engine, dir, NULL, &err) == 0) {
+			event_base_dispatch(base);
+		}
+		_exit(1);
+	}
+	while (ask(options, "node", NULL, &node, &err) < 0) {
+		usleep(1000);
+	}
+	ck_assert_str_eq(json_object_get_string(json_object_object_get(node, "backend")), "none");
+	json_object_put(node);
+	return pid;
+}
+
+static enum err_code ask_for(const struct cli_options *options, const char *method, const char *params)
+{
+	struct json_object *result = NULL;
+	struct err err = {0};
+	int rc = ask(options, method, json_tokener_parse(params), &result, &err);
+
+	json_object_put(result);
+	return rc == 0 ? ERR_NONE : err.code;
+}
+
+START_TEST(door)
+{
+	struct cli_options options = {.dir = dir};
+	_cleanup_free_ char *good = xasprintf(
+		"{\"kind\":\"process\",\"pid\":%d,\"slice_us\":20000,\"period_us\":50000,\"name\":\"x\"}", (int)child);
+	_cleanup_free_ char *kind =
+		xasprintf("{\"kind\":\"cat\",\"pid\":%d,\"slice_us\":20000,\"period_us\":50000}", (int)child);
+	pid_t server;
+
+	ck_assert_int_eq(ask_for(&options, "node", "{}"), ERR_UNAVAILABLE);
+	server = serve_here(&options);
+	ck_assert_int_eq(ask_for(&options, "attach", good), ERR_NONE);
+	ck_assert_int_eq(ask_for(&options, "attach", good), ERR_CONFLICT);
+	ck_assert_int_eq(ask_for(&options, "attach", kind), ERR_PARAMS);
+	ck_assert_int_eq(ask_for(&options, "attach", "{\"kind\":\"process\"}"), ERR_PARAMS);
+	ck_assert_int_eq(ask_for(&options, "list", "{\"id\":1}"), ERR_NONE);
+	ck_assert_int_eq(ask_for(&options, "list", "{\"id\":2}"), ERR_NOT_FOUND);
+	ck_assert_int_eq(ask_for(&options, "set", "{\"id\":1,\"slice_us\":1000,\"period_us\":9000}"), ERR_NONE);
+	ck_assert_int_eq(ask_for(&options, "set", "{\"id\":1,\"slice_us\":9000,\"period_us\":1000}"), ERR_PARAMS);
+	ck_assert_int_eq(ask_for(&options, "set", "{\"id\":1,\"slice_us\":\"a\",\"period_us\":1}"), ERR_PARAMS);
+	ck_assert_int_eq(ask_for(&options, "detach", "{\"id\":1}"), ERR_NONE);
+	ck_assert_int_eq(ask_for(&options, "detach", "{\"id\":1}"), ERR_NOT_FOUND);
+	ck_assert_int_eq(ask_for(&options, "nonsense", "{}"), ERR_METHOD);
+	end_child(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent_edf_engine");
+	TCase *none = tcase_create("noting"), *real = tcase_create("real-time");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(none, setup_none, teardown);
+	tcase_add_test(none, attach_set_detach);
+	tcase_add_loop_test(none, bad_constraints, 0, 8);
+	tcase_add_test(none, no_room_beside_another);
+	tcase_add_test(none, not_to_be_managed);
+	tcase_add_test(none, process_ends);
+	tcase_add_loop_test(none, bad_settings, 0, 5);
+	tcase_add_test(none, one_engine);
+	tcase_add_test(none, names_of_backends);
+	suite_add_tcase(suite, none);
+	tcase_add_checked_fixture(real, setup, teardown);
+	tcase_set_timeout(real, 10);
+	tcase_add_test(real, taken_and_given_back);
+	tcase_add_test(real, constraint_is_kept);
+	tcase_add_test(real, door);
+	suite_add_tcase(suite, real);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
