@@ -88,7 +88,8 @@ static void look_for_offer(struct plan *plan, struct contract *contract, struct 
 	}
 	plan->offer = offer_find(plan, contract, reason);
 	if ((reason->code == REASON_IMAGE_LATE || reason->code == REASON_SUSPEND_LATE) && plan->offer.valid &&
-	    plan->offer.vms == spec->vms && plan->offer.duration_us == spec->duration_us) {
+	    plan->offer.vms == spec->vms && plan->offer.duration_us == spec->duration_us &&
+	    plan->offer.start_us > spec->start_us) {
 		reason->arg0 = plan->offer.start_us;
 	}
 }

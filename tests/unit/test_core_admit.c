@@ -92,6 +92,76 @@ START_TEST(no_room_then_later)
 }
 END_TEST
 
+static bool can_be_had(struct lease_spec spec)
+{
+	struct plan_answer answer;
+
+	plan_ask(plan, &spec, now, &answer);
+	return answer.accepted;
+}
+
+/* The nearest start is the one offered, the same way off an earlier one would not be. */
+START_TEST(earlier_is_nearer)
+{
+	wall_us start = now + 600 * SEC, free_us = start - settings.prepare_us;
+
+	request(ar_of(3, start, 300 * SEC));
+	ck_assert_int_eq(request(ar_of(2, start + 10 * SEC, 60 * SEC))->state, LEASE_REJECTED);
+	struct offer offer = plan_offer(plan);
+	ck_assert(offer.valid);
+	ck_assert_int_eq(offer.start_us, free_us - settings.stop_us - 60 * SEC);
+	ck_assert_uint_eq(offer.vms, 2);
+	ck_assert_int_eq(offer.duration_us, 60 * SEC);
+	ck_assert(!can_be_had(ar_of(2, offer.start_us + 1, 60 * SEC)));
+	ck_assert_int_eq(request(ar_of(2, offer.start_us, 60 * SEC))->state, LEASE_SCHEDULED);
+	/* Another one before that, and in a window before it. */
+	ck_assert_int_eq(request(ar_of(3, start + 10 * SEC, 60 * SEC))->state, LEASE_REJECTED);
+	wall_us before_us = offer.start_us - settings.prepare_us - settings.stop_us - 60 * SEC;
+	ck_assert_int_eq(plan_offer(plan).start_us, before_us);
+	struct lease_spec spec = ar_of(3, start - 20 * SEC, 60 * SEC);
+	spec.latest_us = start + 200 * SEC;
+	ck_assert_int_eq(request(spec)->state, LEASE_REJECTED);
+	wall_us after_us = start + 300 * SEC + settings.stop_us + settings.prepare_us;
+	ck_assert_int_eq(plan_offer(plan).start_us, after_us);
+	spec.latest_us = start;
+	ck_assert_int_eq(request(spec)->state, LEASE_REJECTED);
+	ck_assert_int_eq(plan_offer(plan).start_us, before_us);
+}
+END_TEST
+
+/* Nodes that are free at times of their own: the last time when there are enough of them. */
+START_TEST(earlier_on_several_nodes)
+{
+	wall_us start = now + 1000 * SEC;
+	span_us apart_us = settings.prepare_us + settings.stop_us;
+
+	request(ar_of(2, start, 900 * SEC));
+	request(ar_of(1, start - 200 * SEC, 1100 * SEC));
+	request(ar_of(1, start - 400 * SEC, 100 * SEC));
+	ck_assert_int_eq(request(ar_of(3, start, 50 * SEC))->state, LEASE_REJECTED);
+	/* Between the second and the third, after the first: one of four is taken. */
+	ck_assert_int_eq(plan_offer(plan).start_us, start - apart_us - 50 * SEC);
+	ck_assert_int_eq(request(ar_of(4, start, 50 * SEC))->state, LEASE_REJECTED);
+	ck_assert_int_eq(plan_offer(plan).start_us, start - 200 * SEC - apart_us - 50 * SEC);
+	/* There it does not fit in between. */
+	ck_assert_int_eq(request(ar_of(4, start, 100 * SEC))->state, LEASE_REJECTED);
+	ck_assert_int_eq(plan_offer(plan).start_us, start - 400 * SEC - apart_us - 100 * SEC);
+}
+END_TEST
+
+START_TEST(not_before_now)
+{
+	wall_us earliest = now + settings.lead_us + settings.prepare_us;
+	wall_us start = earliest + settings.prepare_us + settings.stop_us + 60 * SEC;
+
+	request(ar_of(3, start, 300 * SEC));
+	ck_assert_int_eq(request(ar_of(2, start, 60 * SEC))->state, LEASE_REJECTED);
+	ck_assert_int_eq(plan_offer(plan).start_us, earliest);
+	ck_assert_int_eq(request(ar_of(2, start, 60 * SEC + 1))->state, LEASE_REJECTED);
+	ck_assert_int_gt(plan_offer(plan).start_us, start);
+}
+END_TEST
+
 START_TEST(never_fits)
 {
 	const struct lease *lease = request(ar_of(5, now + 60 * SEC, 30 * SEC));
@@ -594,6 +664,9 @@ int main(void)
 	tcase_add_test(staged, goes_its_way);
 	tcase_add_test(staged, start_past);
 	tcase_add_test(staged, no_room_then_later);
+	tcase_add_test(staged, earlier_is_nearer);
+	tcase_add_test(staged, earlier_on_several_nodes);
+	tcase_add_test(staged, not_before_now);
 	tcase_add_test(staged, never_fits);
 	tcase_add_test(staged, late_start);
 	tcase_add_test(staged, immediate);
