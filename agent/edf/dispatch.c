@@ -308,8 +308,8 @@ static void sleep_until(struct dispatcher *d, uint32_t change, int64_t until)
 {
 	struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
 
-	syscall(SYS_futex, &d->cpu->change, FUTEX_WAIT_BITSET, change, until == EDF_NEVER ? NULL : &at, NULL,
-		FUTEX_BITSET_MATCH_ANY);
+	syscall(SYS_futex, &d->cpu->change, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, change,
+		until == EDF_NEVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 static void park_all(struct dispatcher *d)
@@ -341,10 +341,8 @@ static void *run(void *arg)
 	while (!atomic_load(&d->stop)) {
 		/* Read before the table is: a change in between wakes us at once. */
 		uint32_t change = atomic_load(&d->cpu->change);
-		int64_t until = pass(d, change, clock_mono_ns());
 
-		atomic_store_explicit(&d->cpu->cpu_ns, clock_thread_ns(), memory_order_relaxed);
-		sleep_until(d, change, until);
+		sleep_until(d, change, pass(d, change, clock_mono_ns()));
 	}
 	park_all(d);
 	return NULL;

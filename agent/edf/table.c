@@ -181,7 +181,7 @@ void table_stat_read(const struct table_slot *slot, struct table_stat *out)
 void table_wake(struct table_cpu *cpu)
 {
 	atomic_fetch_add(&cpu->change, 1);
-	syscall(SYS_futex, &cpu->change, FUTEX_WAKE, 1, NULL, NULL, 0);
+	syscall(SYS_futex, &cpu->change, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
 /* ---- giving back ---- */

@@ -51,7 +51,6 @@ struct table_cpu {
 	_Atomic int64_t beat_ns; /* the dispatcher's last look */
 	_Atomic uint32_t bound_count;
 	_Atomic uint64_t wakes; /* of the dispatcher */
-	_Atomic int64_t cpu_ns; /* CPU time of the dispatcher, as of its last look */
 	int cpu;
 	_Atomic uint16_t map[EDF_TASKS];   /* the owner's wish: slot + 1, 0 = none */
 	_Atomic uint16_t bound[EDF_TASKS]; /* what the dispatcher has taken up of it */
@@ -98,7 +97,7 @@ struct table_stat {
 void table_stat_write(struct table_slot *slot, const struct table_stat *stat);
 void table_stat_read(const struct table_slot *slot, struct table_stat *out);
 
-/* Wakes the CPU's dispatcher after a change. */
+/* Wakes the CPU's dispatcher after a change. Only within the owner's process. */
 void table_wake(struct table_cpu *cpu);
 
 /*

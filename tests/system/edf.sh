@@ -50,11 +50,11 @@ spin() {
 	[ -z "${2:-}" ] || taskset -cp "$2" "$pid" > /dev/null
 }
 
-# cpu_of PID: CPU time received, and now, both in nanoseconds.
+# cpu_of PID: CPU time received, and now, both in nanoseconds; nothing is started in between, which would take its time.
 cpu_of() {
 	local used
 	read -r used _ < "/proc/$1/schedstat"
-	echo "$used $(date +%s%N)"
+	echo "$used ${EPOCHREALTIME/[.,]/}000"
 }
 
 # rate_of PID SECONDS: what it got of a CPU, in percent, over whole periods as near as can be.
