@@ -224,6 +224,11 @@ static int set_deadline(pid_t tid, const struct edf_constraint *constraint, stru
 		.period = (uint64_t)constraint->period_ns,
 	};
 
+	cpu_set_t all;
+
+	/* The kernel takes no thread that is bound to a part of its CPUs. */
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(tid, sizeof(all), &all);
 	if (syscall(SYS_sched_setattr, tid, &attr, 0) == 0) {
 		return 0;
 	}
