@@ -146,12 +146,24 @@ static int draw_satisfaction(const struct experiment_run *run, const char *name,
 	_cleanup_free_ char *file = xasprintf("satisfaction-%s.csv", name);
 	_cleanup_free_ char *figure = xasprintf("satisfaction-%s", name);
 	_cleanup_free_ char *script = xasprintf(
-		"set title 'Trace %s: time got of time asked for' font ',18'\n"
-		"set xlabel 'start of the reservation (s)'\nset ylabel 'client satisfaction (%%)'\n"
-		"set yrange [0:105]\n"
-		"plot for [s in 'edf edf-jit jit aggressive job'] '%s' using "
-		"(strcol('strategy') eq s ? column('start_s') : NaN):(column('satisfaction_pct')) with points "
-		"ps 0.8 lw 2 title s\n",
+		"set multiplot layout 1, 5 title 'Trace %s: what each reservation got of the time it asked for, by how "
+		"images are brought' font ',18' margins 0.075, 0.985, 0.14, 0.84 spacing 0.02\n"
+		"unset key\n"
+		"set yrange [50:102]\n"
+		"set xrange [0:2.05]\n"
+		"set xtics 1\n"
+		"set format x '%%g'\n"
+		"set xlabel 'start (h)'\n"
+		"set ylabel 'client satisfaction (%%)'\n"
+		"do for [s in 'edf edf-jit aggressive jit job'] {\n"
+		"set title s offset 0, -0.6\n"
+		"plot '%s' using (strcol('strategy') eq s ? column('start_s') / 3600 : "
+		"NaN):(column('satisfaction_pct')) "
+		"with points pt 7 ps 0.6 lc rgb '#2f6db5'\n"
+		"unset ylabel\n"
+		"set format y ''\n"
+		"}\n"
+		"unset multiplot\n",
 		name, file);
 	struct sheet sheet;
 
