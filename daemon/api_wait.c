@@ -60,9 +60,9 @@ static void answer_timeout(struct rpc_request *request, uint64_t lease, enum lea
 	rpc_reply_error(request, &err, data);
 }
 
-static void on_commit(void *arg)
+/* Ends the wait if the lease is there, or if there is no more time. */
+static void look(struct wait *wait, bool last)
 {
-	struct wait *wait = arg;
 	struct head *head = wait->session->head;
 	struct rpc_request *request = wait->request;
 	uint64_t lease = wait->lease;
@@ -70,29 +70,9 @@ static void on_commit(void *arg)
 	struct err err = {0};
 	int ret = arrived(head, lease, wait->want, &state, &err);
 
-	if (ret == 0) {
+	if (ret == 0 && !last) {
 		return;
 	}
-	wait_free(wait);
-	if (ret < 0) {
-		rpc_reply_error(request, &err, NULL);
-	} else {
-		answer_lease(head, request, lease);
-	}
-}
-
-static void on_timeout(evutil_socket_t fd, short what, void *arg)
-{
-	struct wait *wait = arg;
-	struct head *head = wait->session->head;
-	struct rpc_request *request = wait->request;
-	uint64_t lease = wait->lease;
-	enum lease_state state;
-	struct err err = {0};
-	int ret = arrived(head, lease, wait->want, &state, &err);
-
-	(void)fd;
-	(void)what;
 	wait_free(wait);
 	if (ret < 0) {
 		rpc_reply_error(request, &err, NULL);
@@ -101,6 +81,18 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	} else {
 		answer_timeout(request, lease, state);
 	}
+}
+
+static void on_commit(void *arg)
+{
+	look(arg, false);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	look(arg, true);
 }
 
 static void wait_begin(struct session *session, struct rpc_request *request, uint64_t lease, enum lease_state want,

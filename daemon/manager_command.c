@@ -174,6 +174,20 @@ static int tell_resized(struct manager *manager, const struct command *command, 
 	return manager_event(manager, "lease.resized", command->lease, 0, data, err);
 }
 
+/* 1: the planner has done it; 0: it has refused, and work says so; -1: failure. */
+static int step_or_refuse(struct manager *manager, struct work *work, const struct event *event, struct err *err)
+{
+	manager->refused.code = REASON_NONE;
+	if (manager_step(manager, event, err) < 0) {
+		return -1;
+	}
+	if (manager->refused.code) {
+		refuse(manager, work, work->command.lease, &manager->refused);
+		return 0;
+	}
+	return 1;
+}
+
 static int lease_extend(struct manager *manager, struct work *work, struct err *err)
 {
 	const struct command *command = &work->command;
@@ -194,13 +208,9 @@ static int lease_extend(struct manager *manager, struct work *work, struct err *
 			event.resized.duration_us < SHORTEST_US ? "less than 1 s" : "more than 100 years");
 		return 0;
 	}
-	manager->refused.code = REASON_NONE;
-	if (manager_step(manager, &event, err) < 0) {
-		return -1;
-	}
-	if (manager->refused.code) {
-		refuse(manager, work, command->lease, &manager->refused);
-		return 0;
+	rc = step_or_refuse(manager, work, &event, err);
+	if (rc <= 0) {
+		return rc;
 	}
 	if (tell_resized(manager, command, was_us, err) < 0) {
 		return -1;
@@ -239,13 +249,9 @@ static int lease_call(struct manager *manager, struct work *work, struct err *er
 		return err_set(err, ERR_INTERNAL, "the planner does not know lease %" PRIu64, command->lease);
 	}
 	bool called_before = lease->vms[0].planned;
-	manager->refused.code = REASON_NONE;
-	if (manager_step(manager, &event, err) < 0) {
-		return -1;
-	}
-	if (manager->refused.code) {
-		refuse(manager, work, command->lease, &manager->refused);
-		return 0;
+	rc = step_or_refuse(manager, work, &event, err);
+	if (rc <= 0) {
+		return rc;
 	}
 	lease = plan_lease(manager->plan, command->lease);
 	if (!called_before && lease && tell_called(manager, command, lease->spec.start_us, err) < 0) {

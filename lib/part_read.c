@@ -55,6 +55,34 @@ static int check_unique(struct key *keys, size_t n, const char *list, struct err
 	return 0;
 }
 
+/* Reads an element into item, and says what tells it apart; owner is what the list belongs to. */
+typedef int read_item(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err);
+
+/* A list of at most max elements, no two with the same key, into a new array; *items is a pointer to its elements. */
+static int read_list(const struct jsonx *at, const char *name, size_t max, const void *owner, read_item *read,
+		     size_t size, void *items, size_t *count, struct err *err)
+{
+	_cleanup_free_ struct key *keys = NULL;
+	struct json_object *list;
+	struct jsonx item;
+
+	if (jsonx_array(at, name, max, &list, err)) {
+		return -1;
+	}
+	size_t n = json_object_array_length(list);
+	char *array = xcalloc(n + 1, size);
+	memcpy(items, &array, sizeof(array));
+	keys = xcalloc(n + 1, sizeof(*keys));
+	while (*count < n) {
+		/* Counted first: what a failing element has allocated is freed with the rest. */
+		size_t i = (*count)++;
+		if (jsonx_item(at, name, i, &item, err) || read(&item, owner, array + i * size, &keys[i], err)) {
+			return -1;
+		}
+	}
+	return check_unique(keys, n, name, err);
+}
+
 /* A URL goes to curl: http only, and nothing that could be taken for something else. */
 static bool url_valid(const char *url)
 {
@@ -132,10 +160,12 @@ static bool has_control(const char *s)
 	return false;
 }
 
-static int read_image(const struct jsonx *at, struct part_image *image, struct err *err)
+static int read_image(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
+	struct part_image *image = item;
 	const char *name, *format, *cmdline;
 
+	(void)owner;
 	if (jsonx_u64(at, "id", 1, UINT64_MAX, &image->id, err) || jsonx_string(at, "name", 1, 63, &name, err) ||
 	    jsonx_string(at, "format", 1, 16, &format, err) ||
 	    jsonx_string(at, "cmdline", 0, PART_CMDLINE_MAX - 1, &cmdline, err) ||
@@ -157,6 +187,7 @@ static int read_image(const struct jsonx *at, struct part_image *image, struct e
 	}
 	image->name = xstrdup(name);
 	image->cmdline = xstrdup(cmdline);
+	key->major = image->id;
 	return read_files(at, image, err);
 }
 
@@ -202,8 +233,9 @@ static int read_use(const struct jsonx *at, struct capacity *use, struct err *er
 	return 0;
 }
 
-static int read_vm(const struct jsonx *at, struct part_vm *vm, struct err *err)
+static int read_vm(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
+	struct part_vm *vm = item;
 	const char *name, *kind;
 	struct jsonx run;
 
@@ -225,58 +257,11 @@ static int read_vm(const struct jsonx *at, struct part_vm *vm, struct err *err)
 		return -1;
 	}
 	vm->name = xstrdup(name);
+	if (!part_find_image(owner, vm->image)) {
+		return jsonx_refuse(at, "image", err, "is not among the images");
+	}
+	*key = (struct key){vm->lease, vm->vm};
 	return 0;
-}
-
-static int read_images(const struct jsonx *at, struct part *part, struct err *err)
-{
-	_cleanup_free_ struct key *keys = NULL;
-	struct json_object *list;
-	struct jsonx item;
-	size_t n;
-
-	if (jsonx_array(at, "images", PART_IMAGES_MAX, &list, err)) {
-		return -1;
-	}
-	n = json_object_array_length(list);
-	part->images = xcalloc(n + 1, sizeof(*part->images));
-	keys = xcalloc(n + 1, sizeof(*keys));
-	for (size_t i = 0; i < n; i++) {
-		/* Counted first: what a failing element has allocated is freed with the rest. */
-		part->image_count++;
-		if (jsonx_item(at, "images", i, &item, err) || read_image(&item, &part->images[i], err)) {
-			return -1;
-		}
-		keys[i].major = part->images[i].id;
-	}
-	return check_unique(keys, n, "images", err);
-}
-
-static int read_vms(const struct jsonx *at, struct part *part, struct err *err)
-{
-	_cleanup_free_ struct key *keys = NULL;
-	struct json_object *list;
-	struct jsonx item;
-	size_t n;
-
-	if (jsonx_array(at, "vms", PART_RUNS_MAX, &list, err)) {
-		return -1;
-	}
-	n = json_object_array_length(list);
-	part->vms = xcalloc(n + 1, sizeof(*part->vms));
-	keys = xcalloc(n + 1, sizeof(*keys));
-	for (size_t i = 0; i < n; i++) {
-		part->vm_count++;
-		if (jsonx_item(at, "vms", i, &item, err) || read_vm(&item, &part->vms[i], err)) {
-			return -1;
-		}
-		if (!part_find_image(part, part->vms[i].image)) {
-			return jsonx_refuse(&item, "image", err, "is not among the images");
-		}
-		keys[i].major = part->vms[i].lease;
-		keys[i].minor = part->vms[i].vm;
-	}
-	return check_unique(keys, n, "vms", err);
 }
 
 struct part *part_from_json(struct json_object *value, struct err *err)
@@ -285,17 +270,21 @@ struct part *part_from_json(struct json_object *value, struct err *err)
 	struct jsonx at;
 
 	if (jsonx_root(value, "", &at, err) || jsonx_u64(&at, "epoch", 0, UINT64_MAX, &part->epoch, err) ||
-	    jsonx_u64(&at, "version", 0, UINT64_MAX, &part->version, err) || read_images(&at, part, err) ||
-	    read_vms(&at, part, err)) {
+	    jsonx_u64(&at, "version", 0, UINT64_MAX, &part->version, err) ||
+	    read_list(&at, "images", PART_IMAGES_MAX, part, read_image, sizeof(*part->images), &part->images,
+		      &part->image_count, err) ||
+	    read_list(&at, "vms", PART_RUNS_MAX, part, read_vm, sizeof(*part->vms), &part->vms, &part->vm_count, err)) {
 		return NULL;
 	}
 	return steal(&part);
 }
 
-static int read_report_vm(const struct jsonx *at, struct report_vm *vm, struct err *err)
+static int read_report_vm(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
+	struct report_vm *vm = item;
 	const char *seen;
 
+	(void)owner;
 	if (jsonx_u64(at, "lease", 1, UINT64_MAX, &vm->lease, err) ||
 	    jsonx_u32(at, "vm", 0, LEASE_VMS_MAX - 1, &vm->vm, err) ||
 	    jsonx_u32(at, "generation", 1, UINT32_MAX, &vm->generation, err) ||
@@ -303,68 +292,25 @@ static int read_report_vm(const struct jsonx *at, struct report_vm *vm, struct e
 	    jsonx_text(at, "text", vm->text, sizeof(vm->text), err)) {
 		return -1;
 	}
+	/* Two generations of a VM may be seen at once: one going, one coming. */
+	*key = (struct key){vm->lease, (uint64_t)vm->vm << 32 | vm->generation};
 	return vm_seen_parse(seen, &vm->seen) ? jsonx_refuse(at, "seen", err, "is not a state of a VM") : 0;
 }
 
-static int read_report_image(const struct jsonx *at, struct report_image *image, struct err *err)
+static int read_report_image(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
+	struct report_image *image = item;
 	const char *state;
 
+	(void)owner;
 	if (jsonx_u64(at, "id", 1, UINT64_MAX, &image->id, err) || jsonx_string(at, "state", 1, 16, &state, err) ||
 	    jsonx_i64(at, "bytes", 0, AMOUNT_MAX, &image->bytes, err) ||
 	    jsonx_text(at, "text", image->text, sizeof(image->text), err)) {
 		return -1;
 	}
+	key->major = image->id;
 	return pool_state_parse(state, &image->state) ? jsonx_refuse(at, "state", err, "is not a state of an image")
 						      : 0;
-}
-
-static int read_report_vms(const struct jsonx *at, struct report *report, struct err *err)
-{
-	_cleanup_free_ struct key *keys = NULL;
-	struct json_object *list;
-	struct jsonx item;
-	size_t n;
-
-	if (jsonx_array(at, "vms", PART_RUNS_MAX, &list, err)) {
-		return -1;
-	}
-	n = json_object_array_length(list);
-	report->vms = xcalloc(n + 1, sizeof(*report->vms));
-	report->vm_count = n;
-	keys = xcalloc(n + 1, sizeof(*keys));
-	for (size_t i = 0; i < n; i++) {
-		if (jsonx_item(at, "vms", i, &item, err) || read_report_vm(&item, &report->vms[i], err)) {
-			return -1;
-		}
-		keys[i].major = report->vms[i].lease;
-		/* Two generations of a VM may be seen at once: one going, one coming. */
-		keys[i].minor = (uint64_t)report->vms[i].vm << 32 | report->vms[i].generation;
-	}
-	return check_unique(keys, n, "vms", err);
-}
-
-static int read_report_images(const struct jsonx *at, struct report *report, struct err *err)
-{
-	_cleanup_free_ struct key *keys = NULL;
-	struct json_object *list;
-	struct jsonx item;
-	size_t n;
-
-	if (jsonx_array(at, "images", PART_IMAGES_MAX, &list, err)) {
-		return -1;
-	}
-	n = json_object_array_length(list);
-	report->images = xcalloc(n + 1, sizeof(*report->images));
-	report->image_count = n;
-	keys = xcalloc(n + 1, sizeof(*keys));
-	for (size_t i = 0; i < n; i++) {
-		if (jsonx_item(at, "images", i, &item, err) || read_report_image(&item, &report->images[i], err)) {
-			return -1;
-		}
-		keys[i].major = report->images[i].id;
-	}
-	return check_unique(keys, n, "images", err);
 }
 
 struct report *report_from_json(struct json_object *value, struct err *err)
@@ -375,8 +321,11 @@ struct report *report_from_json(struct json_object *value, struct err *err)
 	if (jsonx_root(value, "", &at, err) || jsonx_u64(&at, "epoch", 0, UINT64_MAX, &report->epoch, err) ||
 	    jsonx_u64(&at, "version", 0, UINT64_MAX, &report->version, err) ||
 	    jsonx_bool(&at, "degraded", &report->degraded, err) ||
-	    jsonx_text(&at, "text", report->text, sizeof(report->text), err) || read_report_vms(&at, report, err) ||
-	    read_report_images(&at, report, err)) {
+	    jsonx_text(&at, "text", report->text, sizeof(report->text), err) ||
+	    read_list(&at, "vms", PART_RUNS_MAX, report, read_report_vm, sizeof(*report->vms), &report->vms,
+		      &report->vm_count, err) ||
+	    read_list(&at, "images", PART_IMAGES_MAX, report, read_report_image, sizeof(*report->images),
+		      &report->images, &report->image_count, err)) {
 		return NULL;
 	}
 	return steal(&report);
