@@ -3,11 +3,15 @@
 #define TENURE_SOCKET_FIXTURE_H
 
 #include <check.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
+#include "address.h"
 #include "conn.h"
 
 static struct event_base *base;
@@ -69,6 +73,41 @@ static inline void listen_end(void)
 	event_free(guard);
 	event_base_free(base);
 	ck_assert_int_eq(rmdir(dir), 0); /* the socket is gone */
+}
+
+/* A bare, non-blocking socket connected to the listener, and the listener has counted it. */
+static inline int bare_socket(const unsigned *accepted)
+{
+	unsigned before = *accepted;
+	struct address to;
+
+	ck_assert_int_eq(address_parse(address, &to, NULL), 0);
+	int fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert(connect(fd, (struct sockaddr *)&to.sa, to.len) == 0 || errno == EINPROGRESS);
+	until(*accepted > before);
+	return fd;
+}
+
+/* Reads until the other end closes, letting the loop run; at most size - 1 bytes are kept. How many came. */
+static inline size_t pull(int fd, char *out, size_t size)
+{
+	static char buf[65536];
+	size_t total = 0, kept = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
+		if (n < 0) {
+			ck_assert_int_eq(errno, EAGAIN);
+			event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+			continue;
+		}
+		size_t take = (size_t)n < size - 1 - kept ? (size_t)n : size - 1 - kept;
+		memcpy(out + kept, buf, take);
+		kept += take;
+		total += (size_t)n;
+	}
+	out[kept] = '\0';
+	return total;
 }
 
 #endif

@@ -10,28 +10,7 @@
 
 #include "util.h"
 #include "work.h"
-
-#define SEC USEC_PER_SEC
-#define T0 (INT64_C(1000000) * SEC)
-#define PREPARE (T0 + 100 * SEC)
-#define START (T0 + 110 * SEC)
-#define END (T0 + 200 * SEC)
-#define RELEASE (T0 + 210 * SEC)
-
-static struct part_vm vm_of(enum run_from from, enum run_then then, bool planned)
-{
-	return (struct part_vm){
-		.lease = 7,
-		.vm = 1,
-		.generation = 1,
-		.name = "",
-		.image = 3,
-		.kind = LEASE_BEST_EFFORT,
-		.use.amount = {1000, 64 << 20, 1 << 20, 0, 0},
-		.planned = planned,
-		.run = {from, then, PREPARE, START, END, RELEASE},
-	};
-}
+#include "work_fixture.h"
 
 /* ---- a made-up libvirt ---- */
 

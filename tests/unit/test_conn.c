@@ -134,18 +134,9 @@ static void teardown(void)
 	listen_end();
 }
 
-/* A bare, non-blocking socket connected to the listener, and the listener knows. */
 static int bare(void)
 {
-	unsigned before = server.accepted;
-	struct address to;
-	int fd;
-
-	ck_assert_int_eq(address_parse(address, &to, NULL), 0);
-	fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	ck_assert(connect(fd, (struct sockaddr *)&to.sa, to.len) == 0 || errno == EINPROGRESS);
-	until(server.accepted > before);
-	return fd;
+	return bare_socket(&server.accepted);
 }
 
 /* Writes all, letting the loop run when the socket is full; false if the other end has closed. */
@@ -164,28 +155,6 @@ static bool push(int fd, const char *data, size_t len)
 		pass();
 	}
 	return true;
-}
-
-/* Reads until the end of the stream, letting the loop run; at most size - 1 bytes are kept. */
-static size_t pull(int fd, char *out, size_t size)
-{
-	size_t total = 0;
-	char buf[65536];
-	ssize_t n;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
-		if (n < 0) {
-			ck_assert_int_eq(errno, EAGAIN);
-			event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-			continue;
-		}
-		for (ssize_t i = 0; i < n && total + (size_t)i < size - 1; i++) {
-			out[total + (size_t)i] = buf[i];
-		}
-		total += (size_t)n;
-	}
-	out[total < size ? total : size - 1] = '\0';
-	return total;
 }
 
 START_TEST(lines)

@@ -118,18 +118,9 @@ static void teardown(void)
 	listen_end();
 }
 
-/* A bare, non-blocking socket connected to the listener, and the listener knows. */
 static int bare(void)
 {
-	unsigned before = server.accepted;
-	struct address to;
-	int fd;
-
-	ck_assert_int_eq(address_parse(address, &to, NULL), 0);
-	fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	ck_assert(connect(fd, (struct sockaddr *)&to.sa, to.len) == 0 || errno == EINPROGRESS);
-	until(server.accepted > before);
-	return fd;
+	return bare_socket(&server.accepted);
 }
 
 static void put(int fd, const char *data, size_t len)
@@ -140,29 +131,6 @@ static void put(int fd, const char *data, size_t len)
 static void half_close(int fd)
 {
 	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-}
-
-/* Reads until the server closes; at most size - 1 bytes are kept. Returns how many came. */
-static size_t pull(int fd, char *out, size_t size)
-{
-	static char buf[65536];
-	size_t total = 0, kept = 0;
-	ssize_t n;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
-		if (n < 0) {
-			ck_assert_int_eq(errno, EAGAIN);
-			event_base_loop(base, EVLOOP_ONCE);
-			continue;
-		}
-		size_t take = (size_t)n < size - 1 - kept ? (size_t)n : size - 1 - kept;
-
-		memcpy(out + kept, buf, take);
-		kept += take;
-		total += (size_t)n;
-	}
-	out[kept] = '\0';
-	return total;
 }
 
 /* ---- connections ---- */
