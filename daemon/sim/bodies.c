@@ -82,9 +82,10 @@ static void set_due(struct world *world, struct body *body)
 	switch (body->state) {
 	case BODY_NONE:
 	case BODY_SAVED:
-		if (body->planned && !body->waiting && (run->from == RUN_RESUME) == (body->state == BODY_SAVED)) {
+		if (body->planned && (run->from == RUN_RESUME) == (body->state == BODY_SAVED)) {
 			rank = RANK_START;
 			at_us = run->start_us > body->ready_us ? run->start_us : body->ready_us;
+			at_us = body->waiting || at_us > run->end_us ? run->end_us : at_us;
 		}
 		break;
 	case BODY_RUNNING:
@@ -205,6 +206,16 @@ void body_told(struct world *world, const struct vm *vm)
 	set_due(world, body);
 }
 
+/* Its run is over before it began: it will not be booted for it, but what is saved may be told to go on later. */
+static void too_late(struct world *world, struct body *body)
+{
+	stop_waiting(world, body);
+	if (body->state == BODY_NONE) {
+		end_body(world, body, BODY_GONE);
+		see(world, body, SEEN_FAILED);
+	}
+}
+
 static void start(struct world *world, struct body *body)
 {
 	const struct lease_spec *spec = spec_of(world, body);
@@ -212,7 +223,8 @@ static void start(struct world *world, struct body *body)
 	struct job *job = world_job(world, body->lease);
 
 	if (world->now_us >= body->run.end_us) {
-		return; /* too late for this run: the planner knows what to do */
+		too_late(world, body);
+		return;
 	}
 	bool fetched = body->state == BODY_SAVED && body->home != body->node;
 	if (!staging_use(world, node, spec->image) && (body->state == BODY_NONE || fetched)) {

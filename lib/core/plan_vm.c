@@ -8,6 +8,7 @@
 #include "place.h"
 #include "plan_state.h"
 #include "pool.h"
+#include "prep.h"
 #include "queue.h"
 
 static bool is_best_effort(const struct guest *guest)
@@ -416,9 +417,20 @@ static void extend_tail(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* True if its image comes after its end, if at all: then its node, which answers, will never begin with it. */
+static bool comes_too_late(const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	bool waits = vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING || vm->state == LEASE_MIGRATING;
+
+	return waits && !vm->started_us && guest->node->info.state != NODE_SILENT &&
+	       prep_ready(guest->node, guest->contract->lease.spec.image) >= vm->run.end_us;
+}
+
+/* What never began is given up at its end: room in the pool was promised to others from then on. */
 static wall_us given_up_at(const struct plan *plan, const struct guest *guest)
 {
-	return guest->vm->run.release_us + plan->settings.grace_us;
+	return comes_too_late(guest) ? guest->vm->run.end_us : guest->vm->run.release_us + plan->settings.grace_us;
 }
 
 /* How long until an overdue guest is looked at again: at times that do not depend on when it was last done. */

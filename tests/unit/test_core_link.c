@@ -129,7 +129,7 @@ START_TEST(blind)
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		settings.staging = want[i].staging;
 		plan_begin();
-		const struct lease *lease = request(ar_of(4, now + 600 * SEC, 30 * SEC));
+		const struct lease *lease = request(ar_of(4, now + 600 * SEC, 300 * SEC));
 		ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
 		ck_assert_int_eq(on_way(1).start_us, want[i].start_us);
 		ck_assert_int_eq(on_way(2).start_us, want[i].start_us);
