@@ -81,10 +81,14 @@ bool deadline_lift(struct plan *plan, struct moves *moves, wall_us from_us, wall
 		*move = (struct move){.anew = false};
 		place_unit(contract, NULL, &move->was);
 	}
+	if (moves->count == 0) {
+		return false;
+	}
+	stash_links(plan, &moves->stash);
 	for (size_t i = 0; i < moves->count; i++) {
 		place_lift(plan, &moves->item[i].was);
 	}
-	return moves->count > 0;
+	return true;
 }
 
 /* The nodes of its seats; to be freed. */
@@ -178,21 +182,7 @@ void deadline_return(struct plan *plan, struct moves *moves)
 	for (size_t i = 0; i < moves->count; i++) {
 		place_put_back(plan, &moves->item[i].was);
 	}
-	/* Only now it is known when the pools have room. */
-	for (size_t i = 0; i < moves->count; i++) {
-		struct unit *unit = &moves->item[i].was;
-		struct node **nodes = nodes_of(unit);
-		if (!prep_promise(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run)) {
-			/* Something on the link is late anyhow: that these are on it again is what matters. */
-			prep_append(plan, unit->spec->image, nodes, unit->n, &unit->seat[0].was.run, 0);
-		}
-		free(nodes);
-	}
-	/* What was laid out meanwhile may have taken their images' room in the pools. */
-	for (int l = 0; l < LINKS; l++) {
-		plan->link[l].stale = true;
-	}
-	prep_layout(plan);
+	stash_return(plan, &moves->stash);
 }
 
 void deadline_fini(struct moves *moves)
@@ -204,4 +194,5 @@ void deadline_fini(struct moves *moves)
 		}
 	}
 	free(moves->item);
+	stash_fini(&moves->stash);
 }

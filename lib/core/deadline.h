@@ -3,11 +3,13 @@
 #define TENURE_DEADLINE_H
 
 #include "place.h"
+#include "stash.h"
 
 /* Leases taken out of the slot table, least slack first. */
 struct moves {
 	struct move *item;
 	size_t count, room;
+	struct stash stash; /* the links before */
 };
 
 /* By slack: the latest start that will do, then by id. */

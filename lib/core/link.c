@@ -172,6 +172,19 @@ void flight_board(struct plan *plan, struct flight *flight, struct stage *stage,
 	pool_hold(stage);
 }
 
+struct flight *flight_again(struct plan *plan, const struct flight *was)
+{
+	struct flight *flight = flight_new(was->link, was->image, 0);
+
+	flight->length_us = was->length_us;
+	flight->begun = was->begun;
+	flight->kept = was->kept;
+	flight->shown = was->shown;
+	flight->hastened = was->hastened;
+	move(plan, flight, was->start_us, was->end_us);
+	return flight;
+}
+
 /* What its stages say of it. */
 static void take_stock(struct flight *flight)
 {
@@ -186,6 +199,15 @@ static void take_stock(struct flight *flight)
 		flight->deadline_us = deadline_us < flight->deadline_us ? deadline_us : flight->deadline_us;
 	}
 	judge(flight);
+}
+
+void flight_reboard(struct flight *flight, struct stage *stage, const struct transfer *transfer)
+{
+	stage->transfer = *transfer;
+	stage->flight = flight;
+	DL_APPEND(flight->stages, stage);
+	take_stock(flight);
+	pool_hold(stage);
 }
 
 void flight_leave(struct plan *plan, struct stage *stage)
@@ -620,13 +642,21 @@ void link_undo(struct plan *plan)
 	}
 }
 
-/* With a policy that brings images for nobody in particular, what was begun is brought to its end. */
+/*
+ * With a policy that brings images for nobody in particular, what was begun is brought to its end; but not what goes
+ * blindly, and may come when its room is others'.
+ */
+static bool lasting(const struct plan *plan, const struct flight *flight)
+{
+	return plan->settings.queue->restages && !link_blind(plan, flight->link);
+}
+
 static void begin(const struct plan *plan, struct flight *flight)
 {
 	struct stage *stage;
 
 	flight->begun = true;
-	if (flight->kept || !plan->settings.queue->restages) {
+	if (flight->kept || !lasting(plan, flight)) {
 		return;
 	}
 	flight->kept = true;
@@ -671,11 +701,7 @@ void link_restore(struct plan *plan, struct stage *stage, const struct transfer 
 		flight = flight_new(link, stage->image, stage->size);
 		move(plan, flight, transfer->start_us, transfer->end_us);
 		flight->begun = transfer->start_us <= plan->now_us + plan->settings.lead_us;
-		flight->kept = flight->begun && plan->settings.queue->restages;
+		flight->kept = flight->begun && lasting(plan, flight);
 	}
-	stage->transfer = *transfer;
-	stage->flight = flight;
-	DL_APPEND(flight->stages, stage);
-	take_stock(flight);
-	pool_hold(stage);
+	flight_reboard(flight, stage, transfer);
 }

@@ -24,6 +24,10 @@ struct flight *flight_new(struct link *link, uint64_t image, int64_t size);
 /* The stage's image comes by this flight. Taken off and put back in one step its transfer stays the same one. */
 void flight_board(struct plan *plan, struct flight *flight, struct stage *stage, wall_us deadline_us);
 void flight_leave(struct plan *plan, struct stage *stage);
+/* Such a one as that was, where it was, with nobody aboard; and a stage that was aboard, with its transfer as it was.
+ */
+struct flight *flight_again(struct plan *plan, const struct flight *was);
+void flight_reboard(struct flight *flight, struct stage *stage, const struct transfer *transfer);
 /* Changes by when the stage needs it. Moves nothing. */
 void flight_need(struct plan *plan, struct stage *stage, wall_us deadline_us);
 /* It arrives later than planned, where it is. */
