@@ -287,6 +287,19 @@ static bool lies_still(const struct unit *unit, wall_us told_us)
 	return true;
 }
 
+/* When a node told now has stopped a guest. */
+static wall_us stopped_by(const struct plan *plan)
+{
+	return plan->now_us + plan->settings.lead_us + plan->settings.stop_us;
+}
+
+static void unbook(struct plan *plan, struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		guest_unbook(plan, unit->seat[i].guest);
+	}
+}
+
 /* Books the lifted unit without a run. */
 static void let_lie(struct plan *plan, struct unit *unit)
 {
@@ -301,6 +314,25 @@ static void let_lie(struct plan *plan, struct unit *unit)
 	}
 }
 
+/* What the lifted unit takes until its nodes have stopped it comes into their tables, or goes out again. */
+static void remains(struct plan *plan, const struct unit *unit, bool in)
+{
+	wall_us gone_us = stopped_by(plan);
+	struct guest_slots slots;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		guest_slots(unit->seat[i].guest, &slots);
+		for (int s = 0; s < GUEST_SLOTS; s++) {
+			const struct slot *slot = &slots.at[s];
+			wall_us end_us = slot->end_us < gone_us ? slot->end_us : gone_us;
+			if (slots.there[s] && slot->start_us <= plan->now_us && end_us > plan->now_us) {
+				struct node *node = plan_find_node(plan, slot->node);
+				(in ? slots_reserve : slots_release)(node->slots, slot->start_us, end_us, slot->use);
+			}
+		}
+	}
+}
+
 /* Does to the lifted unit what was chosen. False if there is no room for that; then it stays lifted. */
 static bool make_way(struct plan *plan, struct victim *victim)
 {
@@ -309,8 +341,13 @@ static bool make_way(struct plan *plan, struct victim *victim)
 		return place_book(plan, &victim->unit, &victim->cut);
 	case WAY_LIE:
 		let_lie(plan, &victim->unit);
+		if (!place_holds(plan, &victim->unit)) {
+			unbook(plan, &victim->unit); /* others were planned for when it will be gone */
+			return false;
+		}
 		break;
-	case WAY_REQUEUE: /* only preempt_keep() does so: till then it is nowhere */
+	case WAY_REQUEUE: /* only preempt_keep() does so */
+		remains(plan, &victim->unit, true);
 		break;
 	}
 	return true;
@@ -348,7 +385,7 @@ static bool suspend(struct plan *plan, struct preempt_want *want, struct victim 
 /* Stops the lifted victim, for which it has nothing to lose or must. On failure the unit stays lifted. */
 static bool stop(struct plan *plan, struct preempt_want *want, struct victim *victim, bool must)
 {
-	wall_us gone_us = plan->now_us + plan->settings.lead_us + plan->settings.stop_us;
+	wall_us gone_us = stopped_by(plan);
 
 	victim->way = WAY_REQUEUE;
 	want->stoppable = want->stoppable || (!must && !hardly_begun(&victim->unit));
@@ -377,11 +414,14 @@ static bool cut(struct plan *plan, struct preempt_want *want, struct victim *vic
 	return stop(plan, want, victim, must);
 }
 
-static void drop_bookings(struct plan *plan, struct unit *unit)
+/* The victim is lifted again. */
+static void drop_bookings(struct plan *plan, struct victim *victim)
 {
-	for (uint32_t i = 0; i < unit->n; i++) {
-		guest_unbook(plan, unit->seat[i].guest);
+	if (victim->way == WAY_REQUEUE) {
+		remains(plan, &victim->unit, false);
+		return;
 	}
+	unbook(plan, &victim->unit);
 }
 
 /* Cuts one unit if that makes room; adds how much to *total. */
@@ -406,7 +446,7 @@ static void try_victim(struct plan *plan, struct preempt_want *want, struct gues
 	uint64_t after = done ? useful_at(plan, want, &victim.unit) : before;
 	if (after <= before) {
 		if (done) {
-			drop_bookings(plan, &victim.unit);
+			drop_bookings(plan, &victim);
 		}
 		place_put_back(plan, &victim.unit);
 		free(victim.unit.seat);
@@ -425,7 +465,7 @@ static void spare(struct plan *plan, const struct preempt_want *want, uint64_t t
 	for (size_t i = 0; i < victims->count; i++) {
 		struct victim *victim = &victims->item[i];
 		uint64_t with = useful_at(plan, want, &victim->unit);
-		drop_bookings(plan, &victim->unit);
+		drop_bookings(plan, victim);
 		place_put_back(plan, &victim->unit);
 		uint64_t without = useful_at(plan, want, &victim->unit);
 		/* Others that lie suspended now may have taken what it had. */
@@ -496,6 +536,7 @@ void preempt_keep(struct plan *plan, struct victims *victims, uint64_t lease)
 		}
 		guest->contract->why = (struct reason){.code = REASON_PREEMPTED, .lease = lease};
 		if (victim->way == WAY_REQUEUE) {
+			drop_bookings(plan, victim);
 			place_put_back(plan, &victim->unit);
 			contract_requeue(plan, guest);
 		}
@@ -507,7 +548,7 @@ void preempt_undo(struct plan *plan, struct victims *victims)
 {
 	/* In reverse, so that each is put back into what it was taken from. */
 	for (size_t i = victims->count; i-- > 0;) {
-		drop_bookings(plan, &victims->item[i].unit);
+		drop_bookings(plan, &victims->item[i]);
 		place_put_back(plan, &victims->item[i].unit);
 	}
 	victims_fini(victims);

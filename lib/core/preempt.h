@@ -49,7 +49,8 @@ struct preempt_want {
 enum way {
 	WAY_SUSPEND,
 	WAY_LIE,     /* it is suspended, and stays so */
-	WAY_REQUEUE, /* it is stopped and goes back to the queue whole: what it has done is lost */
+	WAY_REQUEUE, /* it is stopped and goes back to the queue whole: what it has done is lost; until it is kept it is
+			nowhere, but what it takes till it is gone stays in the tables */
 };
 
 /* Whose runs were cut, and how to put them back. */
