@@ -364,7 +364,12 @@ static enum check_rule check_pool(const struct plan *plan, const struct node *no
 			return CHECK_POOL;
 		}
 		bool kept = stage->flight && stage->flight->kept;
-		slot.end_us = kept && stage->flight->end_us > slot.end_us ? stage->flight->end_us : slot.end_us;
+		if (kept) {
+			/* One that costs no time takes its room for an instant. */
+			wall_us least_us = stage->flight->start_us + 1;
+			slot.end_us = stage->flight->end_us > slot.end_us ? stage->flight->end_us : slot.end_us;
+			slot.end_us = least_us > slot.end_us ? least_us : slot.end_us;
+		}
 		if ((stage->users || kept) && (stage->flight ? stage->flight->start_us < WALL_NEVER : stage->present)) {
 			slot.start_us = stage->flight ? stage->flight->start_us : 0;
 			slot.end_us = slot.end_us > slot.start_us ? slot.end_us : slot.start_us;

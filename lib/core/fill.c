@@ -58,6 +58,7 @@ static bool has_place(const struct fill *fill, const struct node *node, int64_t 
 {
 	wall_us soon_us = fill->plan->now_us + fill->plan->settings.lead_us;
 
+	length_us = length_us > 0 ? length_us : 1; /* what costs no time takes its room when it arrives */
 	return node->pool_booked + size <= node->info.pool_bytes ||
 	       pool_peak(node, soon_us, soon_us + length_us) + size <= node->info.pool_bytes;
 }

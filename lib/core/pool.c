@@ -42,7 +42,7 @@ static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *un
 		*until_us = later(*from_us, later(stage->until_us, stage->meant_us));
 	}
 	if (stage->flight && stage->flight->kept) {
-		*until_us = later(*until_us, stage->flight->end_us);
+		*until_us = later(*until_us, later(stage->flight->end_us, *from_us + 1));
 	}
 }
 
