@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "policy.h"
+#include "pool.h"
 #include "preempt.h"
 #include "prep.h"
 #include "start.h"
@@ -48,9 +49,102 @@ static bool only_image(const struct plan *plan, const struct contract *contract,
 	return ready_us == prepare_us;
 }
 
+/* A unit's guests one after another, without making it: guest NULL is a gang's. */
+static struct guest *next_open(struct contract *contract, struct guest *guest, uint32_t *i)
+{
+	uint32_t n = guest ? 1 : contract->lease.spec.vms;
+
+	while (*i < n) {
+		struct guest *each = guest ? guest : &contract->guest[*i];
+		(*i)++;
+		if (!lease_state_final(each->vm->state)) {
+			return each;
+		}
+	}
+	return NULL;
+}
+
+static bool soft(const struct plan *plan, const struct contract *contract, const struct guest *guest)
+{
+	return guest ? guest_soft(plan, guest) : gang_soft(plan, contract);
+}
+
+/* Suspended units whose going on was dropped, as they were. */
+struct dropped {
+	struct unit *item;
+	size_t count, room;
+};
+
+/* True if the node has more on it, of what lies there with who is suspended, than it holds. */
+static bool overfull(const struct plan *plan, const struct node *node, const struct lease_spec *spec)
+{
+	static const struct capacity disk = {.amount = {[RES_DISK] = 1}};
+
+	return !place_within(node, spec, disk, plan->now_us, WALL_NEVER) || !pool_within(plan, node);
+}
+
+static bool lies_overfull(const struct plan *plan, const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct node *node = unit->seat[i].guest->node;
+		if (node && overfull(plan, node, unit->spec)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Who is under way may have been planned for when a suspended unit will be gone from its node. So it goes on as it was
+ * to, if all else cannot be had with it lying there; which may bring it where another, that was to be gone, lies.
+ */
+static void restore_dropped(struct plan *plan, struct dropped *dropped)
+{
+	bool again = dropped->count > 0;
+
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < dropped->count; i++) {
+			struct unit *unit = &dropped->item[i];
+			if (unit->n == 0 || !lies_overfull(plan, unit)) {
+				continue;
+			}
+			for (uint32_t g = 0; g < unit->n; g++) {
+				guest_unbook(plan, unit->seat[g].guest);
+			}
+			place_put_back(plan, unit);
+			unit->n = 0;
+			again = true;
+		}
+	}
+	for (size_t i = 0; i < dropped->count; i++) {
+		free(dropped->item[i].seat);
+	}
+	free(dropped->item);
+}
+
+/* A unit that is no promise yet loses its plan. */
+static void drop_unit(struct plan *plan, struct contract *contract, struct guest *guest, struct dropped *dropped)
+{
+	struct guest *each;
+	bool resumes = false;
+
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		resumes = resumes || each->vm->run.from == RUN_RESUME;
+	}
+	if (resumes) {
+		dropped->item = plan_grow(dropped->item, dropped->count, &dropped->room, sizeof(*dropped->item));
+		place_unit(contract, guest, &dropped->item[dropped->count++]);
+	}
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		guest_unplan(plan, each);
+	}
+}
+
 /* Drops what is no promise; with keep not what waits for nothing but its image. Returns how many units those are. */
 static uint32_t drop(struct plan *plan, bool keep)
 {
+	struct dropped dropped = {0};
 	struct contract *contract;
 	uint32_t kept = 0;
 
@@ -60,25 +154,22 @@ static uint32_t drop(struct plan *plan, bool keep)
 			continue;
 		}
 		bool serial = contract->lease.spec.serial;
-		if (!serial && !gang_soft(plan, contract)) {
-			continue;
-		}
-		if (!serial && keep && only_image(plan, contract, NULL)) {
-			kept++;
-			continue;
-		}
-		for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
-			struct guest *guest = &contract->guest[i];
-			if (lease_state_final(guest->vm->state) || (serial && !guest_soft(plan, guest))) {
+		for (uint32_t i = 0; i < (serial ? contract->lease.spec.vms : 1); i++) {
+			struct guest *guest = serial ? &contract->guest[i] : NULL;
+			if (guest && lease_state_final(guest->vm->state)) {
 				continue;
 			}
-			if (serial && keep && only_image(plan, contract, guest)) {
+			if (!soft(plan, contract, guest)) {
+				continue;
+			}
+			if (keep && only_image(plan, contract, guest)) {
 				kept++;
 				continue;
 			}
-			guest_unplan(plan, guest);
+			drop_unit(plan, contract, guest, &dropped);
 		}
 	}
+	restore_dropped(plan, &dropped);
 	prep_trim(plan);
 	return kept;
 }
@@ -98,21 +189,6 @@ static bool all_in(const struct unit *unit, enum lease_state state, bool planned
 		}
 	}
 	return unit->n > 0;
-}
-
-/* A unit's guests one after another, without making it: guest NULL is a gang's. */
-static struct guest *next_open(struct contract *contract, struct guest *guest, uint32_t *i)
-{
-	uint32_t n = guest ? 1 : contract->lease.spec.vms;
-
-	while (*i < n) {
-		struct guest *each = guest ? guest : &contract->guest[*i];
-		(*i)++;
-		if (!lease_state_final(each->vm->state)) {
-			return each;
-		}
-	}
-	return NULL;
 }
 
 /* When the unit will have had all it is owed, if nothing cuts it; 0 if it cannot be changed now, or is to have it. */
@@ -304,11 +380,6 @@ static void keep_resume(struct pass *pass, struct unit *unit)
 	}
 	place_put_back(pass->plan, unit);
 	room_forget(&pass->room);
-}
-
-static bool soft(const struct plan *plan, const struct contract *contract, const struct guest *guest)
-{
-	return guest ? guest_soft(plan, guest) : gang_soft(plan, contract);
 }
 
 static void turn(struct pass *pass, struct contract *contract, struct guest *guest)
