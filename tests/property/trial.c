@@ -1,6 +1,7 @@
 /* Draws simulations and runs them. */
 #include "trial.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -117,7 +118,7 @@ static enum lease_kind any_kind(struct dice *dice)
 {
 	static const enum lease_kind kinds[] = {
 		LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_BEST_EFFORT, LEASE_AR,
-		LEASE_AR,          LEASE_AR,          LEASE_DEADLINE,    LEASE_IMMEDIATE,
+		LEASE_AR,          LEASE_AR,          LEASE_DEADLINE,    LEASE_IMMEDIATE,   LEASE_OPEN,
 	};
 
 	return kinds[roll(dice, ARRAY_SIZE(kinds))];
@@ -137,6 +138,14 @@ static void draw_times(struct trace_request *r, struct dice *dice)
 	}
 	if (r->kind == LEASE_AR && chance(dice, 30)) {
 		r->latest_us = r->start_us + some_us(dice, 600);
+	}
+	if (r->kind == LEASE_OPEN) {
+		r->start_us = r->submit_us + some_us(dice, 300);
+		r->latest_us = r->start_us + 1 + some_us(dice, 600);
+		r->response_us = 1 + some_us(dice, chance(dice, 50) ? 15 : 90);
+		r->call_us = chance(dice, 60)
+				     ? r->start_us + (wall_us)roll(dice, (uint64_t)(r->latest_us - r->start_us))
+				     : -1;
 	}
 	if (r->kind == LEASE_DEADLINE) {
 		wall_us from_us = r->start_us > 0 ? r->start_us : r->submit_us;
@@ -317,4 +326,37 @@ void trial_write(const struct trial *trial, const char *path)
 	conf_print(config_table, config_count, &config, out);
 	fclose(out);
 	config_free(&config);
+}
+
+/* The lines "key = value" of a file of settings. */
+static int read_sets(struct trial *trial, const char *path, struct err *err)
+{
+	FILE *in = fopen(path, "r");
+	char line[512];
+
+	if (!in) {
+		return err_set(err, ERR_PARAMS, "%s: %s", path, strerror(errno));
+	}
+	while (fgets(line, sizeof(line), in)) {
+		char *value = strstr(line, " = ");
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '#' && value) {
+			*value = '\0';
+			add_set(trial, xasprintf("%s=%s", line, value + 3));
+		}
+	}
+	fclose(in);
+	return 0;
+}
+
+int trial_read(struct trial *trial, const char *path, struct err *err)
+{
+	_cleanup_free_ char *json = xasprintf("%s.json", path), *conf = xasprintf("%s.conf", path);
+
+	*trial = (struct trial){0};
+	if (trace_read(json, &trial->trace, stderr, err) < 0 || read_sets(trial, conf, err) < 0) {
+		trial_fini(trial);
+		return -1;
+	}
+	return 0;
 }

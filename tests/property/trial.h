@@ -2,6 +2,7 @@
 #ifndef TENURE_TRIAL_H
 #define TENURE_TRIAL_H
 
+#include "err.h"
 #include "trace.h"
 
 #define TRIAL_RULE 128
@@ -28,7 +29,8 @@ void trial_fini(struct trial *trial);
  * breaks a rule too. extra may be NULL.
  */
 void trial_run(const struct trial *trial, trial_rule *extra, struct trial_result *result);
-/* Writes PATH.json and PATH.conf, as tenure-sim takes them. */
+/* Writes PATH.json and PATH.conf, as tenure-sim takes them; and reads what was written. -1 if that fails. */
 void trial_write(const struct trial *trial, const char *path);
+int trial_read(struct trial *trial, const char *path, struct err *err);
 
 #endif
