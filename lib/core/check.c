@@ -333,13 +333,13 @@ static bool stage_whole(const struct plan *plan, const struct stage *stage, wall
 	*until_us = 0;
 	DL_FOREACH2(stage->node->leaving, guest, old_next)
 	{
-		if (guest->contract->lease.spec.image == stage->image) {
+		if (guest->contract->lease.spec.image == stage->image && plan->settings.disks == DISKS_OVERLAY) {
 			*until_us = pool_rest_until(plan);
 			users++;
 		}
 	}
 	for (guest = guest_first(stage->node); guest; guest = guest_next(guest)) {
-		if (guest->contract->lease.spec.image == stage->image) {
+		if (guest->contract->lease.spec.image == stage->image && pool_guest_wants(plan, guest)) {
 			wall_us each_us = pool_guest_until(plan, guest);
 			*until_us = each_us > *until_us ? each_us : *until_us;
 			users++;

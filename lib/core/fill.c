@@ -98,8 +98,8 @@ static void count_starts(struct fill *fill)
 	for (size_t i = 0; i < trial->count; i++) {
 		const struct contract *contract = trial->waiting[i].contract;
 		const struct lease_spec *spec = &contract->lease.spec;
-		if (contract->booked && contract->guest[0].vm->planned) {
-			continue;
+		if (contract->booked && (contract->guest[0].vm->planned || fill->plan->settings.disks == DISKS_WHOLE)) {
+			continue; /* it has its place, or lies suspended with a disk of its own */
 		}
 		struct wish *wish = &fill->wish[index_of(fill->plan, spec->image)];
 		if (wish->starts + spec->vms <= wish->places) {

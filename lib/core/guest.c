@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "plan_state.h"
+#include "pool.h"
 #include "prep.h"
 
 static int promise_compare(const struct guest *a, const struct guest *b)
@@ -295,14 +296,18 @@ static void linger(struct plan *plan, struct guest *guest)
 	if (guest_moving(guest)) {
 		guest->old_node = plan_find_node(plan, guest->vm->run.from_node);
 		DL_APPEND2(guest->old_node->leaving, guest, old_prev, old_next);
-		prep_keep(plan, guest->old_node, guest);
+		if (plan->settings.disks == DISKS_OVERLAY) {
+			prep_keep(plan, guest->old_node, guest);
+		}
 	}
 }
 
 static void linger_no_more(struct plan *plan, struct guest *guest)
 {
-	if (guest->old_node) {
+	if (guest->old_stage) {
 		prep_let_go(plan, guest);
+	}
+	if (guest->old_node) {
 		DL_DELETE2(guest->old_node->leaving, guest, old_prev, old_next);
 		guest->old_node = NULL;
 	}
@@ -321,7 +326,9 @@ void guest_unbook(struct plan *plan, struct guest *guest)
 	depart(node, guest);
 	guest->node = NULL;
 	guest->contract->booked--;
-	prep_leave(plan, guest);
+	if (guest->stage) {
+		prep_leave(plan, guest);
+	}
 }
 
 void guest_book(struct plan *plan, struct guest *guest)
@@ -339,7 +346,9 @@ void guest_book(struct plan *plan, struct guest *guest)
 	arrive(node, guest);
 	count_slots(plan, guest, true);
 	linger(plan, guest);
-	prep_use(plan, node, guest);
+	if (pool_guest_wants(plan, guest)) {
+		prep_use(plan, node, guest);
+	}
 }
 
 static wall_us later(wall_us a, wall_us b)

@@ -178,7 +178,7 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 		out->item[out->count++] = (struct choice){
 			.node = node,
 			.count = count,
-			.ready_us = prep_ready(node, spec->image),
+			.ready_us = pool_wanted(plan, run) ? prep_ready(node, spec->image) : 0,
 			.before = node->count > 0,
 		};
 		if (plan->settings.host->wants_use) {

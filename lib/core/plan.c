@@ -39,6 +39,7 @@ struct plan_settings plan_defaults(void)
 		.exclusion = EXCLUSION_LOCAL,
 		.learn = true,
 		.migration = MIGRATION_NO,
+		.disks = DISKS_OVERLAY,
 		.backfill = BACKFILL_AGGRESSIVE,
 		.queue = policy_queue("fcfs"),
 		.host = policy_host("image"),

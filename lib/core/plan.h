@@ -44,8 +44,16 @@ enum exclusion {
 
 enum migration {
 	MIGRATION_NO,
-	MIGRATION_YES,  /* a suspended guest's memory and overlay go over the link to its new node */
+	MIGRATION_YES,  /* a suspended guest's memory and disk go over the link to its new node */
 	MIGRATION_FREE, /* it is there at once; for comparison */
+};
+
+/* What a guest's disk is, and so what a suspended one needs where it goes on. */
+enum disks {
+	DISKS_OVERLAY, /* a layer over the image in its node's pool, which must be there as long as the guest is */
+	DISKS_WHOLE,   /* a copy of the image, made when it boots, which goes along when it moves: the VM's RES_DISK is
+			* to hold it
+			*/
 };
 
 /* When a promised image goes over the link; all but the first two are kept for comparison and promise nothing. */
@@ -76,6 +84,7 @@ struct plan_settings {
 	enum exclusion exclusion;
 	bool learn; /* what suspending and resuming take is learnt from what they took */
 	enum migration migration;
+	enum disks disks;
 	enum backfill backfill;
 	uint32_t backfill_depth;          /* BACKFILL_INTERMEDIATE only */
 	const struct queue_policy *queue; /* never NULL, as all below */

@@ -145,6 +145,9 @@ static void started(struct plan *plan, struct guest *guest, wall_us at_us)
 		arrived(plan, guest);
 	}
 	vm->started_us = at_us;
+	if (guest->stage && !pool_guest_wants(plan, guest)) {
+		prep_leave(plan, guest);
+	}
 	if (!contract->lease.first_start_us || at_us < contract->lease.first_start_us) {
 		contract->lease.first_start_us = at_us;
 	}

@@ -262,6 +262,7 @@ static const char *const backfill_names[] = {"none", "first-fit", "aggressive", 
 static const char *const suspension_names[] = {"none", "serial", "all"};
 static const char *const exclusion_names[] = {"local", "global"};
 static const char *const migration_names[] = {"no", "yes", "free"};
+static const char *const disks_names[] = {"overlay", "whole"};
 static const char *const staging_names[] = {"edf-jit", "edf", "jit", "aggressive", "job"};
 
 #define NAME(table) return i < COUNT(table) ? (table)[i].name : NULL
@@ -288,6 +289,8 @@ const char *policy_name(enum policy_set set, size_t i)
 		WORD(exclusion_names);
 	case POLICY_MIGRATION:
 		WORD(migration_names);
+	case POLICY_DISKS:
+		WORD(disks_names);
 	case POLICY_STAGING:
 		WORD(staging_names);
 	case POLICY_SET_COUNT:

@@ -15,9 +15,22 @@ static wall_us later(wall_us a, wall_us b)
 	return a > b ? a : b;
 }
 
+bool pool_wanted(const struct plan *plan, const struct run *run)
+{
+	return plan->settings.disks == DISKS_OVERLAY || run->from == RUN_BOOT;
+}
+
+bool pool_guest_wants(const struct plan *plan, const struct guest *guest)
+{
+	const struct vm *vm = guest->vm;
+	bool boots = vm->planned && vm->run.from == RUN_BOOT && !vm->started_us;
+
+	return plan->settings.disks == DISKS_OVERLAY || boots || guest_stands_by(guest);
+}
+
 wall_us pool_rest_until(const struct plan *plan)
 {
-	return plan->settings.queue->restages ? 0 : WALL_NEVER;
+	return plan->settings.queue->restages || plan->settings.disks == DISKS_WHOLE ? 0 : WALL_NEVER;
 }
 
 wall_us pool_run_until(const struct plan *plan, const struct run *run)
@@ -128,6 +141,9 @@ bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image,
 {
 	const struct image_info *info = plan_find_image(plan, image);
 
+	if (!pool_wanted(plan, run)) {
+		return true;
+	}
 	if (!info || info->size > node->info.pool_bytes) {
 		return false;
 	}

@@ -8,6 +8,10 @@
 
 #include "plan_state.h"
 
+/* False if the run's guest needs no image on its node: it brings its disk along. */
+bool pool_wanted(const struct plan *plan, const struct run *run);
+/* The same of a guest that is booked there; once it runs from a disk of its own it does no more. */
+bool pool_guest_wants(const struct plan *plan, const struct guest *guest);
 /*
  * How long the run's guest needs its image on its node: for good once it is suspended, unless the queue policy has it
  * brought anew.

@@ -32,7 +32,7 @@ static bool may_fetch(const struct pass *pass, enum run_from from)
 static bool listable(const struct pass *pass, const struct unit *unit, const struct run *run)
 {
 	const struct plan *plan = pass->plan;
-	bool fetch = may_fetch(pass, run->from);
+	bool anywhere = may_fetch(pass, run->from) || !pool_wanted(plan, run);
 	wall_us end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
 	struct capacity use = unit->spec->per_vm;
 	uint64_t vms = 0;
@@ -41,7 +41,7 @@ static bool listable(const struct pass *pass, const struct unit *unit, const str
 	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
 		const struct node *node = plan->nodes[i];
 		if (node_takes_new(node) && place_room(node, use, run->start_us, end_us) &&
-		    (fetch || prep_present(node, unit->spec->image))) {
+		    (anywhere || prep_present(node, unit->spec->image))) {
 			vms += capacity_times(use, node->info.capacity, unit->n);
 		}
 	}
@@ -329,8 +329,11 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
 			return false;
 		}
-		wall_us ready_us =
-			prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, &run, 0);
+		wall_us ready_us = 0;
+		if (pool_wanted(plan, &run)) {
+			ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count,
+					       &run, 0);
+		}
 		if (ready_us == WALL_NEVER) {
 			return false;
 		}

@@ -218,7 +218,8 @@ static span_us own_wait(const struct trial *trial, const struct unit *unit, span
 	for (uint32_t i = 0; i < unit->n; i++) {
 		const struct node *node = unit->seat[i].node;
 		wall_us fit_us = WALL_NEVER;
-		if (node_takes_new(node) && prep_present(node, unit->spec->image)) {
+		bool staged = plan->settings.disks == DISKS_WHOLE || prep_present(node, unit->spec->image);
+		if (node_takes_new(node) && staged) {
 			fit_us = place_fit(node, unit->spec, use, soon_us, least_us, POINTS);
 		}
 		at_us = fit_us > at_us ? fit_us : at_us;

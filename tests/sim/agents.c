@@ -166,9 +166,12 @@ void agents_deliver(struct world *world, uint32_t id)
 	}
 }
 
+/* One that is to be fetched brings a disk that is whole along. */
 static bool has_image(const struct world *world, const struct body_of *body)
 {
-	return world->node[body->node].pool[body->image];
+	bool whole = world->plan_settings.disks == DISKS_WHOLE;
+
+	return world->node[body->node].pool[body->image] || (whole && body->body == BODY_AWAY);
 }
 
 /* When the guest's next move is due. */

@@ -662,6 +662,7 @@ struct world *world_new(const struct world_settings *settings)
 	world->plan_settings.victim = policy_victim(choose(world, POLICY_VICTIM));
 	/* What a calm world is promised is exact; what was learnt is only likely. */
 	world->plan_settings.migration = (enum migration)world_random(world, MIGRATION_FREE + 1);
+	world->plan_settings.disks = (enum disks)(settings->seed % (DISKS_WHOLE + 1));
 	world->plan_settings.learn = settings->faults && world_chance(world, 500);
 	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
 	world->plan_settings.multicast = world_chance(world, 500);

@@ -173,6 +173,15 @@ START_TEST(contradictions)
 }
 END_TEST
 
+/* Whose disk is a copy of its own has no business with the image any more. */
+START_TEST(whole_disk)
+{
+	plan->settings.disks = DISKS_WHOLE;
+	ar->guest[0].vm->started_us = now;
+	ck_assert_int_eq(rule(), CHECK_POOL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_check");
@@ -189,6 +198,7 @@ int main(void)
 	tcase_add_test(all, pool);
 	tcase_add_test(all, state);
 	tcase_add_test(all, contradictions);
+	tcase_add_test(all, whole_disk);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }

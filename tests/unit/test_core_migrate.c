@@ -109,6 +109,79 @@ START_TEST(stays)
 }
 END_TEST
 
+/* True if the last step planned a transfer. */
+static bool fetches(void)
+{
+	for (size_t i = 0; i < actions.count; i++) {
+		if (actions.item[i].kind == ACTION_TRANSFER) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A reservation before whose start another image is to have come; pools hold ten. */
+static const struct lease *reserve_with_image(int64_t size)
+{
+	struct event image = {.kind = EVENT_IMAGE_ADDED, .image = {2, size}};
+	struct lease_spec spec = ar_of(1, now + 7200 * SEC, 60 * SEC);
+
+	tell(&image);
+	spec.image = 2;
+	return request(spec);
+}
+
+START_TEST(brings_its_disk)
+{
+	settings.disks = DISKS_WHOLE;
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = 3 - lease->vms[0].node;
+
+	ck_assert_uint_eq(lease->vms[0].run.from_node, own);
+	/* Nobody needs the image any more where it lies, nor where it goes. */
+	image_there(3 - own, 1, EVENT_IMAGE_ABSENT);
+	ck_assert(!fetches());
+	ck_assert_uint_eq(lease->vms[0].run.from_node, own);
+	ck_assert_uint_eq(lease->vms[0].node, 3 - own);
+	ck_assert_int_eq(lease->vms[1].run.start_us - lease->vms[1].run.prepare_us, 2 * COPY_US + 2 * RESTORE_US);
+	tick_at(lease->vms[1].run.start_us);
+	see(lease, 0, SEEN_RUNNING, now);
+	see(lease, 1, SEEN_RUNNING, now);
+	ck_assert(!fetches());
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+	ck_assert_int_eq(reserve_with_image(10 * GIB)->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(stands_on_the_image)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+
+	/* Where it goes it needs the image again. */
+	image_there(lease->vms[0].node, 1, EVENT_IMAGE_ABSENT);
+	ck_assert(fetches() || lease->vms[0].run.from_node == 0);
+}
+END_TEST
+
+/* What runs from a disk of its own leaves the pool to others; until then it needs its image. */
+START_TEST(copied_at_boot)
+{
+	settings.disks = DISKS_WHOLE;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 36000 * SEC));
+	ck_assert_uint_eq(lease->vms[0].node, 1);
+	set_node(2, NODE_DRAINING);
+	ck_assert_int_eq(reserve_with_image(10 * GIB)->state, LEASE_REJECTED);
+	run_all(lease);
+	struct lease_spec spec = ar_of(1, now + 7200 * SEC, 60 * SEC);
+	spec.image = 2;
+	ck_assert_int_eq(request(spec)->state, LEASE_SCHEDULED);
+}
+END_TEST
+
 START_TEST(own_nodes_first)
 {
 	migrate_begin(MIGRATION_YES);
@@ -194,6 +267,9 @@ int main(void)
 	tcase_add_test(all, goes_elsewhere);
 	tcase_add_test(all, goes_at_once);
 	tcase_add_test(all, stays);
+	tcase_add_test(all, brings_its_disk);
+	tcase_add_test(all, stands_on_the_image);
+	tcase_add_test(all, copied_at_boot);
 	tcase_add_test(all, own_nodes_first);
 	tcase_add_test(all, leaves_a_draining_node);
 	tcase_add_test(all, silent_before);
