@@ -284,6 +284,35 @@ START_TEST(expansion)
 }
 END_TEST
 
+/* Two wait; the first is suspended after it has begun. True if it goes on before the second starts. */
+static bool goes_on_first(const char *queue)
+{
+	begin(BACKFILL_AGGRESSIVE, queue);
+	const struct lease *running = taken();
+	const struct lease *first = best_effort(4, 600 * SEC), *second = best_effort(4, 600 * SEC);
+	now += 60 * SEC;
+	end_all(running);
+	tick_at(start_of(first));
+	for (uint32_t i = 0; i < 4; i++) {
+		see(first, i, SEEN_RUNNING, now);
+	}
+	ck_assert_int_eq(request(ar_of(4, now + 120 * SEC, 100 * SEC))->state, LEASE_SCHEDULED);
+	tick_at(first->vms[0].run.release_us);
+	for (uint32_t i = 0; i < 4; i++) {
+		see(first, i, SEEN_SUSPENDED, now);
+	}
+	ck_assert(first->vms[0].planned || second->vms[0].planned);
+	return first->vms[0].planned && (!second->vms[0].planned || start_of(first) < start_of(second));
+}
+
+START_TEST(rejoins)
+{
+	settings.suspension = SUSPENSION_ALL;
+	ck_assert(goes_on_first("fcfs"));
+	ck_assert(!goes_on_first("rejoin"));
+}
+END_TEST
+
 /* Node 1 has one of its two places taken for 1000 s, all others are reserved in 500 s: where one VM goes. */
 static uint32_t node_for(const char *host, span_us duration)
 {
@@ -417,6 +446,7 @@ int main(void)
 	tcase_add_test(all, fair);
 	tcase_add_test(all, fair_forgets);
 	tcase_add_test(all, expansion);
+	tcase_add_test(all, rejoins);
 	tcase_add_loop_test(all, without_looking_at_all, 0, BACKFILL_CONSERVATIVE + BACKFILL_INTERMEDIATE);
 	tcase_add_test(all, hosts);
 	tcase_add_test(all, host_fitting);
