@@ -227,7 +227,8 @@ static void start(struct world *world, struct body *body)
 		return;
 	}
 	bool fetched = body->state == BODY_SAVED && body->home != body->node;
-	if (!staging_use(world, node, spec->image) && (body->state == BODY_NONE || fetched)) {
+	bool needs = body->state == BODY_NONE || (fetched && world->settings.disks == DISKS_OVERLAY);
+	if (!staging_use(world, node, spec->image) && needs) {
 		if (world->settings.staging <= STAGING_EDF) {
 			world_wrong(world, "a guest whose image is not there", body->lease, body->vm, body->node);
 		}

@@ -172,6 +172,7 @@ static int check_word(const char *text, const char *words, struct err *err)
 CHECK_WORD(images, "trace uniform skewed single")
 CHECK_WORD(overhead, "none best-effort all")
 CHECK_WORD(serial, "trace yes no")
+CHECK_WORD(reuse, "yes no transfers")
 
 static int check_policy(enum policy_set set, const char *text, struct err *err)
 {
@@ -202,6 +203,7 @@ CHECK_POLICY(backfill, POLICY_BACKFILL)
 CHECK_POLICY(suspension, POLICY_SUSPENSION)
 CHECK_POLICY(exclusion, POLICY_EXCLUSION)
 CHECK_POLICY(migration, POLICY_MIGRATION)
+CHECK_POLICY(disks, POLICY_DISKS)
 CHECK_POLICY(staging, POLICY_STAGING)
 
 /* ---- the table ---- */
@@ -244,6 +246,8 @@ const struct setting config_table[] = {
 	ROW("plan", learn, SETTING_BOOL, "no", 0, 0, NULL, "what suspending takes is learnt from what it took"),
 	WORD("plan", exclusion, "local", "one suspension at a time on each node, or of all: local, global"),
 	WORD("plan", migration, "no", "suspended guests may go on elsewhere: no, yes, free"),
+	WORD("plan", disks, "overlay",
+	     "of guests: a layer over the image in the pool, or a whole copy that moves with them: overlay, whole"),
 	WORD("plan", backfill, "aggressive",
 	     "who may overtake: none, first-fit, aggressive, intermediate, conservative"),
 	ROW("plan", backfill_depth, SETTING_INT, "1", 1, 1000000, NULL, "reservations of the queue when intermediate"),
@@ -259,7 +263,8 @@ const struct setting config_table[] = {
 	ROW("workload", image_count, SETTING_INT, "37", 1, 1000000, NULL, "images to draw from"),
 	ROW("workload", image_size, SETTING_SIZE, "4GiB", 1, SIZE_MAX_BYTES, NULL,
 	    "of an image of which the trace says none"),
-	ROW("workload", reuse, SETTING_BOOL, "yes", 0, 0, NULL, "leases share images; no: each has one of its own"),
+	WORD("workload", reuse, "yes",
+	     "leases share images; transfers: only those that come together; no: each has one of its own"),
 	ROW("workload", share_serial, SETTING_BOOL, "no", 0, 0, NULL,
 	    "without reuse: the VMs of a serial lease share an image where they meet; no: each has one of its own"),
 	ROW("workload", predeployed, SETTING_BOOL, "no", 0, 0, NULL,
@@ -465,6 +470,7 @@ struct plan_settings config_plan(const struct sim_config *config)
 	plan.learn = config->learn;
 	plan.exclusion = (enum exclusion)policy_find(POLICY_EXCLUSION, config->exclusion);
 	plan.migration = (enum migration)policy_find(POLICY_MIGRATION, config->migration);
+	plan.disks = (enum disks)policy_find(POLICY_DISKS, config->disks);
 	plan.backfill = (enum backfill)policy_find(POLICY_BACKFILL, config->backfill);
 	return plan;
 }

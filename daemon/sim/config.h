@@ -17,12 +17,13 @@ struct sim_config {
 	span_us lead, prepare, stop, suspend_fixed, resume_fixed, min_run, grace, late, stage_ahead, share_half;
 	int64_t best_effort_rate, backfill_depth, price_rate;
 	bool multicast, learn;
-	char *staging, *suspension, *exclusion, *migration, *backfill;
+	char *staging, *suspension, *exclusion, *migration, *disks, *backfill;
 	char *queue, *host, *victim, *admission, *price;
 	/* [workload] */
 	char *images;
 	int64_t image_count, image_size;
-	bool reuse, share_serial, predeployed;
+	char *reuse;
+	bool share_serial, predeployed;
 	char *runtime_overhead, *overhead, *serial;
 	span_us boot;
 	span_us quantum;

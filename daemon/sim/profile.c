@@ -11,13 +11,14 @@
 /* Sotomayor, Keahey, Foster: Combining Batch Execution and Leasing Using Virtual Machines (HPDC 2008), section 5. */
 #define HPDC08_BARE "predeployed=yes overhead=none "
 #define HPDC08_VM "overhead=best-effort suspension=all migration=yes "
+#define HPDC08_STAGED HPDC08_VM "predeployed=no disks=whole "
 static const struct profile_choice hpdc08[] = {
 	{"NOVM-NOSR", HPDC08_BARE "suspension=none"},
-	{"NOVM-SR", HPDC08_BARE "suspension=all migration=yes"},
-	{"VM-PREDEPLOY", HPDC08_VM "predeployed=yes"},
-	{"VM-MULT", HPDC08_VM "predeployed=no reuse=no"},
-	{"VM-REUSE-UNIFORM", HPDC08_VM "predeployed=no reuse=yes images=uniform"},
-	{"VM-REUSE-SKEWED", HPDC08_VM "predeployed=no reuse=yes images=skewed"},
+	{"NOVM-SR", HPDC08_BARE "suspension=all migration=yes queue=rejoin"},
+	{"VM-PREDEPLOY", HPDC08_VM "predeployed=yes queue=rejoin"},
+	{"VM-MULT", HPDC08_STAGED "reuse=transfers"},
+	{"VM-REUSE-UNIFORM", HPDC08_STAGED "reuse=yes images=uniform"},
+	{"VM-REUSE-SKEWED", HPDC08_STAGED "reuse=yes images=skewed"},
 };
 
 /* Sotomayor: A Resource Management Model for VM-based Virtual Workspaces (2007), section 8.3, and its slides. */
@@ -37,7 +38,8 @@ const struct profile profiles[] = {
 	 NULL, 0},
 	{"hpdc08", "BLUE as in the HPDC 2008 paper",
 	 AT_ONCE "nodes=144 cpu=1 memory=1GiB pool=20GiB suspend_rate=50MiB resume_rate=50MiB repository_rate=10MiB "
-		 "multicast=yes backfill=aggressive queue=fcfs vm_cpu=1 vm_memory=1GiB image_size=4GiB image_count=37 "
+		 "net_in=10MiB net_out=10MiB multicast=yes backfill=aggressive queue=fcfs vm_cpu=1 vm_memory=1GiB "
+		 "image_size=4GiB image_count=37 "
 		 "images=skewed runtime_overhead=5% boot=20s overhead=best-effort",
 	 hpdc08, ARRAY_SIZE(hpdc08)},
 	{"msc", "batch and reservations as in the master's paper of 2007",

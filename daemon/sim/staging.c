@@ -98,8 +98,22 @@ static void make_room(struct world *world, struct world_node *node, int64_t byte
 	}
 }
 
+void staging_tidy(struct world *world)
+{
+	for (uint32_t i = 0; i < world->nodes && world->tidy; i++) {
+		struct world_node *node = &world->node[i];
+		struct keeper keeper = {world->plan, node->info.id};
+		const struct pool_entry *entry;
+		while (node->untidy && (entry = sim_pool_oldest(&node->pool, kept, &keeper))) {
+			remove_from(world, node, entry->image);
+		}
+		node->untidy = false;
+	}
+}
+
 void staging_put(struct world *world, struct world_node *node, uint64_t image, int64_t bytes)
 {
+	node->untidy = true;
 	if (!sim_pool_find(&node->pool, image)) {
 		make_room(world, node, bytes);
 		sim_pool_add(&node->pool, image, bytes, world->now_us);
@@ -112,6 +126,7 @@ bool staging_use(struct world *world, struct world_node *node, uint64_t image)
 {
 	struct pool_entry *entry = sim_pool_find(&node->pool, image);
 
+	node->untidy = true;
 	if (entry) {
 		entry->used_us = world->now_us;
 	}

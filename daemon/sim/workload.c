@@ -161,7 +161,7 @@ static void own_images(struct workload *workload)
 
 void workload_make(const struct sim_config *config, const struct trace *trace, struct workload *workload)
 {
-	bool own = !config->reuse && !config->predeployed;
+	bool own = strcmp(config->reuse, "no") == 0 && !config->predeployed;
 
 	*workload = (struct workload){0};
 	for (size_t i = 0; i < trace->count; i++) {
@@ -172,6 +172,9 @@ void workload_make(const struct sim_config *config, const struct trace *trace, s
 		request.spec.vms = split ? 1 : request.spec.vms;
 		request.spec.image = shared_image(config, workload, &trace->item[i], i + 1);
 		request.image_bytes = workload->image[request.spec.image - 1].size;
+		if (strcmp(config->disks, "whole") == 0) {
+			request.spec.per_vm.amount[RES_DISK] += request.image_bytes;
+		}
 		for (uint32_t n = 0; n < leases; n++) {
 			add(workload, &request);
 		}

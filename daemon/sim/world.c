@@ -268,6 +268,7 @@ static void step(struct world *world)
 	world->events = 0;
 	apply(world);
 	forget_ended(world);
+	staging_tidy(world);
 	check(world);
 	if (world->options.progress && world->totals.steps % PROGRESS_STEPS == 0) {
 		world->options.progress(world->options.arg, world->now_us - ORIGIN_US, world->final,
@@ -356,6 +357,7 @@ struct world *world_new(const struct sim_config *config, const struct workload *
 	struct world *world = xcalloc(1, sizeof(*world));
 
 	world->config = config;
+	world->tidy = strcmp(config->reuse, "transfers") == 0 && !config->predeployed;
 	world->workload = workload;
 	world->options = *options;
 	world->settings = config_plan(config);

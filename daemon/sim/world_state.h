@@ -45,6 +45,7 @@ struct world_node {
 	struct sim_pool pool;
 	struct body *waiting;
 	struct capacity used; /* by guests that run */
+	bool untidy;          /* an image there may be one that nobody needs any more */
 	uint32_t running;
 };
 
@@ -74,6 +75,7 @@ struct kept_slot {
 struct world {
 	const struct sim_config *config;
 	const struct workload *workload;
+	bool tidy; /* nothing stays in a pool for those who may need it later */
 	struct world_options options;
 	struct plan_settings settings;
 	struct plan *plan;
@@ -138,6 +140,8 @@ void staging_arrive(struct world *world, struct sim_link *link);
 bool staging_full(const struct world *world, const struct sim_link *link);
 /* Puts an image on a node without a transfer. */
 void staging_put(struct world *world, struct world_node *node, uint64_t image, int64_t bytes);
+/* Where pools are for transfers only: removes what came and was used, or is not needed any more. */
+void staging_tidy(struct world *world);
 /* An image that is known from now on, or no longer, wherever it is. */
 void staging_know(struct world *world, uint64_t image, int64_t bytes);
 void staging_forget(struct world *world, uint64_t image);

@@ -186,6 +186,7 @@ void trial_draw(struct trial *trial, uint64_t seed)
 	*trial = (struct trial){0};
 	draw_cluster(trial, &dice);
 	draw_planner(trial, &dice);
+	add_set(trial, xasprintf("disks=%s", policy_name(POLICY_DISKS, seed % (DISKS_WHOLE + 1))));
 	uint64_t n = 10 + roll(&dice, 90), pause_s = 5 + roll(&dice, 120);
 	for (uint64_t i = 0; i < n; i++) {
 		draw_request(trial, &dice, submit_us);

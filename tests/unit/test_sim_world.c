@@ -253,12 +253,52 @@ START_TEST(images_of_ones_own)
 	for (int i = 0; i < 3; i++) {
 		ask(i * 1000, 1, 100, 100);
 	}
-	RUN("configuration=VM-MULT", "nodes=1", "overhead=none");
+	RUN("configuration=VM-MULT", "nodes=1", "reuse=no", "overhead=none");
 	ran(2, 2000 * SEC + IMAGE_US, 2100 * SEC + IMAGE_US);
 	summary_make(world, &summary);
 	ck_assert_uint_eq(summary.transfers, 3);
 	/* Each is forgotten with its lease. */
 	ck_assert_double_eq_tol(summary.peak_pool_mb, 4294.967296, 1e-6);
+}
+END_TEST
+
+/* Two come by one transfer; the third finds nothing left of it. */
+START_TEST(images_come_together)
+{
+	struct summary summary;
+
+	ask_image(0, "a");
+	ask_image(10, "b");
+	ask_image(20, "b");
+	ask_image(1000, "b");
+	RUN("configuration=NOVM-NOSR", "predeployed=no", "images=trace", "reuse=transfers", "disks=whole", "nodes=3",
+	    "multicast=yes");
+	ran(1, 2 * IMAGE_US, 2 * IMAGE_US + 10 * SEC);
+	ran(2, 2 * IMAGE_US, 2 * IMAGE_US + 10 * SEC);
+	ran(3, 1000 * SEC + IMAGE_US, 1000 * SEC + IMAGE_US + 10 * SEC);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 3);
+}
+END_TEST
+
+/* Suspended for a reservation, the first goes on where its image never was, with image and memory. */
+START_TEST(a_disk_goes_along)
+{
+	struct summary summary;
+
+	ask(0, 1, 3000, 3000);
+	ask(0, 1, 2000, 2000);
+	reserve(0, 1000, 1, 100000);
+	RUN("configuration=NOVM-SR", "predeployed=no", "images=single", "nodes=2", "net_in=10MiB", "net_out=10MiB",
+	    "disks=whole", "disk=10GiB");
+	ck_assert_int_eq(job(0)->state, LEASE_DONE);
+	ck_assert_int_eq(job(1)->state, LEASE_DONE);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.migrations, 1);
+	/* 4 GiB and 1 GiB at 10 MiB/s. */
+	size_t moved = job(0)->suspensions ? 0 : 1, other = 1 - moved;
+	span_us left_us = job(moved)->request->real_us - (1000 * SEC - SAVE_US - IMAGE_US);
+	ck_assert_int_eq(job(moved)->end_us, job(other)->end_us + 512 * SEC + SAVE_US + left_us);
 }
 END_TEST
 
@@ -268,8 +308,8 @@ static uint64_t serial_transfers(const char *how)
 	struct summary summary;
 
 	ask(0, 2, 100, 100);
-	RUN("configuration=VM-MULT", "nodes=1", "cpu=2", "memory=2GiB", "overhead=none", "multicast=no", "serial=yes",
-	    how);
+	RUN("configuration=VM-MULT", "nodes=1", "cpu=2", "memory=2GiB", "reuse=no", "overhead=none", "multicast=no",
+	    "serial=yes", how);
 	summary_make(world, &summary);
 	teardown();
 	setup();
@@ -431,6 +471,8 @@ int main(void)
 	tcase_add_test(all, images_come_first);
 	tcase_add_test(all, images_are_used_again);
 	tcase_add_test(all, images_of_ones_own);
+	tcase_add_test(all, images_come_together);
+	tcase_add_test(all, a_disk_goes_along);
 	tcase_add_test(all, serial_images);
 	tcase_add_test(all, least_recently_used_goes);
 	tcase_add_test(all, larger_than_the_cluster);
