@@ -568,9 +568,9 @@ bool guest_soft(const struct plan *plan, const struct guest *guest)
 	if (vm->state != LEASE_SCHEDULED && vm->state != LEASE_PREPARING) {
 		return false;
 	}
-	/* Until the image is there the node can begin nothing, whatever the time. */
+	/* Until the image is there the node can begin nothing; if it is to come now that may not have been told yet. */
 	return vm->run.prepare_us > plan->now_us + plan->settings.lead_us ||
-	       !prep_present(guest->node, guest->contract->lease.spec.image);
+	       prep_ready(guest->node, guest->contract->lease.spec.image) > plan->now_us;
 }
 
 bool gang_soft(const struct plan *plan, const struct contract *contract)

@@ -427,6 +427,31 @@ START_TEST(few_are_staged)
 }
 END_TEST
 
+/* One leaves the node and another's image comes at the same instant: the latter begins, whatever is told first. */
+START_TEST(begins_with_its_image)
+{
+	settings.lead_us = settings.prepare_us = settings.stop_us = 0;
+	begin(BACKFILL_AGGRESSIVE, "fcfs");
+	set_node(2, NODE_DRAINING);
+	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {2, IMAGE_SIZE}});
+	const struct lease *before = best_effort(2, 10 * SEC);
+	run_all(before);
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC);
+	spec.image = 2;
+	const struct lease *lease = request(spec);
+	ck_assert_int_eq(lease->vms[0].run.start_us, before->vms[0].run.release_us);
+	now = lease->vms[0].run.start_us;
+	struct event events[5] = {{.kind = EVENT_IMAGE_PRESENT, .pool = {.node = 1, .image = 2}}};
+	for (uint32_t i = 0; i < 4; i++) {
+		uint64_t id = i < 2 ? before->id : lease->id;
+		enum vm_seen seen = i < 2 ? SEEN_ENDED : SEEN_RUNNING;
+		events[i + 1] = (struct event){.kind = EVENT_VM_SEEN, .vm = {id, i % 2, 1, 1, seen, now}};
+	}
+	plan_step(plan, events, 5, now, &actions);
+	ck_assert_int_eq(lease->state, LEASE_ACTIVE);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_backfill");
@@ -447,6 +472,7 @@ int main(void)
 	tcase_add_test(all, fair_forgets);
 	tcase_add_test(all, expansion);
 	tcase_add_test(all, rejoins);
+	tcase_add_test(all, begins_with_its_image);
 	tcase_add_loop_test(all, without_looking_at_all, 0, BACKFILL_CONSERVATIVE + BACKFILL_INTERMEDIATE);
 	tcase_add_test(all, hosts);
 	tcase_add_test(all, host_fitting);
