@@ -13,7 +13,9 @@
 #define SHARE_OF_FIRST 4 /* a budget behind the first's is looked after if it is not smaller than this part of it */
 #define PAY_PART 200     /* of its slice at most a task pays back in one period, so that no period looks like a miss */
 #define OVERRUN_PART 16  /* of its slice at most a task that sleeps is trusted not to use while nobody looks */
+#define TRIES 3          /* doublings of the time until the next look, if there was no progress */
 #define LAG_WEIGHT 8     /* of past experience against the latest */
+#define EARLY_WEIGHT 4   /* of ends seen late against those seen early, which cost less */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -45,7 +47,7 @@ static int64_t tolerated(const struct edf_task *task)
 struct edf_floor edf_floor_default(void)
 {
 	return (struct edf_floor){
-		.wake_ns = 20000, .spent_ns = 5000, .look_ns = 50000, .poll_ns = 500000, .limit_ppm = 900000};
+		.wake_ns = 20000, .spent_ns = 4000, .look_ns = 50000, .poll_ns = 500000, .limit_ppm = 900000};
 }
 
 void edf_init(struct edf *edf, const struct edf_floor *floor, int64_t now_ns)
@@ -81,6 +83,27 @@ static int64_t drain(const struct edf *edf, struct edf_task *task, int64_t slept
 	return off;
 }
 
+/*
+ * The end of the budget is asked for so much sooner that it is seen neither late nor early, on the whole: late is owed,
+ * early costs another look.
+ */
+static void learn_lag(const struct edf *edf, struct edf_task *task, int64_t late_ns)
+{
+	int64_t bound = edf->floor.look_ns;
+
+	late_ns = most(-bound, least(bound, late_ns));
+	task->lag_ns = most(-bound, least(bound, task->lag_ns + late_ns / LAG_WEIGHT));
+}
+
+/* It ran until the end of its budget was expected, and that was too soon. */
+static void learn_early(const struct edf *edf, struct edf_task *task, int64_t rest_ns, int64_t now_ns)
+{
+	if (now_ns >= task->aim_ns && task->charged_ns > edf->floor.look_ns && task->charged_ns >= rest_ns &&
+	    task->left_ns >= edf->floor.spent_ns) {
+		learn_lag(edf, task, -task->left_ns / EARLY_WEIGHT);
+	}
+}
+
 /* Takes what was charged since the last look off the budgets, and finds out who slept. */
 static void settle(struct edf *edf, int64_t now_ns)
 {
@@ -97,9 +120,13 @@ static void settle(struct edf *edf, int64_t now_ns)
 		/* Several short looks may be needed to tell. */
 		task->still_ns = task->charged_ns < edf->floor.spent_ns ? task->still_ns + most(rest, 0) : 0;
 		task->idle = task->still_ns > edf->floor.look_ns;
+		task->tries = task->charged_ns >= edf->floor.spent_ns ? 0
+			      : task->tries < TRIES                   ? task->tries + 1
+								      : TRIES;
 		rest -= task->charged_ns;
 		task->left_ns -= task->charged_ns;
 		task->stat.used_ns += task->charged_ns;
+		learn_early(edf, task, rest + task->charged_ns, now_ns);
 		task->charged_ns = 0;
 		if (rest > 0 && task->left_ns > 0) {
 			task->idle_ns += rest;
@@ -121,15 +148,6 @@ void edf_charge(struct edf *edf, unsigned slot, int64_t used_ns)
 /* ---- periods
  * ----------------------------------------------------------------------------------------------------------- */
 
-/* The end of the budget is asked for so much sooner that it is seen neither late nor early, on the whole. */
-static void learn_lag(const struct edf *edf, struct edf_task *task)
-{
-	int64_t bound = edf->floor.look_ns;
-	int64_t late = most(-bound, least(bound, -task->left_ns));
-
-	task->lag_ns = most(-bound, least(bound, task->lag_ns + late / LAG_WEIGHT));
-}
-
 /* The present period is over, and so are `more` whole ones that nobody looked at. */
 static void close_period(const struct edf *edf, struct edf_task *task, int64_t more)
 {
@@ -137,7 +155,7 @@ static void close_period(const struct edf *edf, struct edf_task *task, int64_t m
 	int64_t missing = (task->left_ns += more * slice) + task->drained_ns - task->idle_ns;
 
 	if (task->left_ns < edf->floor.spent_ns) {
-		learn_lag(edf, task);
+		learn_lag(edf, task, -task->left_ns);
 		task->stat.owed_ns -= task->left_ns;
 		task->stat.over_max_ns = most(task->stat.over_max_ns, -task->left_ns);
 	}
@@ -321,7 +339,8 @@ static int64_t may_last(const struct edf *edf, const struct edf_task *task, bool
 	int64_t left = task->left_ns - task->lag_ns;
 
 	if (first) {
-		return most(left, most(edf->floor.wake_ns, edf->floor.spent_ns)); /* or it would never get to run */
+		/* Or it would never get to run; longer if it did not even so. */
+		return most(left, most(edf->floor.wake_ns, edf->floor.spent_ns) << task->tries);
 	}
 	if (task->idle) {
 		left += least(edf->guard_ns, task->constraint.slice_ns / OVERRUN_PART);
@@ -330,7 +349,7 @@ static int64_t may_last(const struct edf *edf, const struct edf_task *task, bool
 	return most(left, edf->floor.poll_ns);
 }
 
-static int64_t next_look(const struct edf *edf, unsigned first, int64_t now_ns)
+static int64_t next_look(struct edf *edf, unsigned first, int64_t now_ns)
 {
 	int64_t again = EDF_NEVER;
 
@@ -340,7 +359,11 @@ static int64_t next_look(const struct edf *edf, unsigned first, int64_t now_ns)
 		}
 	}
 	for (unsigned k = 0; k < edf->ladder; k++) {
-		again = least(again, now_ns + may_last(edf, &edf->task[edf->order[k]], edf->order[k] == first));
+		struct edf_task *task = &edf->task[edf->order[k]];
+		int64_t end = now_ns + may_last(edf, task, edf->order[k] == first);
+
+		task->aim_ns = edf->order[k] == first ? end : EDF_NEVER;
+		again = least(again, end);
 	}
 	if (edf->waiting) {
 		int64_t left = first == EDF_TASKS ? 0 : edf->task[first].left_ns;

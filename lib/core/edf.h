@@ -54,7 +54,9 @@ struct edf_task {
 	int64_t charged_ns;              /* since the last look */
 	int64_t idle_ns;                 /* it could run and did not, in this period */
 	int64_t drained_ns;              /* taken off this budget for that */
+	int64_t aim_ns;                  /* when its budget is expected to end, if it runs till then; EDF_NEVER */
 	int64_t lag_ns;   /* how much too late its budget ends if nothing is done about it; or negative */
+	uint8_t tries;    /* looks since it last made progress, a few */
 	uint8_t rank;     /* on the ladder since the last look, from 1; 0 = parked */
 	bool taken;       /* a task is in this slot */
 	int64_t still_ns; /* it could run and did not, since it did last */
