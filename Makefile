@@ -54,7 +54,7 @@ PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-s
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
-.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan experiments asan lint install packages clean programs
+.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan bench-edf experiments asan lint install packages clean programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -208,6 +208,10 @@ $(BUILD)/tests/bench/bench_plan: $(call objects,tests/bench) $(BUILD)/lib.a $(BU
 bench-plan: packages
 	@$(MAKE) --no-print-directory $(BUILD)/tests/bench/bench_plan
 	@$(BUILD)/tests/bench/bench_plan --out $(BUILD)/bench-plan $(BENCH)
+
+# Needs root, or CAP_SYS_NICE; under three minutes. `$(BUILD)/tenure-edf study` has the long forms and the other studies.
+bench-edf: $(BUILD)/tenure-edf
+	@$(BUILD)/tenure-edf study sweep --short --out $(BUILD)/bench-edf $(BENCH)
 
 # The published experiments whole, from the logs in TRACES (tenure-sim(1) says which) into OUT: some minutes each.
 OUT = $(BUILD)/experiments

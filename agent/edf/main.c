@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "study.h"
 #include "util.h"
 
 static const struct {
@@ -27,6 +28,9 @@ static void usage(FILE *out)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		fprintf(out, "  %-10s %s\n             %s\n", commands[i].name, commands[i].args, commands[i].help);
 	}
+	fputs("  study      NAME [OPTION...]\n"
+	      "             measure what each mechanism makes of its promises; without NAME: what there is\n",
+	      out);
 	fputs("\nOptions:\n", out);
 	cli_option_help(out);
 	fputs("  --version            print the version, and end\n", out);
@@ -62,6 +66,10 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		usage(stdout);
 		return 0;
+	}
+	/* Its options are its own. */
+	if (argc > 1 && strcmp(argv[1], "study") == 0) {
+		return study_main(argc - 1, argv + 1);
 	}
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0) {

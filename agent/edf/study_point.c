@@ -1,0 +1,154 @@
+/* One measurement: tasks that spin, each with a promise, and a competitor without one. */
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "proc.h"
+#include "study.h"
+#include "util.h"
+
+#define ORIGINS 20 /* tried for mechanisms that do not tell when their periods begin */
+
+struct measure {
+	struct probe load[STUDY_LOADS];
+	struct probe task[STUDY_TASKS];
+	uint64_t id[STUDY_TASKS];
+	int core_fd; /* CPU time of the dispatcher */
+};
+
+/* The dispatcher of the CPU measured on is a thread of ours. */
+static int open_core(const struct study *study)
+{
+	_cleanup_free_ struct proc_thread *thread = xcalloc(PROC_THREADS, sizeof(*thread));
+	unsigned n = proc_threads(getpid(), thread, PROC_THREADS);
+	char name[16];
+
+	snprintf(name, sizeof(name), "edf/%d", study->cpu);
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(thread[i].name, name) == 0) {
+			return proc_cpu_open(getpid(), thread[i].tid);
+		}
+	}
+	return -1;
+}
+
+static int64_t core_ns(const struct measure *m)
+{
+	return m->core_fd < 0 ? 0 : proc_cpu_ns(m->core_fd);
+}
+
+/* 1: refused. */
+static int begin(struct study *study, const struct study_point *point, struct measure *m, struct err *err)
+{
+	if (study_compete(study, point->mechanism, false, m->load, err) < 0) {
+		return -1;
+	}
+	for (unsigned i = 0; i < point->n; i++) {
+		if (probe_start(&m->task[i], PROBE_LOG, study_home(point->mechanism, study->cpu), 0, err) < 0) {
+			return -1;
+		}
+		if (study_attach(study, &m->task[i], &point->constraint[i], point->mechanism == ENGINE_EDF, &m->id[i],
+				 err) < 0) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int64_t longest_period(const struct study_point *point)
+{
+	int64_t longest = 0;
+
+	for (unsigned i = 0; i < point->n; i++) {
+		longest = point->constraint[i].period_ns > longest ? point->constraint[i].period_ns : longest;
+	}
+	return longest;
+}
+
+static void judge(const struct study_point *point, const struct measure *m, int64_t from, int64_t to,
+		  struct study_result *result)
+{
+	for (unsigned i = 0; i < point->n; i++) {
+		const struct edf_constraint *c = &point->constraint[i];
+		struct window_figures figures = {0};
+		/* Aligned releases are multiples of the period on the wall clock. */
+		struct window_grid grid = {clock_mono_ns() - clock_wall_ns(), c->slice_ns, c->period_ns};
+		double late;
+
+		if (point->mechanism == ENGINE_EDF) {
+			window_judge(m->task[i].log, &grid, from, to, &figures);
+		} else {
+			window_judge_best(m->task[i].log, &grid, ORIGINS, from, to, &figures);
+		}
+		late = 100 * (double)figures.late_max_ns / (double)c->slice_ns;
+		result->late_slice_pct_max = late > result->late_slice_pct_max ? late : result->late_slice_pct_max;
+		result->figures.windows += figures.windows;
+		result->figures.misses += figures.misses;
+		result->figures.late_sum_ns += figures.late_sum_ns;
+		result->figures.over_sum_ns += figures.over_sum_ns;
+		result->figures.received_ns += figures.received_ns;
+		result->figures.length_ns += figures.length_ns;
+		if (figures.late_max_ns > result->figures.late_max_ns) {
+			result->figures.late_max_ns = figures.late_max_ns;
+		}
+		result->stalled_ns += probe_stalled(m->task[i].log, from, to);
+	}
+}
+
+static void observe(struct study *study, const struct study_point *point, struct measure *m,
+		    struct study_result *result)
+{
+	int64_t from, to, core;
+
+	m->core_fd = open_core(study);
+	study_sleep(study, longest_period(point) + 20000000); /* the first period is not a whole one */
+	from = clock_mono_ns();
+	core = core_ns(m);
+	study_sleep(study, point->length_ns);
+	core = core_ns(m) - core;
+	to = clock_mono_ns();
+	result->core_pct = 100 * (double)core / (double)(to - from);
+	for (unsigned i = 0; i < point->n; i++) {
+		probe_stop(&m->task[i]);
+	}
+	judge(point, m, from, to, result);
+}
+
+static void end(struct study *study, struct measure *m)
+{
+	struct err ignored = {0};
+
+	for (unsigned i = 0; i < STUDY_TASKS; i++) {
+		if (m->id[i]) {
+			engine_detach(study->engine, m->id[i], &ignored);
+		}
+		probe_end(&m->task[i]);
+	}
+	for (unsigned i = 0; i < STUDY_LOADS; i++) {
+		probe_end(&m->load[i]);
+	}
+	cleanup_close(&m->core_fd);
+}
+
+int study_measure(struct study *study, const struct study_point *point, struct study_result *result, struct err *err)
+{
+	struct measure m = {.core_fd = -1};
+	int rc;
+
+	memset(result, 0, sizeof(*result));
+	rc = study_engine(study, point->mechanism, false, err);
+	if (rc < 0 && err->code == ERR_UNAVAILABLE) {
+		rc = 1;
+	} else if (rc == 0) {
+		rc = begin(study, point, &m, err);
+	}
+	if (rc == 0) {
+		observe(study, point, &m, result);
+	} else if (rc > 0) {
+		result->refused = true;
+		snprintf(result->why, sizeof(result->why), "%s", err->text);
+		*err = (struct err){0};
+	}
+	end(study, &m);
+	return rc < 0 ? -1 : 0;
+}

@@ -1,0 +1,147 @@
+/* What the logs of measuring tasks say: CPU time received, lateness, overlap. */
+#include <check.h>
+#include <string.h>
+
+#include "probe.h"
+#include "window.h"
+
+#define MS INT64_C(1000000)
+
+static struct probe_log a, b;
+
+/* It ran in [from, to) and has a gap behind that, in which its CPU clock counted `counted`. */
+static void ran(struct probe_log *log, int64_t from, int64_t to, int64_t until, int64_t counted)
+{
+	if (log->count == 0) {
+		log->gap[log->count++] = (struct probe_gap){from, from, 500};
+	}
+	int64_t cpu = log->gap[log->count - 1].cpu_ns + to - from + counted;
+
+	log->gap[log->count++] = (struct probe_gap){to, until, cpu};
+	log->end_ns = until;
+}
+
+/* 3 ms in each period of 10, from 100 ms on; but none in the one from 130 on, which it gets at 141. */
+static void setup(void)
+{
+	a.count = b.count = 0;
+	a.end_ns = b.end_ns = 0;
+	for (int64_t t = 100 * MS; t < 200 * MS; t += 10 * MS) {
+		if (t == 120 * MS) {
+			ran(&a, t, t + 3 * MS, t + 20 * MS, 0);
+		} else if (t == 140 * MS) {
+			ran(&a, t, t + 6 * MS, t + 10 * MS, 0);
+		} else if (t != 130 * MS) {
+			ran(&a, t, t + 3 * MS, t + 10 * MS, 0);
+		}
+	}
+}
+
+START_TEST(received)
+{
+	ck_assert_int_eq(probe_begin_ns(&a), 100 * MS);
+	ck_assert_int_eq(probe_received(&a, 100 * MS), 0);
+	ck_assert_int_eq(probe_received(&a, 101 * MS), 1 * MS);
+	ck_assert_int_eq(probe_received(&a, 103 * MS), 3 * MS);
+	ck_assert_int_eq(probe_received(&a, 109 * MS), 3 * MS);
+	ck_assert_int_eq(probe_received(&a, 112 * MS), 5 * MS);
+	ck_assert_int_eq(probe_received(&a, 139 * MS), 9 * MS);
+	ck_assert_int_eq(probe_received(&a, 145 * MS), 14 * MS);
+	ck_assert_int_eq(probe_received(&a, 199 * MS), 30 * MS);
+	ck_assert_int_eq(probe_when(&a, 1 * MS), 101 * MS);
+	ck_assert_int_eq(probe_when(&a, 4 * MS), 111 * MS);
+	ck_assert_int_eq(probe_when(&a, 9 * MS + 1), 140 * MS + 1);
+	ck_assert_int_eq(probe_when(&a, 40 * MS), INT64_MAX);
+}
+END_TEST
+
+START_TEST(what_the_clock_counted_in_a_gap)
+{
+	ran(&b, 100 * MS, 104 * MS, 110 * MS, 2 * MS);
+	ran(&b, 110 * MS, 111 * MS, 120 * MS, 0);
+	ck_assert_int_eq(probe_received(&b, 105 * MS), 5 * MS);
+	ck_assert_int_eq(probe_received(&b, 108 * MS), 6 * MS);
+	ck_assert_int_eq(probe_received(&b, 111 * MS), 7 * MS);
+	ck_assert_int_eq(probe_stalled(&b, 100 * MS, 120 * MS), 2 * MS);
+	ck_assert_int_eq(probe_stalled(&b, 105 * MS, 120 * MS), 0);
+	ck_assert_int_eq(probe_stalled(&a, 100 * MS, 200 * MS), 0);
+}
+END_TEST
+
+START_TEST(windows)
+{
+	struct window_grid grid = {10 * MS, 3 * MS, 10 * MS};
+	struct window_figures f = {0};
+
+	window_judge(&a, &grid, 100 * MS, 200 * MS, &f);
+	ck_assert_uint_eq(f.windows, 10);
+	ck_assert_uint_eq(f.misses, 1);
+	ck_assert_int_eq(f.late_sum_ns, 3 * MS);
+	ck_assert_int_eq(f.late_max_ns, 3 * MS);
+	ck_assert_int_eq(f.over_sum_ns, 3 * MS);
+	ck_assert_int_eq(f.received_ns, 30 * MS);
+	ck_assert_int_eq(f.length_ns, 100 * MS);
+	/* Only what lies wholly within, wherever the grid begins. */
+	f = (struct window_figures){0};
+	grid.origin_ns = 5000 * MS;
+	window_judge(&a, &grid, 101 * MS, 199 * MS, &f);
+	ck_assert_uint_eq(f.windows, 8);
+	/* 1 % may be missing, more is a miss. */
+	f = (struct window_figures){0};
+	grid.slice_ns = 3030 * MS / 1000;
+	window_judge(&a, &grid, 150 * MS, 200 * MS, &f);
+	ck_assert_uint_eq(f.misses, 0);
+	grid.slice_ns = 3031 * MS / 1000;
+	window_judge(&a, &grid, 150 * MS, 200 * MS, &f);
+	ck_assert_uint_eq(f.misses, 5);
+}
+END_TEST
+
+START_TEST(the_best_origin)
+{
+	struct window_grid grid = {105 * MS, 3 * MS, 10 * MS};
+	struct window_figures f = {0};
+
+	/* Half of one slice and half of the next, until the windows begin where the slices do. */
+	for (int64_t t = 100 * MS; t < 300 * MS; t += 10 * MS) {
+		ran(&b, t, t + (t / MS % 20 ? 1 : 5) * MS, t + 10 * MS, 0);
+	}
+	window_judge(&b, &grid, 100 * MS, 300 * MS, &f);
+	ck_assert_uint_gt(f.misses, 5);
+	f = (struct window_figures){0};
+	grid = (struct window_grid){103 * MS, 5 * MS, 20 * MS};
+	window_judge_best(&b, &grid, 20, 100 * MS, 300 * MS, &f);
+	ck_assert_uint_eq(f.misses, 0);
+	ck_assert_uint_ge(f.windows, 9);
+}
+END_TEST
+
+START_TEST(together)
+{
+	ran(&b, 101 * MS, 102 * MS, 112 * MS, 0);
+	ran(&b, 112 * MS, 125 * MS, 180 * MS, 0);
+	ck_assert_int_eq(probe_together(&a, &b, 100 * MS, 200 * MS), 5 * MS);
+	ck_assert_int_eq(probe_together(&b, &a, 100 * MS, 200 * MS), 5 * MS);
+	ck_assert_int_eq(probe_together(&a, &b, 112 * MS, 121 * MS), 2 * MS);
+	ck_assert_int_eq(probe_together(&a, &a, 100 * MS, 200 * MS), 30 * MS);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent_probe");
+	TCase *all = tcase_create("all");
+
+	tcase_add_checked_fixture(all, setup, NULL);
+	tcase_add_test(all, received);
+	tcase_add_test(all, what_the_clock_counted_in_a_gap);
+	tcase_add_test(all, windows);
+	tcase_add_test(all, the_best_origin);
+	tcase_add_test(all, together);
+	suite_add_tcase(suite, all);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
