@@ -1,7 +1,7 @@
 /*
  * Reads and writes files of the cgroup file systems. In version 1 single threads move between groups freely. In version
- * 2 a thread stays in the subtree of its process, so nothing is moved there but what already has threaded groups of its
- * own; strict and quota are then refused, with the reason.
+ * 2 a thread stays in the subtree of its process: one that is alone in its group is held back there, or the whole
+ * process is moved; all else is refused, with the reason.
  */
 #include "cgroup.h"
 
@@ -17,9 +17,6 @@
 #define STRICT "tenure-edf-strict"
 #define QUOTA "tenure-edf-quota"
 #define RT_PERIOD_US 1000000
-/* Parked: the least the kernel takes, so that what waits in a system call's end or for a lock still gets on. */
-#define STRICT_QUOTA_US 1000
-#define STRICT_PERIOD_US 1000000
 #define QUOTA_MIN_US 1000
 #define QUOTA_PERIOD_MIN_US 1000
 #define QUOTA_PERIOD_MAX_US 1000000
@@ -194,14 +191,13 @@ void cgroup_open_strict(struct cgroup *cgroup, uint32_t limit_ppm)
 	_cleanup_free_ char *group = xasprintf("%s/" STRICT, cgroup->cpu);
 
 	if (cgroup->version != 1) {
+		cgroup->strict = cgroup->version == 2 && access(cgroup->cpu, W_OK) == 0;
 		snprintf(cgroup->why_not, sizeof(cgroup->why_not), "%s",
-			 cgroup->version == 2
-				 ? "cgroup version 2 does not let single threads into a group with next to no CPU"
-				 : "there is no CPU cgroup");
+			 cgroup->version == 2 ? "cgroups may not be changed" : "there is no CPU cgroup");
 		return;
 	}
-	if (make_group(group) < 0 || write_number(group, "cpu.cfs_period_us", STRICT_PERIOD_US) < 0 ||
-	    write_number(group, "cpu.cfs_quota_us", STRICT_QUOTA_US) < 0) {
+	if (make_group(group) < 0 || write_number(group, "cpu.cfs_period_us", CGROUP_PARKED_PERIOD_US) < 0 ||
+	    write_number(group, "cpu.cfs_quota_us", CGROUP_PARKED_US) < 0) {
 		snprintf(cgroup->why_not, sizeof(cgroup->why_not), "cgroup %.120s: %s", group, strerror(errno));
 		return;
 	}
@@ -221,6 +217,93 @@ void cgroup_close(const struct cgroup *cgroup)
 	if (cgroup->version == 1) {
 		rmdir(strict);
 		rmdir(quota);
+	}
+}
+
+/* ---- version 2 ---- */
+
+static bool is_alone(const char *group)
+{
+	_cleanup_free_ char *path = xasprintf("%s/cgroup.threads", group);
+	_cleanup_free_ char *text = file_read(path, 65536, NULL);
+	char *newline = text ? strchr(text, '\n') : NULL;
+
+	return newline && !newline[1];
+}
+
+static char *own_group(const struct cgroup *cgroup, pid_t pid)
+{
+	return xasprintf("%s/tenure-edf-%d", cgroup->cpu, (int)pid);
+}
+
+static int way_of(struct cgroup_way *out, const char *group, const char *home, const char *file, const char *text,
+		  struct err *err)
+{
+	struct cgroup_way way = {.move = !*text};
+
+	snprintf(way.group, sizeof(way.group), "%s", group);
+	snprintf(way.text, sizeof(way.text), "%s", text);
+	if (strlen(group) >= sizeof(way.group) ||
+	    snprintf(way.back, sizeof(way.back), "%s/%s", home, file) >= (int)sizeof(way.back)) {
+		return err_set(err, ERR_LIMIT, "the path of cgroup %.200s is too long", home);
+	}
+	*out = way;
+	return 0;
+}
+
+int cgroup_find_way(const struct cgroup *cgroup, pid_t pid, pid_t tid, bool whole, struct cgroup_way *way,
+		    struct err *err)
+{
+	_cleanup_free_ char *path = path_of(cgroup, pid, tid);
+	_cleanup_free_ char *home = path ? xasprintf("%s%s", cgroup->cpu, strcmp(path, "/") == 0 ? "" : path) : NULL;
+	_cleanup_free_ char *own = own_group(cgroup, pid);
+	_cleanup_free_ char *max = home ? xasprintf("%s/cpu.max", home) : NULL;
+	_cleanup_free_ char *text = max ? file_read(max, CGROUP_TEXT - 1, NULL) : NULL;
+
+	if (!home) {
+		return err_set(err, ERR_NOT_FOUND, "the CPU cgroup of thread %d cannot be read", (int)tid);
+	}
+	if (strcmp(home, own) == 0) {
+		*way = (struct cgroup_way){0};
+		snprintf(way->group, sizeof(way->group), "%s", own);
+		return 0;
+	}
+	if (text && *text && is_alone(home)) {
+		text[strcspn(text, "\n")] = '\0';
+		return way_of(way, home, home, "cpu.max", text, err);
+	}
+	if (!whole) {
+		return err_set(err, ERR_DENIED,
+			       "thread %d shares its cgroup with others, which cgroup version 2 cannot tell apart",
+			       (int)tid);
+	}
+	return way_of(way, own, home, "cgroup.procs", "", err);
+}
+
+int cgroup_go(const struct cgroup *cgroup, const struct cgroup_way *way, pid_t tid, int64_t quota_us, int64_t period_us,
+	      struct err *err)
+{
+	_cleanup_free_ char *control = xasprintf("%s/cgroup.subtree_control", cgroup->cpu);
+	_cleanup_free_ char *max = xasprintf("%s/cpu.max", way->group);
+	char text[CGROUP_TEXT];
+
+	snprintf(text, sizeof(text), "%lld %lld", (long long)quota_us, (long long)period_us);
+	if (way->move && (make_group(way->group) < 0 || write_file(control, "+cpu") < 0 ||
+			  write_number(way->group, "cgroup.procs", tid) < 0)) {
+		return err_set(err, ERR_DENIED, "cgroup %s: %s", way->group, strerror(errno));
+	}
+	if (write_file(max, text) < 0) {
+		return err_set(err, ERR_DENIED, "%s: %s", max, strerror(errno));
+	}
+	return 0;
+}
+
+void cgroup_remove_own(const struct cgroup *cgroup, pid_t pid)
+{
+	_cleanup_free_ char *own = own_group(cgroup, pid);
+
+	if (cgroup->version == 2) {
+		rmdir(own);
 	}
 }
 
@@ -249,22 +332,16 @@ static char *quota_group(const struct cgroup *cgroup, uint64_t task, unsigned in
 	return xasprintf("%s/" QUOTA "/%llu-%u", cgroup->cpu, (unsigned long long)task, index);
 }
 
-int cgroup_move_quota(const struct cgroup *cgroup, pid_t tid, uint64_t task, unsigned index,
-		      const struct edf_constraint *constraint, struct err *err)
+int cgroup_move_quota(const struct cgroup *cgroup, pid_t tid, uint64_t task, unsigned index, int64_t quota_us,
+		      int64_t period_us, struct err *err)
 {
 	_cleanup_free_ char *parent = xasprintf("%s/" QUOTA, cgroup->cpu);
 	_cleanup_free_ char *group = quota_group(cgroup, task, index);
-	int64_t quota, period;
 
-	if (cgroup->version != 1) {
-		return err_set(err, ERR_DENIED, "backend quota needs the CPU controller of cgroup version 1");
-	}
-	if (cgroup_quota_of(constraint, &quota, &period, err) < 0) {
-		return -1;
-	}
+	/* The quota may never be more than its parent's rate in between: lifted first. */
 	if (make_group(parent) < 0 || make_group(group) < 0 || write_number(group, "cpu.cfs_quota_us", -1) < 0 ||
-	    write_number(group, "cpu.cfs_period_us", period) < 0 ||
-	    write_number(group, "cpu.cfs_quota_us", quota) < 0) {
+	    write_number(group, "cpu.cfs_period_us", period_us) < 0 ||
+	    write_number(group, "cpu.cfs_quota_us", quota_us) < 0) {
 		return err_set(err, ERR_DENIED, "cgroup %s: %s; backend quota needs root", group, strerror(errno));
 	}
 	return move(group, tid, err);

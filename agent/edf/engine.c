@@ -257,7 +257,7 @@ static int start_edf(struct engine *engine, struct err *err)
 /* Whether backend quota could work: a try with a group of its own would do no more. */
 static bool may_quota(const struct engine *engine)
 {
-	return engine->cgroup.version == 1 && access(engine->cgroup.cpu, W_OK) == 0;
+	return engine->cgroup.version && access(engine->cgroup.cpu, W_OK) == 0;
 }
 
 static void fall_back(struct engine *engine, const struct err *why)

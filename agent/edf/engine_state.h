@@ -34,6 +34,8 @@ struct task {
 	unsigned kept_count;
 	struct held *kept;
 	int64_t attached_ns;
+	cpu_set_t home; /* CPUs of its first thread before it was taken: threads born later inherit what we set */
+	bool home_known;
 	int64_t clock_offset_ns; /* of an aligned one: wall clock less monotonic, as its releases were set */
 	/* Since the last event. */
 	uint64_t told_periods, told_misses;

@@ -425,6 +425,8 @@ int engine_attach(struct engine *engine, const struct engine_task *spec, uint64_
 	engine->tasks = xrealloc(engine->tasks, engine->task_count + 1, sizeof(struct task *));
 	engine->tasks[engine->task_count++] = task;
 	engine->last_id = task->id;
+	task->home = engine->table->slot[task->thread[0].slot].before.affinity;
+	task->home_known = true;
 	*id = task->id;
 	engine_tasks_changed(engine);
 	return 0;
@@ -560,8 +562,12 @@ bool task_scan(struct engine *engine, struct task *task, unsigned *refused)
 	n = find_threads(task, all, threads);
 	for (unsigned i = 0; i < n; i++) {
 		/* Beyond TABLE_CPUS their names were not kept: there is no room for them in any case. */
-		if (i >= TABLE_CPUS || (!has_thread(task->thread, task->count, threads[i].tid) &&
-					add_thread(engine, task, &threads[i]) < 0)) {
+		if (i >= TABLE_CPUS) {
+			without++;
+		} else if (!has_thread(task->thread, task->count, threads[i].tid) &&
+			   add_thread(engine, task, &threads[i]) < 0) {
+			/* Not to be kept on the CPU of the thread that made it. */
+			sched_setaffinity(threads[i].tid, sizeof(task->home), &task->home);
 			without++;
 		}
 	}

@@ -57,6 +57,18 @@ static int find_slot(const struct engine *engine, unsigned *slot, struct err *er
 	return err_set(err, ERR_LIMIT, "%d threads are managed, the most there can be", TABLE_SLOTS);
 }
 
+/* Born of a thread that is held already, it has that one's CPUs. */
+static bool inherited(const struct engine *engine, const struct task *task, const cpu_set_t *affinity)
+{
+	cpu_set_t in;
+
+	if (!task->home_known || CPU_EQUAL(affinity, &engine->housekeeping)) {
+		return task->home_known;
+	}
+	CPU_AND(&in, affinity, &engine->managed);
+	return CPU_COUNT(affinity) == 1 && CPU_EQUAL(&in, affinity);
+}
+
 static int open_slot(struct engine *engine, const struct task *task, pid_t tid, unsigned *out, struct err *err)
 {
 	struct proc_policy before;
@@ -69,13 +81,16 @@ static int open_slot(struct engine *engine, const struct task *task, pid_t tid, 
 	if (proc_policy_read(tid, &before, err) < 0 || find_slot(engine, out, err) < 0) {
 		return -1;
 	}
+	if (inherited(engine, task, &before.affinity)) {
+		before.affinity = task->home;
+	}
 	slot = &engine->table->slot[*out];
 	slot->task = task->id;
 	slot->pid = task->spec.pid;
 	slot->tid = tid;
 	slot->start_time = start;
 	slot->before = before;
-	slot->cgroup[0] = '\0';
+	slot->cgroup[0] = slot->cgroup_text[0] = '\0';
 	slot->stat = (struct edf_stat){0};
 	slot->slack_ns = slot->change_ns = slot->change_max_ns = 0;
 	atomic_store(&slot->gone, false);
@@ -158,13 +173,49 @@ static int bind(const struct engine *engine, const struct table_slot *slot, int 
 	return 0;
 }
 
-/* False: it stays work-conserving, for which there is a reason in the cgroup's why_not. */
-static bool make_strict(const struct engine *engine, struct table_slot *slot)
+/* Version 2. The threads of a process that is moved as a whole share what they may have then. */
+static int limit_group(const struct engine *engine, const struct task *task, struct table_slot *slot, int64_t quota_us,
+		       int64_t period_us, struct err *err)
+{
+	bool whole = task->spec.kind == ENGINE_PROCESS;
+	struct cgroup_way way;
+
+	if (cgroup_find_way(&engine->cgroup, slot->pid, slot->tid, whole, &way, err) < 0) {
+		return -1;
+	}
+	/* It is there already, for another thread of it. */
+	if (!*way.back && !*slot->cgroup && engine->backend == ENGINE_QUOTA) {
+		return err_set(
+			err, ERR_DENIED,
+			"backend quota with cgroup version 2 takes processes of one thread, and guests of libvirt");
+	}
+	if (!*slot->cgroup) {
+		memcpy(slot->cgroup, way.back, sizeof(slot->cgroup));
+		memcpy(slot->cgroup_text, way.text, sizeof(slot->cgroup_text));
+	}
+	return cgroup_go(&engine->cgroup, &way, slot->tid, quota_us, period_us, err);
+}
+
+/* False: it stays work-conserving. */
+static bool make_strict(struct engine *engine, const struct task *task, struct table_slot *slot)
 {
 	struct err err;
 
-	return engine->cgroup.strict && note_home(engine, slot, &err) == 0 &&
-	       cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0;
+	if (!engine->cgroup.strict) {
+		return false;
+	}
+	if (engine->cgroup.version == 2) {
+		return limit_group(engine, task, slot, CGROUP_PARKED_US, CGROUP_PARKED_PERIOD_US, &err) == 0;
+	}
+	if (note_home(engine, slot, &err) < 0) {
+		return false;
+	}
+	if (cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0) {
+		return true;
+	}
+	/* Another engine on this machine, with a run_dir of its own, has ended and taken the empty group along. */
+	cgroup_open_strict(&engine->cgroup, engine->node.limit_ppm);
+	return cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0;
 }
 
 static void write_constraint(const struct task *task, struct table_slot *slot)
@@ -203,7 +254,7 @@ static int take_edf(struct engine *engine, const struct task *task, struct held 
 	    bind(engine, slot, held->cpu, err) < 0 || find_k(engine, held->cpu, &held->k, err) < 0) {
 		return -1;
 	}
-	held->strict = task->spec.constraint.strict && make_strict(engine, slot);
+	held->strict = task->spec.constraint.strict && make_strict(engine, task, slot);
 	dispatch_prepare(engine->dispatcher[held->cpu], held->k, held->fd);
 	write_constraint(task, slot);
 	atomic_store(&engine->table->cpu[held->cpu].map[held->k], (uint16_t)(held->slot + 1));
@@ -250,10 +301,24 @@ static int set_deadline(pid_t tid, const struct edf_constraint *constraint, stru
 	}
 }
 
-static int take_other(struct engine *engine, const struct task *task, struct held *held, struct err *err)
+static int set_quota(const struct engine *engine, const struct task *task, const struct held *held, struct err *err)
 {
 	struct table_slot *slot = &engine->table->slot[held->slot];
+	int64_t quota, period;
 
+	if (cgroup_quota_of(&task->spec.constraint, &quota, &period, err) < 0) {
+		return -1;
+	}
+	if (engine->cgroup.version == 2) {
+		return limit_group(engine, task, slot, quota, period, err);
+	}
+	return note_home(engine, slot, err) < 0
+		       ? -1
+		       : cgroup_move_quota(&engine->cgroup, held->tid, task->id, held->slot, quota, period, err);
+}
+
+static int take_other(struct engine *engine, const struct task *task, struct held *held, struct err *err)
+{
 	switch (engine->backend) {
 	case ENGINE_EDF:
 		return take_edf(engine, task, held, err);
@@ -262,10 +327,7 @@ static int take_other(struct engine *engine, const struct task *task, struct hel
 		return set_deadline(held->tid, &task->spec.constraint, err);
 	case ENGINE_QUOTA:
 		held->strict = true;
-		if (note_home(engine, slot, err) < 0) {
-			return -1;
-		}
-		return cgroup_move_quota(&engine->cgroup, held->tid, task->id, held->slot, &task->spec.constraint, err);
+		return set_quota(engine, task, held, err);
 	case ENGINE_NONE:
 		break;
 	}
@@ -328,6 +390,7 @@ void hold_release(struct engine *engine, const struct task *task, struct held *h
 	if (engine->backend == ENGINE_QUOTA) {
 		cgroup_remove_quota(&engine->cgroup, task->id, held->slot);
 	}
+	cgroup_remove_own(&engine->cgroup, task->spec.pid);
 	cleanup_close(&held->fd);
 }
 
@@ -341,7 +404,7 @@ int hold_change(struct engine *engine, const struct task *task, const struct hel
 	case ENGINE_DEADLINE:
 		return set_deadline(held->tid, &task->spec.constraint, err);
 	case ENGINE_QUOTA:
-		return cgroup_move_quota(&engine->cgroup, held->tid, task->id, held->slot, &task->spec.constraint, err);
+		return set_quota(engine, task, held, err);
 	case ENGINE_NONE:
 		break;
 	}
@@ -355,7 +418,7 @@ int hold_again(struct engine *engine, const struct task *task, const struct held
 	if (engine->backend != ENGINE_EDF) {
 		return hold_change(engine, task, held, err);
 	}
-	if (held->strict && cgroup_move_strict(&engine->cgroup, held->tid, err) < 0) {
+	if (held->strict && !make_strict(engine, task, slot)) {
 		return -1;
 	}
 	if (!held->strict && *slot->cgroup && cgroup_move_root(&engine->cgroup, held->tid, err) < 0) {

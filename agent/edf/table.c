@@ -189,13 +189,17 @@ void table_wake(struct table_cpu *cpu)
 static bool move_back(const struct table_slot *slot)
 {
 	int fd = open(slot->cgroup, O_WRONLY | O_CLOEXEC);
-	char text[16];
+	char text[TABLE_TEXT];
 	bool ok;
 
 	if (fd < 0) {
 		return false;
 	}
-	snprintf(text, sizeof(text), "%d", (int)slot->tid);
+	if (*slot->cgroup_text) {
+		snprintf(text, sizeof(text), "%s", slot->cgroup_text);
+	} else {
+		snprintf(text, sizeof(text), "%d", (int)slot->tid);
+	}
 	ok = write(fd, text, strlen(text)) > 0;
 	close(fd);
 	return ok;
@@ -204,13 +208,11 @@ static bool move_back(const struct table_slot *slot)
 /* Policy first: whatever else fails, nobody is left with a real-time priority. */
 bool table_restore(const struct table_slot *slot)
 {
-	bool ok;
+	bool lives = proc_start_time(slot->tid) == slot->start_time;
+	bool ok = !lives || proc_policy_restore(slot->tid, &slot->before) == 0;
 
-	if (proc_start_time(slot->tid) != slot->start_time) {
-		return true;
-	}
-	ok = proc_policy_restore(slot->tid, &slot->before) == 0;
-	if (*slot->cgroup && !move_back(slot)) {
+	/* A limit is the group's, who may have others in it by now. */
+	if (*slot->cgroup && (lives || *slot->cgroup_text) && !move_back(slot)) {
 		ok = false;
 	}
 	return ok || proc_start_time(slot->tid) != slot->start_time;

@@ -17,6 +17,7 @@
 
 #define TABLE_CPUS 64    /* managed by one engine */
 #define TABLE_SLOTS 1024 /* threads, of which EDF_TASKS on one CPU */
+#define TABLE_TEXT 48
 #define TABLE_CGROUP 256 /* a path; longer ones are not moved */
 
 enum table_state {
@@ -30,7 +31,9 @@ struct table_slot {
 	pid_t pid, tid;
 	uint64_t start_time;
 	struct proc_policy before;
-	char cgroup[TABLE_CGROUP]; /* `tasks` or `cgroup.threads` file it came from; "": it was not moved */
+	char cgroup[TABLE_CGROUP];    /* the file to write for the way back; "": its cgroup is as it was */
+	char cgroup_text[TABLE_TEXT]; /* what to write: a cpu.max; "": its id, `cgroup` is a `tasks` or `cgroup.procs`
+				       */
 
 	/* Constraint, behind a sequence: odd while it is written. */
 	_Atomic uint32_t seq;

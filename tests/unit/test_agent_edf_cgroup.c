@@ -76,8 +76,86 @@ START_TEST(version_2)
 	ck_assert_int_eq(cgroup.version, 2);
 	ck_assert(!cgroup.rt_group);
 	cgroup_open_strict(&cgroup, 900000);
-	ck_assert(!cgroup.strict);
-	ck_assert_ptr_nonnull(strstr(cgroup.why_not, "version 2"));
+	ck_assert(cgroup.strict);
+}
+END_TEST
+
+/* This process' group in version 2, below dir. */
+static char *own_path(void)
+{
+	_cleanup_free_ char *text = file_read("/proc/self/cgroup", 65536, NULL);
+	char *line = text ? strstr(text, "0::") : NULL;
+
+	if (!line) {
+		return NULL;
+	}
+	line[strcspn(line, "\n")] = '\0';
+	return xasprintf("%s", strcmp(line + 3, "/") == 0 ? "" : line + 4);
+}
+
+static void put_own(const char *own, const char *file, const char *text)
+{
+	_cleanup_free_ char *name = xasprintf("%s%s%s", own, *own ? "/" : "", file);
+
+	put(name, text);
+}
+
+/* Alone in its group, as libvirt's virtual CPUs are: held back there, and its limit comes back. */
+START_TEST(version_2_alone)
+{
+	_cleanup_free_ char *own = own_path();
+	_cleanup_free_ char *max = own ? xasprintf("%s%scpu.max", own, *own ? "/" : "") : NULL;
+	struct cgroup_way way;
+	struct cgroup cgroup;
+	struct err err;
+
+	if (!own) {
+		return;
+	}
+	put("cgroup.controllers", "cpu\n");
+	cgroup_detect(&cgroup, dir);
+	put_own(own, "cpu.max", "max 100000\n");
+	put_own(own, "cgroup.threads", "17\n");
+	ck_assert_int_eq(cgroup_find_way(&cgroup, getpid(), getpid(), false, &way, &err), 0);
+	ck_assert(!way.move);
+	ck_assert_str_eq(way.text, "max 100000");
+	ck_assert_int_eq(cgroup_go(&cgroup, &way, getpid(), 1000, 1000000, &err), 0);
+	/* A file is not cut by a shorter line; the kernel's is. */
+	check_file(max, "1000 1000000");
+	put_own(own, "cgroup.threads", "17\n18\n");
+	ck_assert_int_eq(cgroup_find_way(&cgroup, getpid(), getpid(), false, &way, &err), -1);
+	ck_assert_int_eq(err.code, ERR_DENIED);
+}
+END_TEST
+
+/* A whole process gets a group of its own. */
+START_TEST(version_2_process)
+{
+	_cleanup_free_ char *own = own_path();
+	_cleanup_free_ char *group = xasprintf("tenure-edf-%d", (int)getpid());
+	_cleanup_free_ char *max = xasprintf("%s/cpu.max", group), *procs = xasprintf("%s/cgroup.procs", group);
+	_cleanup_free_ char *id = xasprintf("%d", (int)getpid());
+	struct cgroup_way way;
+	struct cgroup cgroup;
+	struct err err;
+
+	if (!own) {
+		return;
+	}
+	put("cgroup.controllers", "cpu\n");
+	put("cgroup.subtree_control", "");
+	put(max, "");
+	put(procs, "");
+	cgroup_detect(&cgroup, dir);
+	put_own(own, "cgroup.threads", "17\n18\n");
+	ck_assert_int_eq(cgroup_find_way(&cgroup, getpid(), getpid(), true, &way, &err), 0);
+	ck_assert(way.move);
+	ck_assert_str_eq(way.text, "");
+	ck_assert_ptr_nonnull(strstr(way.back, "/cgroup.procs"));
+	ck_assert_int_eq(cgroup_go(&cgroup, &way, getpid(), 20000, 50000, &err), 0);
+	check_file("cgroup.subtree_control", "+cpu");
+	check_file(procs, id);
+	check_file(max, "20000 50000");
 }
 END_TEST
 
@@ -127,18 +205,17 @@ END_TEST
 
 START_TEST(quota_group)
 {
-	struct edf_constraint constraint = {.slice_ns = 20000000, .period_ns = 50000000};
 	struct cgroup cgroup;
 	struct err err;
 
 	put("cpu/tasks", "");
 	cgroup_detect(&cgroup, dir);
-	ck_assert_int_eq(cgroup_move_quota(&cgroup, 5, 3, 1, &constraint, &err), -1);
+	ck_assert_int_eq(cgroup_move_quota(&cgroup, 5, 3, 1, 20000, 50000, &err), -1);
 	ck_assert_int_eq(err.code, ERR_DENIED);
 	put("cpu/tenure-edf-quota/3-1/cpu.cfs_quota_us", "");
 	put("cpu/tenure-edf-quota/3-1/cpu.cfs_period_us", "");
 	put("cpu/tenure-edf-quota/3-1/tasks", "");
-	ck_assert_int_eq(cgroup_move_quota(&cgroup, 5, 3, 1, &constraint, &err), 0);
+	ck_assert_int_eq(cgroup_move_quota(&cgroup, 5, 3, 1, 20000, 50000, &err), 0);
 	check_file("cpu/tenure-edf-quota/3-1/cpu.cfs_period_us", "50000");
 	check_file("cpu/tenure-edf-quota/3-1/tasks", "5");
 }
@@ -234,6 +311,8 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, nothing_there);
 	tcase_add_test(tests, version_2);
+	tcase_add_test(tests, version_2_alone);
+	tcase_add_test(tests, version_2_process);
 	tcase_add_test(tests, version_1);
 	tcase_add_test(tests, strict_group);
 	tcase_add_test(tests, quota_group);
