@@ -93,6 +93,7 @@ static int write_bars(const struct blue *blue, enum blue_metric metric, const ch
 /* What panels have in common. gnuplot's own legend does not spread over them: labels do, drawn with the first. */
 static const char panels[] = "set style fill solid 1.0\n"
 			     "set xzeroaxis lt 1 lc rgb '#444444'\n"
+			     "set yrange [*<0:0<*]\n" /* a bar says how much by its length */
 			     "set xtics scale 0\n"
 			     "set offsets 0.6, 0.6, graph 0.04, 0\n"
 			     "unset key\n"
