@@ -67,13 +67,19 @@ struct item {
 	uint32_t ppm;
 };
 
-/* Densest first. (id, vm) decides among equals, so that every node and the head sort alike. */
+/*
+ * Densest first, then those with most threads. (id, vm) decides only where it cannot matter for whether all fit: who
+ * asks need not use the same ids.
+ */
 static int denser(const void *a, const void *b)
 {
 	const struct item *x = a, *y = b;
 
 	if (x->ppm != y->ppm) {
 		return x->ppm > y->ppm ? -1 : 1;
+	}
+	if (x->demand->threads != y->demand->threads) {
+		return x->demand->threads > y->demand->threads ? -1 : 1;
 	}
 	if (x->demand->id != y->demand->id) {
 		return x->demand->id < y->demand->id ? -1 : 1;
