@@ -98,19 +98,38 @@ static struct guest *overdue(const struct plan *plan, const struct node *node)
 	return NULL;
 }
 
-/* A best-effort guest on the node that takes something of it during the run, or NULL; those that stop are soon gone. */
+/* The lists are in no order: after a restart it must be the same one. */
+static struct guest *younger(struct guest *a, struct guest *b)
+{
+	if (!a || a->vm->lease != b->vm->lease) {
+		return !a || b->vm->lease > a->vm->lease ? b : a;
+	}
+	return b->vm->index > a->vm->index ? b : a;
+}
+
+/*
+ * The youngest best-effort guest on the node that takes something of it during the run, or NULL; those that stop are
+ * soon gone.
+ */
 static struct guest *in_the_way(const struct node *node, const struct run *run)
 {
-	struct guest *guest;
+	struct guest *guest, *found = NULL;
 
 	DL_FOREACH (node->best_effort, guest) {
 		const struct vm *vm = guest->vm;
 		bool stays = vm->planned && vm->run.then == RUN_STOP && guest_tail(guest) <= run->prepare_us;
 		if (!stays && (!vm->planned || vm->run.prepare_us < run->release_us)) {
-			return guest;
+			found = younger(found, guest);
 		}
 	}
-	return node->leaving; /* their memory lies here until they go on elsewhere */
+	if (!found) {
+		/* Their memory lies here until they go on elsewhere. */
+		DL_FOREACH2(node->leaving, guest, old_next)
+		{
+			found = younger(found, guest);
+		}
+	}
+	return found;
 }
 
 /* Makes best-effort guests leave the node, whatever they are about, until it has room for the unit's VMs there. */
