@@ -33,6 +33,12 @@ static const char *const names[] = {
 	[REASON_RESPONSE] = "response",
 	[REASON_NOT_YET] = "not_yet",
 	[REASON_NOT_CALLED] = "not_called",
+	[REASON_UNENFORCED] = "unenforced",
+	[REASON_PERIOD] = "period",
+	[REASON_SLICE] = "slice",
+	[REASON_VCPUS] = "vcpus",
+	[REASON_TUNE] = "tune",
+	[REASON_NODE_SILENT] = "node_silent",
 };
 _Static_assert(ARRAY_SIZE(names) == REASON_CODE_COUNT, "a name for each reason");
 
@@ -178,6 +184,30 @@ void reason_text(const struct reason *reason, char out[REASON_TEXT])
 		break;
 	case REASON_NOT_CALLED:
 		put(out, "it was not called in its window");
+		break;
+	case REASON_UNENFORCED:
+		put(out, "no node enforces slices and periods; \"tenure node show\" says why, and without them a lease "
+			 "gets its share of CPU as others leave it");
+		break;
+	case REASON_PERIOD:
+		when_span(reason->arg0, text);
+		put(out, "the period is too short: the least that can be kept is %s", text);
+		break;
+	case REASON_SLICE:
+		when_span(reason->arg0, text);
+		put(out, "the slice is more than one CPU can give: the most in that period is %s", text);
+		break;
+	case REASON_VCPUS:
+		put(out,
+		    "each vCPU needs a CPU of its own, and a node has %" PRId64
+		    " for slices and periods: ask for less cpu",
+		    reason->arg0);
+		break;
+	case REASON_TUNE:
+		put(out, "it does not fit beside the other guests of its nodes");
+		break;
+	case REASON_NODE_SILENT:
+		put(out, "a node of it does not answer just now, and is not told; ask again when it does");
 		break;
 	}
 }

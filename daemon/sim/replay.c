@@ -101,6 +101,7 @@ static int put_event(struct store *store, const struct event *event, struct err 
 	case EVENT_LEASE_CANCELLED:
 	case EVENT_LEASE_RESIZED:
 	case EVENT_LEASE_CALLED:
+	case EVENT_LEASE_TUNED:
 	case EVENT_TRANSFER_FAILED:
 	case EVENT_VM_SEEN:
 	case EVENT_KIND_COUNT:

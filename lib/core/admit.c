@@ -10,6 +10,7 @@
 #include "policy.h"
 #include "prep.h"
 #include "queue.h"
+#include "rate.h"
 
 #define LOOKS_A_NODE 4 /* in a search for the earliest start */
 #define LOOKS_MORE 4096
@@ -28,7 +29,7 @@ static bool spec_sane(const struct lease_spec *spec)
 			return false;
 		}
 	}
-	return spec->per_vm.amount[RES_CPU] > 0 && spec->per_vm.amount[RES_MEMORY] > 0;
+	return spec->per_vm.amount[RES_CPU] > 0 && spec->per_vm.amount[RES_MEMORY] > 0 && rate_sane(spec);
 }
 
 bool admit_possible(const struct plan *plan, const struct lease_spec *spec, struct reason *reason)
@@ -51,6 +52,10 @@ bool admit_possible(const struct plan *plan, const struct lease_spec *spec, stru
 		reason->code = REASON_NO_NODES;
 		return spec->kind == LEASE_BEST_EFFORT;
 	}
+	if (spec->period_us && !rate_possible(plan, spec, reason)) {
+		return false;
+	}
+	*reason = (struct reason){.code = REASON_NEVER_FITS};
 	uint64_t least = spec->serial && spec->kind == LEASE_BEST_EFFORT ? 1 : spec->vms;
 	for (size_t i = 0; i < plan->node_count && most < least; i++) {
 		const struct node *node = plan->nodes[i];

@@ -11,6 +11,7 @@
 #include "plan_state.h"
 #include "pool.h"
 #include "prep.h"
+#include "rate.h"
 
 const char *check_rule_name(enum check_rule rule)
 {
@@ -18,7 +19,7 @@ const char *check_rule_name(enum check_rule rule)
 		[CHECK_OK] = "ok",       [CHECK_CAPACITY] = "capacity", [CHECK_TABLE] = "table",
 		[CHECK_RUN] = "run",     [CHECK_PROMISE] = "promise",   [CHECK_GANG] = "gang",
 		[CHECK_IMAGE] = "image", [CHECK_LINK] = "link",         [CHECK_POOL] = "pool",
-		[CHECK_SAVE] = "save",   [CHECK_STATE] = "state",
+		[CHECK_SAVE] = "save",   [CHECK_STATE] = "state",       [CHECK_RATE] = "rate",
 	};
 
 	assert(rule < CHECK_RULE_COUNT);
@@ -150,6 +151,10 @@ static enum check_rule check_node(const struct plan *plan, const struct node *no
 {
 	enum check_rule rule = check_table(plan, node, false, changes, fault);
 
+	if (!rule && !node->loose && !rate_keeps(plan, node)) {
+		*fault = (struct check_fault){.rule = CHECK_RATE, .node = node->info.id, .at_us = plan->now_us};
+		return CHECK_RATE;
+	}
 	if (!node->firm && node->standby) {
 		return broken(fault, CHECK_TABLE, node->standby);
 	}

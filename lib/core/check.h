@@ -7,6 +7,7 @@
 enum check_rule {
 	CHECK_OK,
 	CHECK_CAPACITY, /* a node has more booked than it has, in some resource at some instant from now on */
+	CHECK_RATE,     /* a node has more slices and periods booked than it can keep */
 	CHECK_TABLE,    /* the slot table, or a glance, says otherwise than the slots of the guests booked there */
 	CHECK_RUN, /* a VM's run is out of order, or it has none where its state wants one, or it is on no known node */
 	CHECK_PROMISE, /* an advance reservation was moved from the agreed interval, or a deadline lease ends too late

@@ -2,6 +2,7 @@
 #ifndef TENURE_EVENT_H
 #define TENURE_EVENT_H
 
+#include "edf_admit.h"
 #include "lease.h"
 
 enum node_state {
@@ -19,6 +20,7 @@ struct node_info {
 	int64_t pool_bytes;       /* image pool */
 	int64_t suspend_rate;     /* bytes of guest memory per second, > 0 */
 	int64_t resume_rate;      /* bytes of guest memory per second, > 0 */
+	struct edf_node edf;      /* what it can keep of slices and periods; cpus 0 = nothing */
 };
 
 struct image_info {
@@ -44,6 +46,7 @@ enum event_kind {
 	EVENT_LEASE_CANCELLED,
 	EVENT_LEASE_RESIZED, /* its user wants another duration: longer, or shorter */
 	EVENT_LEASE_CALLED,  /* the event an open reservation waited for has come */
+	EVENT_LEASE_TUNED,   /* its user wants another slice and period */
 	EVENT_NODE,          /* a node is new, or its state or capacity changed */
 	EVENT_IMAGE_ADDED,
 	EVENT_IMAGE_REMOVED,   /* refused by the manager while a lease needs it */
@@ -67,6 +70,10 @@ struct event {
 			span_us duration_us; /* > 0, from its start; what has been had already included */
 		} resized;
 		uint64_t called;
+		struct {
+			uint64_t id;
+			span_us slice_us, period_us; /* both > 0 */
+		} tuned;
 		struct node_info node;
 		struct image_info image;
 		uint64_t image_removed;

@@ -31,6 +31,18 @@ static const char *const state_names[LEASE_STATE_COUNT] = {
 	[LEASE_FAILED] = "failed",
 };
 
+int64_t lease_cpu(const struct lease_spec *spec)
+{
+	return spec->period_us ? spec->cpu : spec->per_vm.amount[RES_CPU];
+}
+
+uint32_t lease_vcpus(const struct lease_spec *spec)
+{
+	int64_t cpu = lease_cpu(spec);
+
+	return (uint32_t)(cpu / 1000 + (cpu % 1000 != 0));
+}
+
 const char *lease_kind_name(enum lease_kind kind)
 {
 	assert(kind < LEASE_KIND_COUNT);

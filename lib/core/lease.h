@@ -84,8 +84,11 @@ struct lease_spec {
 	enum lease_kind kind;
 	bool serial;            /* best-effort only: each VM is placed by itself */
 	uint32_t vms;           /* 1 .. LEASE_VMS_MAX */
-	struct capacity per_vm; /* cpu and memory > 0; disk >= 0 */
-	uint64_t image;         /* image id */
+	struct capacity per_vm; /* cpu and memory > 0; disk >= 0; with a constraint cpu is what that takes */
+	int64_t cpu;            /* with a constraint: millicores asked for, a vCPU for each begun 1000; else 0 */
+	span_us slice_us;       /* constraint: each vCPU gets slice_us of CPU time in every period_us; both 0 = none */
+	span_us period_us;
+	uint64_t image;    /* image id */
 	wall_us start_us;  /* AR: agreed start; deadline: not before, 0 = any; open: begin of the window, once called
 			    * its start; else 0 */
 	wall_us latest_us; /* AR: latest start that will do, 0 = start_us only; open: end of the window, no call counts
@@ -124,6 +127,12 @@ enum reason_code {
 	REASON_RESPONSE,     /* it cannot run that soon after a call: arg0 = the least response_us */
 	REASON_NOT_YET,      /* called before its window: arg0 = when that begins */
 	REASON_NOT_CALLED,   /* its window ended without a call */
+	REASON_UNENFORCED,   /* no node, or not its node, enforces slices and periods */
+	REASON_PERIOD,       /* shorter than any node, or its node, can enforce: arg0 = the least, us */
+	REASON_SLICE,        /* longer than one CPU can give in that period: arg0 = the most, us */
+	REASON_VCPUS,        /* more vCPUs than any node, or its node, manages CPUs: arg0 = that many */
+	REASON_TUNE,         /* it does not fit beside the others: the offer has what would */
+	REASON_NODE_SILENT,  /* a node of it could not be told */
 	REASON_CODE_COUNT
 };
 
@@ -141,6 +150,10 @@ struct offer {
 	uint32_t vms;
 	span_us duration_us;
 	span_us response_us; /* open: as asked, or what would do instead; else 0 */
+	/* Of a lease that could not be tuned, if not 0: */
+	span_us slice_us;        /* the longest slice at the period asked for */
+	span_us period_us;       /* the shortest period at which the rate asked for fits, */
+	span_us period_slice_us; /* and the slice then */
 };
 
 struct lease {
@@ -154,6 +167,10 @@ struct lease {
 	int64_t price;          /* credits, by the price policy when it was taken, or resized */
 	struct vm *vms;         /* spec.vms of them, owned by the lease; NULL when rejected */
 };
+
+/* Millicores asked for of each VM, and how many vCPUs that makes. */
+int64_t lease_cpu(const struct lease_spec *spec);
+uint32_t lease_vcpus(const struct lease_spec *spec);
 
 /* Names as in the API: "ar", "best-effort", "immediate"; "queued", ... . -1 if the name is unknown. */
 const char *lease_kind_name(enum lease_kind kind);

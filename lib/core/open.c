@@ -8,6 +8,7 @@
 #include "attempt.h"
 #include "pool.h"
 #include "prep.h"
+#include "rate.h"
 
 #define OFFER_TRIES 3 /* what is short in turn: time to respond, the image, room */
 
@@ -36,7 +37,8 @@ static uint32_t count(const struct node *node, const struct lease_spec *spec, co
 {
 	struct capacity peak = slots_peak(node->firm, run->start_us, run->release_us);
 
-	return capacity_times(spec->per_vm, capacity_sub(node->info.capacity, peak), limit);
+	limit = capacity_times(spec->per_vm, capacity_sub(node->info.capacity, peak), limit);
+	return spec->period_us && limit ? rate_count(node, spec, run->start_us, run->release_us, true, limit) : limit;
 }
 
 /* Nodes with room for some of them, where the image is or may be in time. */
@@ -176,7 +178,13 @@ void open_offer(struct plan *plan, struct contract *contract, const struct reaso
 		}
 		if (start_us < spec->latest_us && find(plan, &at, start_us, &why)) {
 			attempt_undo(plan, &at);
-			plan->offer = (struct offer){true, start_us, at.unit.n, spec->duration_us, spec->response_us};
+			plan->offer = (struct offer){
+				.valid = true,
+				.start_us = start_us,
+				.vms = at.unit.n,
+				.duration_us = spec->duration_us,
+				.response_us = spec->response_us,
+			};
 		}
 	}
 	spec->response_us = response_us;

@@ -9,6 +9,7 @@
 #include "pool.h"
 #include "preempt.h"
 #include "prep.h"
+#include "rate.h"
 
 #define FIT_TRIES 4 /* a time that suits one table, then the other, then the first again: seldom more than two */
 
@@ -46,7 +47,15 @@ wall_us place_until(const struct node *node, const struct lease_spec *spec, stru
 	wall_us until_us = slots_until(node->slots, limit, from_us);
 	wall_us firm_us = firm ? slots_until(firm, limit, from_us) : WALL_NEVER;
 
-	return firm_us < until_us ? firm_us : until_us;
+	until_us = firm_us < until_us ? firm_us : until_us;
+	if (spec->period_us && use.amount[RES_CPU] > 0) {
+		uint32_t n = (uint32_t)(use.amount[RES_CPU] / spec->per_vm.amount[RES_CPU]);
+		wall_us rate_us = rate_until(node, spec, n, from_us, false);
+		firm_us = firm ? rate_until(node, spec, n, from_us, true) : WALL_NEVER;
+		rate_us = rate_us < firm_us ? rate_us : firm_us;
+		until_us = rate_us < until_us ? rate_us : until_us;
+	}
+	return until_us;
 }
 
 wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
@@ -104,7 +113,12 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 	}
 	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
 	limit = count_beside(node, node->slots, spec->per_vm, run, limit);
-	return firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
+	limit = firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
+	if (spec->period_us && limit) {
+		limit = rate_count(node, spec, run->start_us, run->end_us, false, limit);
+		limit = firm ? rate_count(node, spec, run->start_us, run->end_us, true, limit) : limit;
+	}
+	return limit;
 }
 
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)
@@ -114,7 +128,8 @@ uint32_t place_most(const struct plan *plan, const struct node *node, const stru
 	if (!image || image->size > node->info.pool_bytes) {
 		return 0;
 	}
-	return capacity_times(spec->per_vm, node->info.capacity, limit);
+	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
+	return spec->period_us && limit ? rate_most(node, spec, limit) : limit;
 }
 
 /* Thousandths of a whole that a part is; 1000 if that is nothing. */
@@ -333,13 +348,30 @@ static bool booked_within(const struct plan *plan, const struct guest *guest)
 	return true;
 }
 
+/* True if its constraint, if it has one, can be kept while it is there. */
+static bool rate_within(const struct plan *plan, const struct guest *guest)
+{
+	const struct lease_spec *spec = &guest->contract->lease.spec;
+	const struct run *run = &guest->vm->run;
+	bool waits = guest_stands_by(guest);
+	wall_us from_us = run->start_us > plan->now_us ? run->start_us : plan->now_us;
+	wall_us to_us = waits ? run->release_us : run->end_us;
+
+	if (!spec->period_us || from_us >= to_us) {
+		return true;
+	}
+	return (waits || rate_holds(guest->node, from_us, to_us, false)) &&
+	       (!firm_for(guest->node, spec) || rate_holds(guest->node, from_us, to_us, true));
+}
+
 bool place_holds(const struct plan *plan, const struct unit *unit)
 {
 	bool fits = true;
 
 	for (uint32_t i = 0; i < unit->n && fits; i++) {
 		const struct guest *guest = unit->seat[i].guest;
-		fits = !guest->node || (booked_within(plan, guest) && pool_within(plan, guest->node));
+		fits = !guest->node ||
+		       (booked_within(plan, guest) && pool_within(plan, guest->node) && rate_within(plan, guest));
 	}
 	return fits;
 }

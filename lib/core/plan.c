@@ -193,6 +193,9 @@ static void take(struct plan *plan, const struct event *event)
 	case EVENT_LEASE_CALLED:
 		plan_call(plan, event->called);
 		break;
+	case EVENT_LEASE_TUNED:
+		plan_tune(plan, event->tuned.id, event->tuned.slice_us, event->tuned.period_us);
+		break;
 	case EVENT_NODE:
 		plan_node_event(plan, &event->node);
 		break;

@@ -106,8 +106,8 @@ struct plan_settings plan_defaults(void);
  * puts into out what is to be done about it. The queue is looked at once, after all of them. Every event is answered;
  * one that names an unknown lease, VM, node or image, or an old generation, changes nothing. EVENT_LEASE_REQUESTED
  * always yields ACTION_LEASE: state rejected (with reason; plan_offer() has the offer for the last one), scheduled or
- * queued. EVENT_LEASE_RESIZED and EVENT_LEASE_CALLED of a lease that is not over yield ACTION_LEASE, or ACTION_REFUSED;
- * the former also an offer. A second call changes nothing.
+ * queued. EVENT_LEASE_RESIZED, EVENT_LEASE_CALLED and EVENT_LEASE_TUNED of a lease that is not over yield ACTION_LEASE,
+ * or ACTION_REFUSED; the first and the last also an offer. A second call changes nothing.
  */
 void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out);
 

@@ -180,7 +180,8 @@ static void emit_slots(struct plan *plan, const struct memory *memory, struct ac
 			if (old.there[j] && !kept[j] && same_slot(plan, &old.at[j], slot)) {
 				kept[j] = true;
 				slot->id = old.at[j].id;
-				changed = old.at[j].start_us != slot->start_us || old.at[j].end_us != slot->end_us;
+				changed = old.at[j].start_us != slot->start_us || old.at[j].end_us != slot->end_us ||
+					  guest->contract->tuned;
 			}
 		}
 		if (!slot->id) {
@@ -205,7 +206,7 @@ static void emit_guest(struct plan *plan, struct memory *memory, struct actions 
 	if (guest->contract->lease.state == LEASE_REJECTED) {
 		return; /* only tried; it has no rows */
 	}
-	if (!part_equal(&memory->vm, guest->vm)) {
+	if (!part_equal(&memory->vm, guest->vm) || guest->contract->tuned) {
 		mark_node(plan, plan_find_node(plan, memory->vm.node));
 		mark_node(plan, plan_find_node(plan, memory->vm.run.from_node));
 		mark_node(plan, plan_find_node(plan, guest->vm->node));
@@ -311,6 +312,7 @@ void plan_settle(struct plan *plan)
 		contract->touched = false;
 		contract->broken = false;
 		contract->answered = false;
+		contract->tuned = false;
 		contract->why = (struct reason){0};
 	}
 	for (size_t i = 0; i < plan->memory_count; i++) {

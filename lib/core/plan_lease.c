@@ -7,6 +7,7 @@
 #include "open.h"
 #include "plan_state.h"
 #include "queue.h"
+#include "rate.h"
 
 struct contract *contract_new(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 {
@@ -79,7 +80,8 @@ static void look_for_offer(struct plan *plan, struct contract *contract, struct 
 	const struct lease_spec *spec = &contract->lease.spec;
 
 	if (spec->kind == LEASE_BEST_EFFORT) {
-		plan->offer = (struct offer){true, 0, (uint32_t)reason->arg0, spec->duration_us, 0};
+		plan->offer =
+			(struct offer){.valid = true, .vms = (uint32_t)reason->arg0, .duration_us = spec->duration_us};
 		return;
 	}
 	if (spec->kind == LEASE_OPEN) {
@@ -99,6 +101,8 @@ void plan_request(struct plan *plan, uint64_t id, const struct lease_spec *spec)
 	struct reason reason;
 	struct contract *contract = contract_new(plan, id, spec);
 
+	spec = &contract->lease.spec;
+	rate_spec(plan, &contract->lease.spec);
 	plan->offer = (struct offer){0};
 	contract_touch(plan, contract);
 	bool possible = admit_possible(plan, spec, &reason);

@@ -9,6 +9,7 @@
 #include "pool.h"
 #include "prep.h"
 #include "queue.h"
+#include "rate.h"
 
 struct node *node_add(struct plan *plan, const struct node_info *info)
 {
@@ -67,6 +68,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	if (node->firm) {
 		node->owed_firm = capacity_max(info->capacity, slots_peak(node->firm, plan->now_us, WALL_NEVER));
 	}
+	node->loose = !rate_keeps(plan, node);
 	pool_owe(plan, node);
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guest_touch(plan, guest); /* its timer depends on whether the node answers */

@@ -130,7 +130,12 @@ static void explain(struct plan *plan, struct unit *unit, wall_us end_us, struct
 		until_us = unit->spec->deadline_us;
 	}
 	if (until_us > run.end_us && until_us < end_us) {
-		plan->offer = (struct offer){true, run.start_us, unit->spec->vms, until_us - run.start_us, 0};
+		plan->offer = (struct offer){
+			.valid = true,
+			.start_us = run.start_us,
+			.vms = unit->spec->vms,
+			.duration_us = until_us - run.start_us,
+		};
 	}
 }
 

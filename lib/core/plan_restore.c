@@ -7,6 +7,7 @@
 #include "plan_state.h"
 #include "pool.h"
 #include "prep.h"
+#include "rate.h"
 #include "share.h"
 
 void plan_restore_node(struct plan *plan, const struct node_info *node)
@@ -246,6 +247,7 @@ int plan_restored(struct plan *plan)
 		if (node->firm) {
 			node->owed_firm = capacity_max(node->info.capacity, slots_peak(node->firm, 0, WALL_NEVER));
 		}
+		node->loose = !rate_keeps(plan, node);
 		pool_owe(plan, node);
 	}
 	free(plan->rows);

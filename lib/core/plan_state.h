@@ -57,7 +57,8 @@ struct contract {
 	struct reason why; /* of the state it moves to in this step */
 	bool lodger;       /* in this pass of policy "trial": it runs where one who waits has a reservation */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
-	bool answered;     /* in this step it was resized or called: its row is told anew */
+	bool answered;     /* in this step it was resized, called or tuned: its row is told anew */
+	bool tuned;        /* in this step its constraint was changed: its slots and nodes are told anew */
 	RB_ENTRY(contract) by_id;
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
 	struct contract *next;      /* of those that ended in this step */
@@ -165,8 +166,9 @@ struct node {
 	struct learnt learnt;
 	struct capacity owed;      /* its capacity, or what was booked when it was lowered below that; for check.c */
 	struct capacity owed_firm; /* the same of what is firm */
-	bool listed;               /* in plan->changed */
-	bool changed;              /* its part of the plan, in this step */
+	bool loose;   /* what it can keep of slices and periods was lowered below what was booked; for check.c */
+	bool listed;  /* in plan->changed */
+	bool changed; /* its part of the plan, in this step */
 	/* Scratch of one search. */
 	uint32_t count;
 	span_us save_us, restore_us, copy_us;
@@ -375,6 +377,9 @@ void contract_requeue(struct plan *plan, struct guest *guest);
 
 /* plan_resize.c */
 void plan_resize(struct plan *plan, uint64_t id, span_us duration_us);
+
+/* plan_tune.c */
+void plan_tune(struct plan *plan, uint64_t id, span_us slice_us, span_us period_us);
 
 /* call.c */
 void plan_call(struct plan *plan, uint64_t id);

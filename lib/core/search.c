@@ -6,6 +6,7 @@
 
 #include "pool.h"
 #include "prep.h"
+#include "rate.h"
 
 #define FIT_TRIES 4 /* a start that fits the run, then the preparation, then the run again: seldom more than two */
 
@@ -89,6 +90,9 @@ static void look(struct search *search, struct search_node *item, wall_us at_us)
 			  search->plan->settings.prepare_us;
 	} else if (count < search->want.vms && (next_us == WALL_NEVER || count < item->count)) {
 		next_us = fit(search, item->node, count + 1, at_us);
+		if (search->want.spec->period_us && next_us <= at_us) {
+			next_us = rate_next(item->node, run.start_us, run.end_us);
+		}
 	}
 	next_us = next_us > at_us ? next_us : at_us + 1;
 	/* One that was not due may only become due earlier: its place in the heap is kept by that. */

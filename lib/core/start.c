@@ -123,8 +123,7 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 	list_nodes(pass, unit, &least_run);
 	for (size_t i = 0; i < out->count; i++) {
 		struct choice choice = out->item[i];
-		struct capacity limit = place_limit(choice.node, unit->spec->per_vm);
-		choice.until_us = slots_until(choice.node->slots, limit, run->start_us);
+		choice.until_us = place_until(choice.node, unit->spec, unit->spec->per_vm, run->start_us);
 		out->item[n++] = choice;
 	}
 	out->count = n;
@@ -237,7 +236,7 @@ void start_limit(const struct unit *unit, wall_us from_us)
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
 		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
-		node->limit_us = slots_until(node->slots, place_limit(node, use), from_us);
+		node->limit_us = place_until(node, unit->spec, use, from_us);
 	}
 }
 
@@ -276,7 +275,7 @@ static wall_us resume_until(const struct plan *plan, const struct unit *unit, wa
 		if (node->count == 0) {
 			continue;
 		}
-		wall_us at_us = slots_until(node->slots, place_limit(node, resume_use(unit, node)), start_us);
+		wall_us at_us = place_until(node, unit->spec, resume_use(unit, node), start_us);
 		if (at_us < start_us + resume_need(plan, unit, node)) {
 			return 0;
 		}
@@ -435,6 +434,9 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 		room_taken(room, unit);
 		return true;
 	}
+	if (unit->spec->period_us) {
+		return false; /* that there is none for a constraint says nothing of others of that size */
+	}
 	if (image) {
 		room_learn_lack(room, image, per_vm, unit->n, need_us);
 	} else if (pass->missed) {
@@ -461,7 +463,8 @@ bool start_possible_now(struct pass *pass, struct unit *unit)
 		return true;
 	}
 	/* Its own plan may have been what was in the way. */
-	if (!pass->choices.pool_short && unit->seat[0].guest->vm->run.prepare_us >= run.release_us) {
+	if (!pass->choices.pool_short && !unit->spec->period_us &&
+	    unit->seat[0].guest->vm->run.prepare_us >= run.release_us) {
 		room_learn(room, unit->spec->per_vm, unit->n, need_us, room->start_us + 1);
 	}
 	return false;
@@ -480,7 +483,7 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 	wall_us from_us = room_bound(room, unit->spec->per_vm, unit->n, seek.need_us);
 	bool found = start_staged(pass, unit->spec) && seek_first(&seek, from_us);
 
-	if (found && seek.at_us > from_us) {
+	if (found && seek.at_us > from_us && !unit->spec->period_us) {
 		room_learn(room, unit->spec->per_vm, unit->n, seek.need_us, seek.at_us);
 	}
 	for (int i = 0; found; i++) {

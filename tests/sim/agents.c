@@ -49,6 +49,19 @@ void agents_repeat(struct world *world, uint32_t id)
 	}
 }
 
+/* What it takes of the node, and of its CPUs; another when the lease was tuned. */
+static void take_constraint(struct body_of *body, const struct lease *lease)
+{
+	body->use = lease->spec.per_vm;
+	body->rate = (struct edf_demand){
+		.id = body->lease,
+		.vm = body->vm,
+		.threads = lease_vcpus(&lease->spec),
+		.slice_us = lease->spec.slice_us,
+		.period_us = lease->spec.period_us,
+	};
+}
+
 static void add_body(struct world *world, const struct lease *lease, const struct vm *vm)
 {
 	world->body = world_grow(world->body, world->body_count, &world->body_room, sizeof(*world->body));
@@ -58,7 +71,7 @@ static void add_body(struct world *world, const struct lease *lease, const struc
 	body->vm = vm->index;
 	body->generation = vm->generation;
 	body->node = vm->node;
-	body->use = lease->spec.per_vm;
+	take_constraint(body, lease);
 	body->image = lease->spec.image;
 	body->kind = lease->spec.kind;
 	body->since_us = world->now_us;
@@ -148,6 +161,7 @@ void agents_deliver(struct world *world, uint32_t id)
 				body->removed = false;
 				body->planned = vm->planned;
 				body->run = vm->run;
+				take_constraint(body, &row->lease);
 			}
 		}
 	}
@@ -460,6 +474,21 @@ static const char *check_served(const struct world *world, const struct body_of 
 	return NULL;
 }
 
+/* True if the node can keep slices and periods of all its guests that run. */
+static bool rates_fit(const struct world *world, uint32_t node)
+{
+	struct edf_demand rate[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < world->body_count && n < sizeof(rate) / sizeof(rate[0]); i++) {
+		const struct body_of *body = &world->body[i];
+		if (body->node == node && body->body == BODY_RUNNING && body->rate.period_us) {
+			rate[n++] = body->rate;
+		}
+	}
+	return n == 0 || edf_pack(&world->node[node].info.edf, rate, n, NULL) == EDF_FITS;
+}
+
 const char *agents_check(const struct world *world)
 {
 	struct capacity use[WORLD_NODES_MAX + 1] = {0};
@@ -478,6 +507,9 @@ const char *agents_check(const struct world *world)
 	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
 		if (!capacity_fits(use[n], world->node[n].info.capacity)) {
 			return "a node's guests take more than it has";
+		}
+		if (!rates_fit(world, n)) {
+			return "a node cannot keep all its guests' slices";
 		}
 	}
 	return NULL;

@@ -36,6 +36,15 @@ static void draw_times(struct world *world, struct lease_spec *spec)
 	}
 }
 
+/* Some want their slices. */
+static void draw_constraint(struct world *world, struct lease_spec *spec)
+{
+	if (world_chance(world, 250)) {
+		spec->period_us = (span_us)(1 + world_random(world, 100)) * USEC_PER_MSEC;
+		spec->slice_us = spec->period_us / 20 * (span_us)(1 + world_random(world, 18));
+	}
+}
+
 void visitors_arrive(struct world *world)
 {
 	struct event event = {.kind = EVENT_LEASE_REQUESTED};
@@ -54,6 +63,7 @@ void visitors_arrive(struct world *world)
 	spec->per_vm.amount[RES_MEMORY] = (INT64_C(128) << 20) * (int64_t)(1 + world_random(world, 10));
 	spec->per_vm.amount[RES_DISK] = (INT64_C(1) << 30) * (int64_t)world_random(world, 4);
 	draw_times(world, spec);
+	draw_constraint(world, spec);
 	event.requested.id = ++world->last_lease;
 	if (world_chance(world, 300)) {
 		plan_ask(world->plan, spec, world->now_us, &answer);
@@ -99,6 +109,29 @@ static void stretch_one(struct world *world)
 	world_step(world, &event);
 	if (world->answers == 0) {
 		world_wrong(world, "a wish without an answer", event.resized.id, 0);
+	}
+}
+
+/* Somebody wants another slice or period, or any at all, and gets an answer. */
+static void tune_one(struct world *world)
+{
+	struct world_lease *row = world_lease_row(world, 1 + world_random(world, world->last_lease + 1));
+	struct event event = {.kind = EVENT_LEASE_TUNED};
+	struct lease_spec spec = {.slice_us = 0};
+
+	if (!row || lease_state_final(row->lease.state)) {
+		return;
+	}
+	while (!spec.period_us) {
+		draw_constraint(world, &spec);
+	}
+	event.tuned.id = row->id;
+	event.tuned.slice_us = spec.slice_us;
+	event.tuned.period_us = spec.period_us;
+	world->answers = 0;
+	world_step(world, &event);
+	if (world->answers == 0) {
+		world_wrong(world, "a tuning without an answer", event.tuned.id, 0);
 	}
 }
 
@@ -167,6 +200,9 @@ void visitors_mischief(struct world *world)
 	}
 	if (world_chance(world, 200)) {
 		call_one(world);
+	}
+	if (world_chance(world, 200)) {
+		tune_one(world);
 	}
 	if (world_chance(world, 300)) {
 		agents_repeat(world, id);

@@ -690,6 +690,8 @@ struct world *world_new(const struct world_settings *settings)
 			.pool_bytes = INT64_C(4000000000),
 			.suspend_rate = 100000000,
 			.resume_rate = 200000000,
+			/* One in three enforces nothing. */
+			.edf = {n % 3 ? 1 + n % 2 : 0, 900000, 5000 * n, 1000},
 		};
 		world_step_node(world, n, NODE_UP);
 	}

@@ -28,6 +28,7 @@ struct body_of {
 	uint64_t lease;
 	uint32_t vm, generation, node;
 	struct capacity use;
+	struct edf_demand rate;
 	uint64_t image;
 	enum lease_kind kind;
 	bool planned;
