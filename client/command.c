@@ -8,8 +8,9 @@
 #define REQUEST_OPTIONS                                                                                      \
 	(BIT(VMS) | BIT(CPU) | BIT(MEMORY) | BIT(DISK) | BIT(IMAGE) | BIT(FOR) | BIT(AT) | BIT(LATEST) |     \
 	 BIT(DEADLINE) | BIT(NOT_BEFORE) | BIT(OPEN) | BIT(UNTIL) | BIT(RESPONSE) | BIT(NOW) | BIT(SERIAL) | \
-	 BIT(PRICE_MAX) | BIT(NAME) | BIT(REQUEST_ID) | BIT(DRY_RUN) | BIT(WAIT))
+	 BIT(PRICE_MAX) | BIT(SLICE) | BIT(PERIOD) | BIT(NAME) | BIT(REQUEST_ID) | BIT(DRY_RUN) | BIT(WAIT))
 #define EXTEND_OPTIONS (BIT(BY) | BIT(END) | BIT(DURATION) | BIT(REQUEST_ID))
+#define TUNE_OPTIONS (BIT(SLICE) | BIT(PERIOD) | BIT(REQUEST_ID))
 #define LIST_OPTIONS (BIT(ONLY_STATE) | BIT(OWNER) | BIT(LIMIT))
 #define ADD_OPTIONS                                                                                           \
 	(BIT(IMAGE_DISK) | BIT(FORMAT) | BIT(KERNEL) | BIT(INITRD) | BIT(CMDLINE) | BIT(SHA256) | BIT(SIZE) | \
@@ -26,10 +27,12 @@ const struct command commands[] = {
 	{"lease", "cancel", "ID ...", 1, 1000, BIT(REQUEST_ID), "end leases", lease_cancel},
 	{"lease", "extend", "ID", 1, 1, EXTEND_OPTIONS, "make a lease longer or shorter", lease_extend},
 	{"lease", "call", "ID", 1, 1, BIT(REQUEST_ID), "let a lease on standby run", lease_call},
+	{"lease", "tune", "ID", 1, 1, TUNE_OPTIONS, "give a lease another slice and period", lease_tune},
 	{"lease", "wait", "ID", 1, 1, BIT(STATE), "wait until a lease ends, or is in a state", lease_wait},
 	{"lease", "explain", "ID", 1, 1, 0, "say why a lease is where it is, and what it waits for", lease_explain},
 	{"node", "list", "", 0, 0, 0, "list nodes", node_list},
 	{"node", "show", "NODE", 1, 1, 0, "show one node", node_show},
+	{"node", "edf", "[NODE]", 0, 1, 0, "what is enforced of slices and periods, guest by guest", node_edf},
 	{"node", "drain", "NODE", 1, 1, BIT(REQUEST_ID), "place nothing new on a node", node_drain},
 	{"node", "resume", "NODE", 1, 1, BIT(REQUEST_ID), "end a drain", node_resume},
 	{"image", "add", "NAME", 1, 1, ADD_OPTIONS, "add an image: a disk, or a kernel with its initrd", image_add},

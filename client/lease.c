@@ -8,6 +8,7 @@
 #include "safe.h"
 #include "util.h"
 #include "wait.h"
+#include "when.h"
 
 static const struct show_column list_columns[] = {
 	SHOW_COLUMN("id", "ID", SHOW_INT),
@@ -29,6 +30,8 @@ static const struct show_column list_columns[] = {
 	SHOW_COLUMN("response", "RESPONSE", SHOW_SPAN, .csv_only = true),
 	SHOW_COLUMN("not_before", "NOT BEFORE", SHOW_TIME, .csv_only = true),
 	SHOW_COLUMN("price", "PRICE", SHOW_INT, .csv_only = true),
+	SHOW_COLUMN("slice", "SLICE", SHOW_SPAN, .csv_only = true),
+	SHOW_COLUMN("period", "PERIOD", SHOW_SPAN, .csv_only = true),
 	SHOW_COLUMN("duration", "FOR", SHOW_SPAN),
 	SHOW_COLUMN("nodes", "NODES", SHOW_LIST, .cut = true),
 	SHOW_COLUMN("reason_code", "WHY", SHOW_TEXT, .csv_only = true),
@@ -46,6 +49,8 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("detail", "DETAIL", SHOW_TEXT),
 	SHOW_COLUMN("vms", "VMS", SHOW_INT),
 	SHOW_COLUMN("cpu", "CPU", SHOW_CPU),
+	SHOW_COLUMN("slice", "SLICE", SHOW_SPAN),
+	SHOW_COLUMN("period", "PERIOD", SHOW_SPAN),
 	SHOW_COLUMN("memory", "MEMORY", SHOW_SIZE),
 	SHOW_COLUMN("disk", "DISK", SHOW_SIZE),
 	SHOW_COLUMN("image", "IMAGE", SHOW_TEXT),
@@ -74,6 +79,19 @@ static const struct show_column vm_columns[] = {
 	SHOW_COLUMN("end", "END", SHOW_TIME),
 	SHOW_COLUMN("release", "RELEASE", SHOW_TIME),
 	SHOW_COLUMN("served", "SERVED", SHOW_SPAN),
+};
+
+/* Of a lease with a constraint. */
+static const struct show_column edf_columns[] = {
+	SHOW_COLUMN("vm", "VM", SHOW_INT),
+	SHOW_COLUMN("applied", "APPLIED", SHOW_BOOL),
+	SHOW_COLUMN("backend", "BY", SHOW_TEXT),
+	SHOW_COLUMN("cpus", "CPUS", SHOW_TEXT),
+	SHOW_COLUMN("slice", "SLICE", SHOW_SPAN),
+	SHOW_COLUMN("period", "PERIOD", SHOW_SPAN),
+	SHOW_COLUMN("used_ppm", "USED", SHOW_PPM),
+	SHOW_COLUMN("misses", "MISSES", SHOW_INT),
+	SHOW_COLUMN("text", "TEXT", SHOW_TEXT, .cut = true),
 };
 
 static const struct show_column history_columns[] = {
@@ -162,6 +180,9 @@ int lease_show(struct client *client, struct err *err)
 	}
 	show_object(&client->show, show_columns, ARRAY_SIZE(show_columns), lease);
 	show_part(&client->show, vm_columns, ARRAY_SIZE(vm_columns), lease, "vm");
+	if (show_number(lease, "period_us") > 0) {
+		show_part(&client->show, edf_columns, ARRAY_SIZE(edf_columns), lease, "vm");
+	}
 	json_object_put(lease);
 	return STATUS_OK;
 }
@@ -269,6 +290,60 @@ int lease_call(struct client *client, struct err *err)
 
 	if (client_call_id(client, "lease.call", 0, &lease, err) < 0) {
 		return -1;
+	}
+	lease_print(client, lease);
+	json_object_put(lease);
+	return STATUS_OK;
+}
+
+/* What would fit instead, as commands to paste. */
+static int not_tuned(const struct client *client, const struct err *err)
+{
+	struct json_object *data = call_data(client->call), *offer = json_object_object_get(data, "offer");
+	const span_us ways[][2] = {
+		{show_number(offer, "slice_us"), client->options.value[OPT(PERIOD)].number},
+		{show_number(offer, "period_slice_us"), show_number(offer, "period_us")},
+	};
+	const struct option_value *server = &client->options.value[OPT(SERVER)];
+
+	show_error(&client->show, err, data);
+	for (size_t i = 0; i < ARRAY_SIZE(ways) && client->show.form != SHOW_JSON; i++) {
+		char slice[WHEN_TEXT], period[WHEN_TEXT];
+
+		if (ways[i][0] <= 0 || ways[i][1] <= 0) {
+			continue;
+		}
+		when_span(ways[i][0], slice);
+		when_span(ways[i][1], period);
+		fprintf(client->show.err, "This could be kept:\n  tenure lease tune");
+		if (server->given) {
+			fputs(" --server ", client->show.err);
+			show_quoted(client->show.err, server->text);
+		}
+		fprintf(client->show.err, " %s --slice %s --period %s\n", client->args[0], slice, period);
+	}
+	return STATUS_REJECTED;
+}
+
+int lease_tune(struct client *client, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *lease;
+	const struct option_value *value = client->options.value;
+
+	if (!value[OPT(SLICE)].given || !value[OPT(PERIOD)].given) {
+		err_set(err, ERR_PARAMS, "--slice and --period must be given: so much CPU time in each period");
+		json_object_put(params);
+		return -1;
+	}
+	if (client_add_id(client, 0, params, err) < 0) {
+		json_object_put(params);
+		return -1;
+	}
+	client_add_number(client, OPT(SLICE), params, "slice_us");
+	client_add_number(client, OPT(PERIOD), params, "period_us");
+	client_add_text(client, OPT(REQUEST_ID), params, "request_id");
+	if (client_call(client, "lease.tune", params, CALL_TIMEOUT, &lease, err) < 0) {
+		return err->code == ERR_REJECTED ? not_tuned(client, err) : -1;
 	}
 	lease_print(client, lease);
 	json_object_put(lease);

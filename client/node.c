@@ -32,6 +32,9 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("suspend_rate", "", SHOW_SIZE), SHOW_COLUMN("resume_rate", "", SHOW_SIZE),
 	SHOW_COLUMN("images", "", SHOW_LIST),       SHOW_COLUMN("hypervisor", "", SHOW_TEXT),
 	SHOW_COLUMN("version", "", SHOW_TEXT),      SHOW_COLUMN("seen", "", SHOW_TIME),
+	SHOW_COLUMN("edf_backend", "", SHOW_TEXT),  SHOW_COLUMN("edf_cpus", "", SHOW_INT),
+	SHOW_COLUMN("edf_limit_ppm", "", SHOW_PPM), SHOW_COLUMN("edf_period", "", SHOW_SPAN),
+	SHOW_COLUMN("edf_wake_ns", "", SHOW_INT),   SHOW_COLUMN("edf_text", "", SHOW_TEXT),
 };
 
 static const struct show_column vm_columns[] = {
@@ -72,6 +75,39 @@ int node_show(struct client *client, struct err *err)
 	show_part(&client->show, estimate_columns, ARRAY_SIZE(estimate_columns), node, "estimates");
 	json_object_put(node);
 	return STATUS_OK;
+}
+
+static const struct show_column edf_columns[] = {
+	SHOW_COLUMN("node", "NODE", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("lease", "LEASE", SHOW_INT),
+	SHOW_COLUMN("vm", "VM", SHOW_INT),
+	SHOW_COLUMN("backend", "BY", SHOW_TEXT),
+	SHOW_COLUMN("cpus", "CPUS", SHOW_TEXT),
+	SHOW_COLUMN("slice", "SLICE", SHOW_SPAN),
+	SHOW_COLUMN("period", "PERIOD", SHOW_SPAN),
+	SHOW_COLUMN("used_ppm", "USED", SHOW_PPM),
+	SHOW_COLUMN("periods", "PERIODS", SHOW_INT, .csv_only = true),
+	SHOW_COLUMN("misses", "MISSES", SHOW_INT),
+	SHOW_COLUMN("late", "WORST", SHOW_SPAN),
+	SHOW_COLUMN("change", "CHANGE", SHOW_SPAN, .csv_only = true),
+	SHOW_COLUMN("text", "TEXT", SHOW_TEXT, .cut = true),
+};
+
+int node_edf(struct client *client, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+
+	if (client->arg_count && client_add_name(client, 0, params, err) < 0) {
+		json_object_put(params);
+		return -1;
+	}
+	if (client_call(client, "node.edf", params, CALL_TIMEOUT, &result, err) < 0) {
+		return -1;
+	}
+	int failed = show_list(&client->show, result, "guests", edf_columns, ARRAY_SIZE(edf_columns), err);
+
+	json_object_put(result);
+	return failed;
 }
 
 static int change(struct client *client, const char *method, const char *done, struct err *err)

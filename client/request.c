@@ -66,6 +66,9 @@ static int check_request(const struct client *client, struct err *err)
 		return err_set(err, ERR_PARAMS,
 			       "--serial is for best-effort leases: without --at, --now, --deadline and --open");
 	}
+	if (given(client, OPT(SLICE)) != given(client, OPT(PERIOD))) {
+		return err_set(err, ERR_PARAMS, "--slice and --period go together: so much CPU time in each period");
+	}
 	if (given(client, OPT(WAIT)) && given(client, OPT(DRY_RUN))) {
 		return err_set(err, ERR_PARAMS, "--wait and --dry-run exclude each other");
 	}
@@ -99,6 +102,8 @@ static struct json_object *request_params(struct client *client)
 	client_add_number(client, OPT(UNTIL), params, "latest_us");
 	client_add_number(client, OPT(RESPONSE), params, "response_us");
 	client_add_number(client, OPT(PRICE_MAX), params, "price_max");
+	client_add_number(client, OPT(SLICE), params, "slice_us");
+	client_add_number(client, OPT(PERIOD), params, "period_us");
 	client_add_number(client, OPT(FOR), params, "duration_us");
 	client_add_text(client, OPT(NAME), params, "name");
 	client_add_text(client, OPT(REQUEST_ID), params, "request_id");
@@ -180,8 +185,8 @@ static void show_offer(const struct client *client, struct json_object *offer)
 {
 	FILE *out = client->show.err;
 	span_us duration = show_number(offer, "duration_us");
-	static const enum option_id same[] = {OPT(SERVER), OPT(CPU),    OPT(MEMORY),    OPT(DISK),
-					      OPT(IMAGE),  OPT(SERIAL), OPT(PRICE_MAX), OPT(NAME)};
+	static const enum option_id same[] = {OPT(SERVER), OPT(CPU),   OPT(MEMORY), OPT(DISK),      OPT(IMAGE),
+					      OPT(SERIAL), OPT(SLICE), OPT(PERIOD), OPT(PRICE_MAX), OPT(NAME)};
 
 	fprintf(out, "This could be kept:\n  tenure submit");
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {

@@ -82,6 +82,9 @@ static char *number_text(const struct show *show, enum show_type type, int64_t n
 	if (type == SHOW_CPU) {
 		return cpu_text(number);
 	}
+	if (type == SHOW_PPM) {
+		return xasprintf("%.1f%%", (double)number / 10000);
+	}
 	if (number <= 0 && (type == SHOW_TIME || type == SHOW_SPAN)) {
 		return xstrdup(type == SHOW_SPAN && number == 0 ? "0s" : "-");
 	}
@@ -217,7 +220,7 @@ static void fill_line(const struct show *show, struct libscols_line *line, const
 
 static bool is_right(enum show_type type)
 {
-	return type == SHOW_INT || type == SHOW_SIZE || type == SHOW_CPU || type == SHOW_SPAN;
+	return type == SHOW_INT || type == SHOW_SIZE || type == SHOW_CPU || type == SHOW_PPM || type == SHOW_SPAN;
 }
 
 void show_rows(const struct show *show, const struct show_column *columns, size_t n, struct json_object *rows)

@@ -33,6 +33,7 @@ enum show_type {
 	SHOW_SPAN, /* integer microseconds under "KEY_us" */
 	SHOW_SIZE, /* bytes */
 	SHOW_CPU,  /* millicores */
+	SHOW_PPM,  /* millionths, as per cent */
 	SHOW_JSON_VALUE,
 };
 

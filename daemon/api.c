@@ -23,11 +23,13 @@
 	ROW(LEASE_CANCEL, api_lease_cancel)       \
 	ROW(LEASE_EXTEND, api_lease_extend)       \
 	ROW(LEASE_CALL, api_lease_call)           \
+	ROW(LEASE_TUNE, api_lease_tune)           \
 	ROW(LEASE_WAIT, api_lease_wait)           \
 	ROW(LEASE_EXPLAIN, api_lease_explain)     \
 	ROW(SLOT_LIST, api_slot_list)             \
 	ROW(NODE_LIST, api_node_list)             \
 	ROW(NODE_SHOW, api_node_show)             \
+	ROW(NODE_EDF, api_node_edf)               \
 	ROW(NODE_DRAIN, api_node_drain)           \
 	ROW(NODE_RESUME, api_node_resume)         \
 	ROW(NODE_HELLO, api_node_hello)           \

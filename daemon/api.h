@@ -20,13 +20,17 @@ api_handler *api_handler_of(enum method_id id);
 api_handler api_hello, api_discover, api_event_list, api_event_subscribe, api_status;
 /* api_lease.c */
 api_handler api_lease_request, api_lease_list, api_lease_show, api_lease_cancel, api_lease_extend, api_lease_call,
-	api_lease_explain, api_slot_list;
+	api_lease_tune, api_lease_explain, api_slot_list;
 /* api_wait.c */
 api_handler api_lease_wait;
 /* Ends the session's waits, which nobody hears any more. */
 void api_wait_end(struct session *session);
 /* api_node.c */
 api_handler api_node_list, api_node_show, api_node_drain, api_node_resume, api_node_hello, api_node_report;
+/* api_edf.c */
+/* Puts what is in force into the rows of the lease's VMs. */
+int api_add_applied(struct head *head, uint64_t id, struct json_object *lease, struct err *err);
+api_handler api_node_edf;
 /* api_image.c */
 api_handler api_image_add, api_image_list, api_image_show, api_image_remove;
 /* Removes repository files that no image of the catalogue and no image being added has. */

@@ -1,4 +1,5 @@
 /* Methods about leases and the slot table: reads come from the database, decisions from the manager. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "api.h"
@@ -48,10 +49,27 @@ static int check_times(const struct lease_spec *spec, struct err *err)
 	return far ? err_set(err, ERR_PARAMS, "%s: too far in the future; it counts microseconds since 1970", far) : 0;
 }
 
+static int check_constraint(span_us slice_us, span_us period_us, struct err *err)
+{
+	if (slice_us && !period_us) {
+		return err_set(err, ERR_PARAMS, "period_us: a slice needs it: in every how many microseconds");
+	}
+	if (period_us && !slice_us) {
+		return err_set(err, ERR_PARAMS, "slice_us: a period needs it: how much CPU time in each");
+	}
+	if (slice_us > period_us) {
+		return err_set(err, ERR_PARAMS,
+			       "slice_us: one CPU cannot give %" PRId64 " us of its time in %" PRId64
+			       " us; a slice is shorter than its period",
+			       slice_us, period_us);
+	}
+	return 0;
+}
+
 /* What the rows of method.tbl cannot say: which parameters belong to which kind, and sums. */
 static int check_spec(const struct lease_spec *spec, struct err *err)
 {
-	if (check_times(spec, err) < 0) {
+	if (check_times(spec, err) < 0 || check_constraint(spec->slice_us, spec->period_us, err) < 0) {
 		return -1;
 	}
 	if (spec->serial && spec->kind != LEASE_BEST_EFFORT) {
@@ -79,6 +97,8 @@ static int read_spec(struct json_object *params, struct lease_spec *spec, struct
 		.response_us = api_int(params, "response_us", 0),
 		.duration_us = api_int(params, "duration_us", 0),
 		.price_max = api_int(params, "price_max", 0),
+		.slice_us = api_int(params, "slice_us", 0),
+		.period_us = api_int(params, "period_us", 0),
 	};
 	if (lease_kind_parse(kind, &spec->kind) < 0) {
 		return err_set(err, ERR_PARAMS, "kind: \"%s\" is none of ar, best-effort, immediate, deadline, open",
@@ -153,6 +173,23 @@ void api_lease_call(struct session *session, struct rpc_request *request, struct
 	api_submit(session, request, METHOD_LEASE_CALL, params, &command);
 }
 
+void api_lease_tune(struct session *session, struct rpc_request *request, struct json_object *params)
+{
+	struct command command = {
+		.kind = COMMAND_LEASE_TUNE,
+		.name = "",
+		.lease = (uint64_t)api_int(params, "id", 0),
+		.spec = {.slice_us = api_int(params, "slice_us", 0), .period_us = api_int(params, "period_us", 0)},
+	};
+	struct err err;
+
+	if (check_constraint(command.spec.slice_us, command.spec.period_us, &err) < 0) {
+		rpc_reply_error(request, &err, NULL);
+		return;
+	}
+	api_submit(session, request, METHOD_LEASE_TUNE, params, &command);
+}
+
 void api_lease_list(struct session *session, struct rpc_request *request, struct json_object *params)
 {
 	struct query_filter filter = {
@@ -195,7 +232,8 @@ void api_lease_show(struct session *session, struct rpc_request *request, struct
 	struct err err = {0};
 	struct json_object *lease = query_lease(session->head->store, id, &err);
 
-	if (lease && add_delivered(session->head, id, lease, &err) < 0) {
+	if (lease && (add_delivered(session->head, id, lease, &err) < 0 ||
+		      api_add_applied(session->head, id, lease, &err) < 0)) {
 		json_object_put(lease);
 		lease = NULL;
 	}

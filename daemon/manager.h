@@ -24,6 +24,7 @@ enum command_kind {
 	COMMAND_LEASE_CANCEL,
 	COMMAND_LEASE_EXTEND,
 	COMMAND_LEASE_CALL,
+	COMMAND_LEASE_TUNE,
 	COMMAND_NODE_DRAIN,
 	COMMAND_NODE_RESUME,
 	COMMAND_IMAGE_ADD,
@@ -43,12 +44,13 @@ struct command {
 	const char *request_id;    /* NULL = none */
 	const char *params_digest; /* sha256 hex of the parameters without request_id; NULL with request_id NULL */
 	const char *name;          /* lease (may be ""), node or image */
-	uint64_t lease;            /* LEASE_CANCEL, LEASE_EXTEND, LEASE_CALL */
+	uint64_t lease;            /* LEASE_CANCEL, LEASE_EXTEND, LEASE_CALL, LEASE_TUNE */
 	span_us add_us;            /* LEASE_EXTEND: by so much, or, if 0, ... */
 	span_us duration_us;       /* ... to this */
-	struct lease_spec spec;    /* LEASE_REQUEST; its image and user are filled in from image and owner */
-	const char *image;         /* LEASE_REQUEST: image name */
-	const struct image *add;   /* IMAGE_ADD: files are in the repository already; id is chosen here */
+	/* LEASE_REQUEST; its image and user are filled in from image and owner. LEASE_TUNE: slice and period. */
+	struct lease_spec spec;
+	const char *image;       /* LEASE_REQUEST: image name */
+	const struct image *add; /* IMAGE_ADD: files are in the repository already; id is chosen here */
 };
 
 /* Called once, after the commit or the refusal. Exactly one of result and err is set; data may go with err. Borrowed.
@@ -78,6 +80,7 @@ struct node_hello {
 	const char *name, *version, *hypervisor;
 	struct capacity capacity;
 	int64_t pool_bytes, suspend_rate, resume_rate;
+	struct hello_edf edf;
 };
 void manager_node_hello(struct manager *manager, const struct node_hello *hello, manager_done *done, void *arg);
 void manager_node_report(struct manager *manager, uint32_t node, const struct report *report);

@@ -25,6 +25,12 @@ static struct json_object *offer_json(const struct offer *offer)
 		return NULL;
 	}
 	value = json_object_new_object();
+	if (offer->slice_us || offer->period_us) {
+		json_object_object_add(value, "slice_us", json_object_new_int64(offer->slice_us));
+		json_object_object_add(value, "period_us", json_object_new_int64(offer->period_us));
+		json_object_object_add(value, "period_slice_us", json_object_new_int64(offer->period_slice_us));
+		return value;
+	}
 	jsonx_add_time(value, "start", offer->start_us);
 	json_object_object_add(value, "vms", json_object_new_int64(offer->vms));
 	json_object_object_add(value, "duration_us", json_object_new_int64(offer->duration_us));
@@ -261,6 +267,92 @@ static int lease_call(struct manager *manager, struct work *work, struct err *er
 	return work->result ? 0 : -1;
 }
 
+/* "; 12ms in every 50ms would, and so would 40ms in every 100ms": what the offer has. */
+static char *offered(const struct offer *offer, span_us period_us)
+{
+	char slice[WHEN_TEXT], period[WHEN_TEXT], other_slice[WHEN_TEXT], other_period[WHEN_TEXT];
+
+	when_span(offer->slice_us, slice);
+	when_span(period_us, period);
+	when_span(offer->period_slice_us, other_slice);
+	when_span(offer->period_us, other_period);
+	if (offer->slice_us && offer->period_us) {
+		return xasprintf("; %s in every %s would, and so would %s in every %s", slice, period, other_slice,
+				 other_period);
+	}
+	if (offer->slice_us || offer->period_us) {
+		return xasprintf("; %s in every %s would", offer->slice_us ? slice : other_slice,
+				 offer->slice_us ? period : other_period);
+	}
+	return xstrdup("");
+}
+
+static void refuse_tuning(struct manager *manager, struct work *work)
+{
+	struct offer offer = plan_offer(manager->plan);
+	_cleanup_free_ char *instead = offered(&offer, work->command.spec.period_us);
+	char text[REASON_TEXT];
+
+	refuse(manager, work, work->command.lease, &manager->refused);
+	reason_text(&manager->refused, text);
+	err_set(&work->err, ERR_REJECTED, "%s%s", text, instead);
+}
+
+/* One line, one row in events. */
+static int tell_tuned(struct manager *manager, const struct command *command, span_us slice_us, span_us period_us,
+		      struct err *err)
+{
+	struct json_object *data = json_object_new_object();
+	char slice[WHEN_TEXT], period[WHEN_TEXT], was_slice[WHEN_TEXT], was_period[WHEN_TEXT];
+	_cleanup_free_ char *text = NULL;
+
+	when_span(slice_us, was_slice);
+	when_span(period_us, was_period);
+	when_span(command->spec.slice_us, slice);
+	when_span(command->spec.period_us, period);
+	text = period_us ? xasprintf("%s in every %s -> %s in every %s", was_slice, was_period, slice, period)
+			 : xasprintf("by shares -> %s in every %s", slice, period);
+	manager_note(manager, LOG_LEVEL_INFO, "lease %" PRIu64 ": CPU %s, asked by %s", command->lease, text,
+		     command->owner);
+	json_object_object_add(data, "was_slice_us", json_object_new_int64(slice_us));
+	json_object_object_add(data, "was_period_us", json_object_new_int64(period_us));
+	json_object_object_add(data, "slice_us", json_object_new_int64(command->spec.slice_us));
+	json_object_object_add(data, "period_us", json_object_new_int64(command->spec.period_us));
+	json_object_object_add(data, "text", json_object_new_string(text));
+	return manager_event(manager, "lease.tuned", command->lease, 0, data, err);
+}
+
+static int lease_tune(struct manager *manager, struct work *work, struct err *err)
+{
+	const struct command *command = &work->command;
+	const struct lease *lease = plan_lease(manager->plan, command->lease);
+	struct event event = {.kind = EVENT_LEASE_TUNED, .tuned = {.id = command->lease}};
+	int rc = may_change(manager, work, err);
+
+	if (rc <= 0) {
+		return rc;
+	}
+	if (!lease) {
+		return err_set(err, ERR_INTERNAL, "the planner does not know lease %" PRIu64, command->lease);
+	}
+	span_us was_slice_us = lease->spec.slice_us, was_period_us = lease->spec.period_us;
+	event.tuned.slice_us = command->spec.slice_us;
+	event.tuned.period_us = command->spec.period_us;
+	manager->refused.code = REASON_NONE;
+	if (manager_step(manager, &event, err) < 0) {
+		return -1;
+	}
+	if (manager->refused.code) {
+		refuse_tuning(manager, work);
+		return 0;
+	}
+	if (tell_tuned(manager, command, was_slice_us, was_period_us, err) < 0) {
+		return -1;
+	}
+	work->result = query_lease(manager->store, command->lease, err);
+	return work->result ? 0 : -1;
+}
+
 static int node_drain(struct manager *manager, struct work *work, bool drain, struct err *err)
 {
 	struct head_node *node = manager_find_node(manager, work->command.name);
@@ -352,6 +444,8 @@ static int decide(struct manager *manager, struct work *work, struct err *err)
 		return lease_extend(manager, work, err);
 	case COMMAND_LEASE_CALL:
 		return lease_call(manager, work, err);
+	case COMMAND_LEASE_TUNE:
+		return lease_tune(manager, work, err);
 	case COMMAND_NODE_DRAIN:
 		return node_drain(manager, work, true, err);
 	case COMMAND_NODE_RESUME:

@@ -131,6 +131,8 @@ static void load_node(const struct store_node *row, void *arg)
 	node->info = row->info;
 	node->hypervisor = xstrdup(row->hypervisor);
 	node->agent_version = xstrdup(row->version);
+	snprintf(node->edf.backend, sizeof(node->edf.backend), "%s", row->edf_backend);
+	snprintf(node->edf.text, sizeof(node->edf.text), "%s", row->edf_text);
 	node->drain = row->drain;
 	node->seen_us = row->seen_us;
 }

@@ -7,6 +7,7 @@
 
 #include "manager_state.h"
 #include "util.h"
+#include "when.h"
 
 #define PROGRESS_STEP 20 /* a transfer's progress is written down in so many steps */
 
@@ -23,6 +24,8 @@ int manager_node_state(struct manager *manager, struct head_node *node, enum nod
 		.name = node->name,
 		.hypervisor = node->hypervisor,
 		.version = node->agent_version,
+		.edf_backend = node->edf.backend,
+		.edf_text = node->edf.text,
 		.drain = node->drain,
 		.seen_us = node->seen_us,
 	};
@@ -74,6 +77,8 @@ int manager_hello(struct manager *manager, struct work *work, struct err *err)
 	node->info.pool_bytes = hello->pool_bytes;
 	node->info.suspend_rate = hello->suspend_rate;
 	node->info.resume_rate = hello->resume_rate;
+	node->edf = hello->edf;
+	node->info.edf = hello->edf.can;
 	node->seen_us = manager->now;
 	if (manager_node_state(manager, node, live_state(node), err) < 0) {
 		return -1;
@@ -152,6 +157,34 @@ static int vm_changed(struct manager *manager, struct head_node *node, const str
 	return rc < 0 || !changed_vm(manager) ? rc : tell_vm(manager, node, seen, err);
 }
 
+/* The node counts how often a guest missed too many periods: what is more than before is news. */
+static int see_alarms(struct manager *manager, struct head_node *node, struct seen_vm *known,
+		      const struct report_vm *seen, struct err *err)
+{
+	const struct report_edf *edf = &seen->edf;
+	bool news = edf->alarms > known->alarms;
+	struct json_object *data;
+	_cleanup_free_ char *text = NULL;
+	char late[WHEN_TEXT];
+
+	known->alarms = edf->alarms;
+	if (!news) {
+		return 0;
+	}
+	when_span(edf->late_us, late);
+	text = xasprintf("VM %" PRIu32 " on node %s has missed %" PRId64 " of %" PRId64 " periods, by up to %s",
+			 seen->vm, node->name, edf->misses, edf->periods, late);
+	manager_note(manager, LOG_LEVEL_WARNING, "lease %" PRIu64 ": %s", seen->lease, text);
+	data = json_object_new_object();
+	json_object_object_add(data, "text", json_object_new_string(text));
+	json_object_object_add(data, "vm", json_object_new_int64(seen->vm));
+	json_object_object_add(data, "node", json_object_new_string(node->name));
+	json_object_object_add(data, "misses", json_object_new_int64(edf->misses));
+	json_object_object_add(data, "periods", json_object_new_int64(edf->periods));
+	json_object_object_add(data, "late_us", json_object_new_int64(edf->late_us));
+	return manager_event(manager, "vm.misses", seen->lease, node->info.id, data, err);
+}
+
 static struct seen_vm *known_vm(struct head_node *node, const struct report_vm *seen)
 {
 	struct seen_vm_key key;
@@ -166,6 +199,7 @@ static struct seen_vm *known_vm(struct head_node *node, const struct report_vm *
 		known = xcalloc(1, sizeof(*known));
 		known->key = key;
 		known->seen = SEEN_COUNT;
+		known->alarms = seen->edf.alarms;
 		HASH_ADD(hh, node->vms, key, sizeof(known->key), known);
 	}
 	known->listed = true;
@@ -181,6 +215,9 @@ static int see_vm(struct manager *manager, struct head_node *node, const struct 
 		return 0;
 	}
 	known = known_vm(node, seen);
+	if (see_alarms(manager, node, known, seen, err) < 0) {
+		return -1;
+	}
 	if (known->seen == seen->seen && known->at_us == seen->at_us && known->state == vm->state &&
 	    known->start_us == vm->run.start_us) {
 		return 0;

@@ -308,9 +308,13 @@ static void part_vm(struct part_build *build, const struct lease *lease, const s
 		.image = lease->spec.image,
 		.kind = lease->spec.kind,
 		.use = lease->spec.per_vm,
+		.slice_us = lease->spec.slice_us,
+		.period_us = lease->spec.period_us,
+		.aligned = lease->spec.vms > 1 && !lease->spec.serial,
 		.planned = vm->planned,
 		.run = vm->run,
 	};
+	part->vms[part->vm_count - 1].use.amount[RES_CPU] = lease_cpu(&lease->spec);
 }
 
 static bool part_lease(const struct lease *lease, void *arg)

@@ -27,7 +27,8 @@ struct seen_vm {
 	wall_us at_us;
 	enum lease_state state;
 	wall_us start_us;
-	bool listed; /* in the report at hand */
+	int64_t alarms; /* about missed periods, so far */
+	bool listed;    /* in the report at hand */
 	UT_hash_handle hh;
 };
 struct seen_image {
@@ -40,6 +41,7 @@ struct seen_image {
 struct head_node {
 	struct node_info info;
 	char *name, *hypervisor, *agent_version;
+	struct hello_edf edf; /* info has its figures */
 	bool drain;
 	wall_us seen_us;
 	uint64_t version; /* of its part */
@@ -113,7 +115,7 @@ struct manager {
 	const struct command *request; /* LEASE_REQUEST being decided, for its lease's row */
 	uint64_t fresh;                /* the id of that lease until its row is there */
 	struct lease decided;          /* what came of it; without VMs */
-	struct reason refused;         /* why a lease could not be resized; code NONE = it could */
+	struct reason refused;         /* why a lease could not be changed; code NONE = it could */
 	const char *detail;            /* an agent's words on the event being decided; NULL = none */
 };
 

@@ -341,7 +341,7 @@ void nodes_hello(struct nodes *nodes, struct rpc *rpc, struct rpc_request *reque
 	struct hello *hello;
 
 	if (!report || read_capacity(params, &said.capacity, &err) < 0 ||
-	    check_epoch(nodes, said.name, report, &err) < 0) {
+	    hello_edf_from_json(params, &said.edf, &err) < 0 || check_epoch(nodes, said.name, report, &err) < 0) {
 		report_free(report);
 		rpc_reply_error(request, &err, NULL);
 		return;

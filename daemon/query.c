@@ -26,21 +26,20 @@
 	"ELSE coalesce((SELECT max(v.end_us) FROM vms v WHERE v.lease = l.id AND v.planned AND v.run_then = 'stop'), " \
 	"0) END, "                                                                                                     \
 	"l.latest_us, l.deadline_us, l.response_us, l.start_us - " AGREED_US ", "                                      \
-	"l.duration_us, l.price, l.price_max, l.submitted_us, l.first_start_us, l.ended_us, "                          \
+	"l.slice_us, l.period_us, l.cpu_booked, l.duration_us, l.price, l.price_max, l.submitted_us, "                 \
+	"l.first_start_us, l.ended_us, "                                                                               \
 	"(SELECT group_concat(name) FROM (SELECT DISTINCT n.name FROM vms v JOIN nodes n ON n.id = v.node "            \
 	"WHERE v.lease = l.id ORDER BY n.name)), l.detail, l.reason, l.reason_res, l.reason_lease, l.reason_arg "      \
 	"FROM leases l "
 
 static const struct query_column lease_columns[] = {
-	{"id", COLUMN_INT},           {"name", COLUMN_TEXT},       {"owner", COLUMN_TEXT},
-	{"kind", COLUMN_TEXT},        {"state", COLUMN_TEXT},      {"serial", COLUMN_BOOL},
-	{"vms", COLUMN_INT},          {"cpu", COLUMN_INT},         {"memory", COLUMN_INT},
-	{"disk", COLUMN_INT},         {"image", COLUMN_TEXT},      {"start", COLUMN_TIME},
-	{"end", COLUMN_TIME},         {"latest", COLUMN_TIME},     {"deadline", COLUMN_TIME},
-	{"response_us", COLUMN_INT},  {"not_before", COLUMN_TIME}, {"duration_us", COLUMN_INT},
-	{"price", COLUMN_INT},        {"price_max", COLUMN_INT},   {"submitted", COLUMN_TIME},
-	{"first_start", COLUMN_TIME}, {"ended", COLUMN_TIME},      {"nodes", COLUMN_LIST},
-	{"detail", COLUMN_TEXT},
+	{"id", COLUMN_INT},           {"name", COLUMN_TEXT},    {"owner", COLUMN_TEXT},    {"kind", COLUMN_TEXT},
+	{"state", COLUMN_TEXT},       {"serial", COLUMN_BOOL},  {"vms", COLUMN_INT},       {"cpu", COLUMN_INT},
+	{"memory", COLUMN_INT},       {"disk", COLUMN_INT},     {"image", COLUMN_TEXT},    {"start", COLUMN_TIME},
+	{"end", COLUMN_TIME},         {"latest", COLUMN_TIME},  {"deadline", COLUMN_TIME}, {"response_us", COLUMN_INT},
+	{"not_before", COLUMN_TIME},  {"slice_us", COLUMN_INT}, {"period_us", COLUMN_INT}, {"cpu_booked", COLUMN_INT},
+	{"duration_us", COLUMN_INT},  {"price", COLUMN_INT},    {"price_max", COLUMN_INT}, {"submitted", COLUMN_TIME},
+	{"first_start", COLUMN_TIME}, {"ended", COLUMN_TIME},   {"nodes", COLUMN_LIST},    {"detail", COLUMN_TEXT},
 };
 enum { COLUMN_REASON = ARRAY_SIZE(lease_columns) }; /* and its three arguments */
 

@@ -21,9 +21,10 @@
 
 /*
  * One lease: id name owner kind state serial vms cpu memory disk image start end latest deadline response_us not_before
- * duration_us price price_max submitted first_start ended nodes reason reason_text detail, and "vm": an array of {vm
- * state node generation planned from then prepare start end release served_us started}. start is the agreed one, else
- * the first that was seen, else what is planned; end likewise. ERR_NOT_FOUND if there is none.
+ * slice_us period_us cpu_booked duration_us price price_max submitted first_start ended nodes reason reason_text
+ * detail, and "vm": an array of {vm state node generation planned from then prepare start end release served_us
+ * started}. start is the agreed one, else the first that was seen, else what is planned; end likewise. ERR_NOT_FOUND if
+ * there is none.
  */
 struct json_object *query_lease(struct store *store, uint64_t id, struct err *err);
 
@@ -48,6 +49,7 @@ struct json_object *query_explain(struct store *store, uint64_t id, struct err *
 struct json_object *query_slots(struct store *store, wall_us from, wall_us to, const char *node, struct err *err);
 /*
  * {"nodes": [{id name state drain cpu memory disk net_in net_out pool suspend_rate resume_rate hypervisor version seen
+ * edf_backend edf_cpus edf_limit_ppm edf_wake_ns edf_period_us edf_text
  * vms images}]}: vms counts what it holds, images are the names in its pool.
  */
 struct json_object *query_nodes(struct store *store, struct err *err);

@@ -8,7 +8,8 @@
 
 #define NODE_SELECT                                                                                     \
 	"SELECT n.id, n.name, n.state, n.drain, n.cpu, n.memory, n.disk, n.net_in, n.net_out, n.pool, " \
-	"n.suspend_rate, n.resume_rate, n.hypervisor, n.version, n.seen_us, "                           \
+	"n.suspend_rate, n.resume_rate, n.hypervisor, n.version, n.seen_us, n.edf_backend, "            \
+	"n.edf_cpus, n.edf_limit_ppm, n.edf_wake_ns, n.edf_period_us, n.edf_text, "                     \
 	"(SELECT count(*) FROM vms v JOIN leases l ON l.id = v.lease WHERE v.node = n.id "              \
 	"AND l.state NOT IN ('rejected', 'done', 'cancelled', 'failed') "                               \
 	"AND v.state NOT IN ('rejected', 'done', 'cancelled', 'failed')), "                             \
@@ -16,12 +17,14 @@
 	"WHERE p.node = n.id ORDER BY i.name)) FROM nodes n "
 
 static const struct query_column node_columns[] = {
-	{"id", COLUMN_INT},          {"name", COLUMN_TEXT},        {"state", COLUMN_TEXT},
-	{"drain", COLUMN_BOOL},      {"cpu", COLUMN_INT},          {"memory", COLUMN_INT},
-	{"disk", COLUMN_INT},        {"net_in", COLUMN_INT},       {"net_out", COLUMN_INT},
-	{"pool", COLUMN_INT},        {"suspend_rate", COLUMN_INT}, {"resume_rate", COLUMN_INT},
-	{"hypervisor", COLUMN_TEXT}, {"version", COLUMN_TEXT},     {"seen", COLUMN_TIME},
-	{"vms", COLUMN_INT},         {"images", COLUMN_LIST},
+	{"id", COLUMN_INT},           {"name", COLUMN_TEXT},         {"state", COLUMN_TEXT},
+	{"drain", COLUMN_BOOL},       {"cpu", COLUMN_INT},           {"memory", COLUMN_INT},
+	{"disk", COLUMN_INT},         {"net_in", COLUMN_INT},        {"net_out", COLUMN_INT},
+	{"pool", COLUMN_INT},         {"suspend_rate", COLUMN_INT},  {"resume_rate", COLUMN_INT},
+	{"hypervisor", COLUMN_TEXT},  {"version", COLUMN_TEXT},      {"seen", COLUMN_TIME},
+	{"edf_backend", COLUMN_TEXT}, {"edf_cpus", COLUMN_INT},      {"edf_limit_ppm", COLUMN_INT},
+	{"edf_wake_ns", COLUMN_INT},  {"edf_period_us", COLUMN_INT}, {"edf_text", COLUMN_TEXT},
+	{"vms", COLUMN_INT},          {"images", COLUMN_LIST},
 };
 
 #define TRANSFER_SELECT                                                                              \

@@ -47,10 +47,17 @@ static const struct field requested_fields[] = {
 	I64("duration_us", requested.spec.duration_us),
 	U32("user", requested.spec.user),
 	I64("price_max", requested.spec.price_max),
+	I64("slice_us", requested.spec.slice_us),
+	I64("period_us", requested.spec.period_us),
 };
 static const struct field cancelled_fields[] = {I64("id", cancelled)};
 static const struct field resized_fields[] = {I64("id", resized.id), I64("duration_us", resized.duration_us)};
 static const struct field called_fields[] = {I64("id", called)};
+static const struct field tuned_fields[] = {
+	I64("id", tuned.id),
+	I64("slice_us", tuned.slice_us),
+	I64("period_us", tuned.period_us),
+};
 static const struct field node_fields[] = {
 	U32("id", node.id),
 	U32("state", node.state),
@@ -58,6 +65,10 @@ static const struct field node_fields[] = {
 	I64("pool", node.pool_bytes),
 	I64("suspend_rate", node.suspend_rate),
 	I64("resume_rate", node.resume_rate),
+	U32("edf_cpus", node.edf.cpus),
+	U32("edf_limit_ppm", node.edf.limit_ppm),
+	I64("edf_wake_ns", node.edf.wake_ns),
+	I64("edf_period_us", node.edf.period_min_us),
 };
 static const struct field image_fields[] = {I64("id", image.id), I64("size", image.size)};
 static const struct field removed_fields[] = {I64("id", image_removed)};
@@ -78,6 +89,7 @@ static const struct {
 	[EVENT_LEASE_CANCELLED] = {"cancelled", FIELDS(cancelled_fields)},
 	[EVENT_LEASE_RESIZED] = {"resized", FIELDS(resized_fields)},
 	[EVENT_LEASE_CALLED] = {"called", FIELDS(called_fields)},
+	[EVENT_LEASE_TUNED] = {"tuned", FIELDS(tuned_fields)},
 	[EVENT_NODE] = {"node", FIELDS(node_fields)},
 	[EVENT_IMAGE_ADDED] = {"image_added", FIELDS(image_fields)},
 	[EVENT_IMAGE_REMOVED] = {"image_removed", FIELDS(removed_fields)},

@@ -53,7 +53,7 @@ struct store_lease_text {
 };
 int store_add_lease(struct store *store, const struct lease *lease, const struct store_lease_text *text,
 		    struct err *err);
-/* State, times, price and reason, and of what was asked for what may change: start and duration. */
+/* State, times, price and reason, and of what was asked for what may change: start, duration, slice and period. */
 int store_put_lease(struct store *store, const struct lease *lease, struct err *err);
 /* An agent's own words on a failure; cut to 255 bytes by the agent protocol already. */
 int store_set_detail(struct store *store, uint64_t lease, const char *detail, struct err *err);
@@ -80,6 +80,7 @@ void store_lease_brief_fini(struct store_lease_brief *brief);
 struct store_node {
 	struct node_info info;
 	const char *name, *hypervisor, *version; /* borrowed */
+	const char *edf_backend, *edf_text;      /* borrowed; NULL = "none", "" */
 	bool drain;                              /* an operator's wish; survives silence */
 	wall_us seen_us;
 };

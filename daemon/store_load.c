@@ -154,7 +154,8 @@ int store_load_nodes(struct store *store, void (*fn)(const struct store_node *no
 {
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT id, name, state, drain, cpu, memory, disk, net_in, net_out, pool,"
-					 " suspend_rate, resume_rate, hypervisor, version, seen_us FROM nodes"
+					 " suspend_rate, resume_rate, hypervisor, version, seen_us, edf_backend,"
+					 " edf_cpus, edf_limit_ppm, edf_wake_ns, edf_period_us, edf_text FROM nodes"
 					 " ORDER BY id",
 					 "");
 	int rc = -1;
@@ -172,9 +173,13 @@ int store_load_nodes(struct store *store, void (*fn)(const struct store_node *no
 			.hypervisor = store_text(stmt, 12),
 			.version = store_text(stmt, 13),
 			.seen_us = sqlite3_column_int64(stmt, 14),
+			.edf_backend = store_text(stmt, 15),
+			.info.edf = {(uint32_t)sqlite3_column_int64(stmt, 16), (uint32_t)sqlite3_column_int64(stmt, 17),
+				     sqlite3_column_int64(stmt, 18), sqlite3_column_int64(stmt, 19)},
+			.edf_text = store_text(stmt, 20),
 		};
 
-		if (!id_fits(id) || !name_valid(node.name) ||
+		if (!id_fits(id) || !name_valid(node.name) || node.info.edf.cpus > EDF_CPUS ||
 		    node_state_parse(store_text(stmt, 2), &node.info.state) < 0) {
 			return damaged(store, stmt, "node", id, err);
 		}
@@ -319,17 +324,24 @@ static int read_lease(sqlite3_stmt *stmt, struct lease *lease)
 	spec->user = (uint32_t)user;
 	spec->price_max = sqlite3_column_int64(stmt, 22);
 	lease->price = sqlite3_column_int64(stmt, 23);
+	spec->slice_us = sqlite3_column_int64(stmt, 24);
+	spec->period_us = sqlite3_column_int64(stmt, 25);
+	if (spec->period_us) {
+		spec->cpu = spec->per_vm.amount[RES_CPU];
+		spec->per_vm.amount[RES_CPU] = sqlite3_column_int64(stmt, 26);
+	}
 	return 0;
 }
 
 int store_load_leases(struct store *store, void (*fn)(const struct lease *lease, void *arg), void *arg, struct err *err)
 {
-	sqlite3_stmt *stmt = store_query(store, err,
-					 "SELECT id, kind, state, serial, vms, cpu, memory, disk, image, start_us,"
-					 " duration_us, submitted_us, first_start_us, ended_us, reason, reason_res,"
-					 " reason_lease, reason_arg, latest_us, deadline_us, response_us, user,"
-					 " price_max, price FROM leases WHERE " OPEN_LEASE " ORDER BY id",
-					 "");
+	sqlite3_stmt *stmt = store_query(
+		store, err,
+		"SELECT id, kind, state, serial, vms, cpu, memory, disk, image, start_us,"
+		" duration_us, submitted_us, first_start_us, ended_us, reason, reason_res,"
+		" reason_lease, reason_arg, latest_us, deadline_us, response_us, user,"
+		" price_max, price, slice_us, period_us, cpu_booked FROM leases WHERE " OPEN_LEASE " ORDER BY id",
+		"");
 	int rc = -1;
 
 	while (stmt && (rc = store_step(store, stmt, err)) > 0) {

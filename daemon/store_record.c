@@ -29,7 +29,8 @@ static const struct {
 	{"estimates", "true", "*", NULL},
 	{"leases", OPEN " OR id IN (SELECT lease FROM slots WHERE " BASE_SLOT ")",
 	 "id, user, kind, state, serial, vms, cpu, memory, disk, image, start_us, latest_us, deadline_us, response_us,"
-	 " duration_us, price_max, price, submitted_us, first_start_us, ended_us, reason, reason_res, reason_lease,"
+	 " duration_us, price_max, price, slice_us, period_us, cpu_booked, submitted_us, first_start_us, ended_us, "
+	 "reason, reason_res, reason_lease,"
 	 " reason_arg",
 	 "id"},
 	{"vms", "lease IN (SELECT id FROM leases WHERE " OPEN ")", "*", "lease"},

@@ -20,6 +20,12 @@ int store_add_user(struct store *store, const char *name, struct err *err)
 	return store_run(store, err, "INSERT OR IGNORE INTO users (name) VALUES (?1)", "s", name);
 }
 
+/* With a constraint; without one it is what was asked for. */
+static int64_t cpu_booked(const struct lease_spec *spec)
+{
+	return spec->period_us ? spec->per_vm.amount[RES_CPU] : 0;
+}
+
 int store_add_lease(struct store *store, const struct lease *lease, const struct store_lease_text *text,
 		    struct err *err)
 {
@@ -29,16 +35,17 @@ int store_add_lease(struct store *store, const struct lease *lease, const struct
 		store, err,
 		"INSERT INTO leases (id, name, owner, kind, state, serial, vms, cpu, memory, disk, image, image_name,"
 		" start_us, duration_us, submitted_us, first_start_us, ended_us, reason, reason_res, reason_lease,"
-		" reason_arg, latest_us, deadline_us, response_us, user, price_max, price)"
+		" reason_arg, latest_us, deadline_us, response_us, user, price_max, price, slice_us, period_us,"
+		" cpu_booked)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-		" ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
-		"IssssiiiiiIsiiiiisiIiiiiiii", lease->id, text->name, text->owner, lease_kind_name(spec->kind),
-		lease_state_name(lease->state), (int64_t)spec->serial, (int64_t)spec->vms, spec->per_vm.amount[RES_CPU],
+		" ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+		"IssssiiiiiIsiiiiisiIiiiiiiiiii", lease->id, text->name, text->owner, lease_kind_name(spec->kind),
+		lease_state_name(lease->state), (int64_t)spec->serial, (int64_t)spec->vms, lease_cpu(spec),
 		spec->per_vm.amount[RES_MEMORY], spec->per_vm.amount[RES_DISK], spec->image, text->image_name,
 		spec->start_us, spec->duration_us, lease->submitted_us, lease->first_start_us, lease->ended_us,
 		reason_name(lease->reason.code), (int64_t)lease->reason.res, lease->reason.lease, lease->reason.arg0,
 		spec->latest_us, spec->deadline_us, spec->response_us, (int64_t)spec->user, spec->price_max,
-		lease->price);
+		lease->price, spec->slice_us, spec->period_us, cpu_booked(spec));
 }
 
 int store_put_lease(struct store *store, const struct lease *lease, struct err *err)
@@ -46,11 +53,11 @@ int store_put_lease(struct store *store, const struct lease *lease, struct err *
 	return store_run(store, err,
 			 "UPDATE leases SET state = ?2, first_start_us = ?3, ended_us = ?4, reason = ?5,"
 			 " reason_res = ?6, reason_lease = ?7, reason_arg = ?8, start_us = ?9, duration_us = ?10,"
-			 " price = ?11 WHERE id = ?1",
-			 "IsiisiIiiii", lease->id, lease_state_name(lease->state), lease->first_start_us,
+			 " price = ?11, slice_us = ?12, period_us = ?13, cpu_booked = ?14 WHERE id = ?1",
+			 "IsiisiIiiiiiii", lease->id, lease_state_name(lease->state), lease->first_start_us,
 			 lease->ended_us, reason_name(lease->reason.code), (int64_t)lease->reason.res,
 			 lease->reason.lease, lease->reason.arg0, lease->spec.start_us, lease->spec.duration_us,
-			 lease->price);
+			 lease->price, lease->spec.slice_us, lease->spec.period_us, cpu_booked(&lease->spec));
 }
 
 int store_set_detail(struct store *store, uint64_t lease, const char *detail, struct err *err)
@@ -134,16 +141,22 @@ int store_put_node(struct store *store, const struct store_node *node, struct er
 	const int64_t *have = info->capacity.amount;
 
 	return store_run(store, err,
-			 "INSERT INTO nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+			 "INSERT INTO nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
+			 " ?16, ?17, ?18, ?19, ?20, ?21)"
 			 " ON CONFLICT (id) DO UPDATE SET state = excluded.state, drain = excluded.drain,"
 			 " cpu = excluded.cpu, memory = excluded.memory, disk = excluded.disk,"
 			 " net_in = excluded.net_in, net_out = excluded.net_out, pool = excluded.pool,"
 			 " suspend_rate = excluded.suspend_rate, resume_rate = excluded.resume_rate,"
-			 " hypervisor = excluded.hypervisor, version = excluded.version, seen_us = excluded.seen_us",
-			 "issiiiiiiiiissi", (int64_t)info->id, node->name, store_node_state_name(info->state),
+			 " hypervisor = excluded.hypervisor, version = excluded.version, seen_us = excluded.seen_us,"
+			 " edf_backend = excluded.edf_backend, edf_cpus = excluded.edf_cpus,"
+			 " edf_limit_ppm = excluded.edf_limit_ppm, edf_wake_ns = excluded.edf_wake_ns,"
+			 " edf_period_us = excluded.edf_period_us, edf_text = excluded.edf_text",
+			 "issiiiiiiiiissisiiiis", (int64_t)info->id, node->name, store_node_state_name(info->state),
 			 (int64_t)node->drain, have[RES_CPU], have[RES_MEMORY], have[RES_DISK], have[RES_NET_IN],
 			 have[RES_NET_OUT], info->pool_bytes, info->suspend_rate, info->resume_rate, node->hypervisor,
-			 node->version, node->seen_us);
+			 node->version, node->seen_us, node->edf_backend ? node->edf_backend : "none",
+			 (int64_t)info->edf.cpus, (int64_t)info->edf.limit_ppm, info->edf.wake_ns,
+			 info->edf.period_min_us, node->edf_text ? node->edf_text : "");
 }
 
 int store_add_image(struct store *store, const struct image *image, const char *owner, wall_us now, struct err *err)

@@ -188,6 +188,11 @@ static struct json_object *vm_to_json(const struct part_vm *vm)
 	jsonx_add_int(object, "image", (int64_t)vm->image);
 	jsonx_add_string(object, "kind", lease_kind_name(vm->kind));
 	json_object_object_add(object, "use", use);
+	if (vm->period_us) {
+		jsonx_add_int(object, "slice_us", vm->slice_us);
+		jsonx_add_int(object, "period_us", vm->period_us);
+		jsonx_add_bool(object, "aligned", vm->aligned);
+	}
 	jsonx_add_bool(object, "planned", vm->planned);
 	if (vm->planned) {
 		json_object_object_add(object, "run", run_to_json(&vm->run));
@@ -214,6 +219,37 @@ struct json_object *part_to_json(const struct part *part)
 	return object;
 }
 
+struct json_object *hello_edf_to_json(const struct hello_edf *edf)
+{
+	struct json_object *object = json_object_new_object();
+
+	jsonx_add_string(object, "backend", edf->backend);
+	jsonx_add_int(object, "cpus", edf->can.cpus);
+	jsonx_add_int(object, "limit_ppm", edf->can.limit_ppm);
+	jsonx_add_int(object, "wake_ns", edf->can.wake_ns);
+	jsonx_add_int(object, "period_us", edf->can.period_min_us);
+	jsonx_add_string(object, "text", edf->text);
+	return object;
+}
+
+static struct json_object *report_edf_to_json(const struct report_edf *edf)
+{
+	struct json_object *object = json_object_new_object();
+
+	jsonx_add_string(object, "backend", edf->backend);
+	jsonx_add_string(object, "cpus", edf->cpus);
+	jsonx_add_int(object, "slice_us", edf->slice_us);
+	jsonx_add_int(object, "period_us", edf->period_us);
+	jsonx_add_int(object, "change_us", edf->change_us);
+	jsonx_add_int(object, "used_ppm", edf->used_ppm);
+	jsonx_add_int(object, "periods", edf->periods);
+	jsonx_add_int(object, "misses", edf->misses);
+	jsonx_add_int(object, "late_us", edf->late_us);
+	jsonx_add_int(object, "alarms", edf->alarms);
+	jsonx_add_string(object, "text", edf->text);
+	return object;
+}
+
 static struct json_object *report_vm_to_json(const struct report_vm *vm)
 {
 	struct json_object *object = json_object_new_object();
@@ -224,6 +260,9 @@ static struct json_object *report_vm_to_json(const struct report_vm *vm)
 	jsonx_add_string(object, "seen", vm_seen_name(vm->seen));
 	jsonx_add_int(object, "at_us", vm->at_us);
 	jsonx_add_string(object, "text", vm->text);
+	if (*vm->edf.backend || *vm->edf.text) {
+		json_object_object_add(object, "edf", report_edf_to_json(&vm->edf));
+	}
 	return object;
 }
 

@@ -52,7 +52,10 @@ struct part_vm {
 	char *name;     /* of the lease, for the domain's title; may be "" */
 	uint64_t image; /* id of a part_image */
 	enum lease_kind kind;
-	struct capacity use;
+	struct capacity use; /* cpu as asked for */
+	span_us slice_us;    /* constraint of each vCPU; both 0 = none */
+	span_us period_us;
+	bool aligned;   /* one of a gang: periods begin at multiples of their length on the common clock */
 	bool planned;   /* false: suspended, keep its saved memory and disk until further notice */
 	struct run run; /* if planned */
 };
@@ -77,6 +80,32 @@ const char *vm_seen_name(
 	enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */
 int vm_seen_parse(const char *name, enum vm_seen *seen);
 
+#define REPORT_BACKEND 16
+#define REPORT_CPUS 64
+
+/* What a node can do about constraints, as its agent's hello says. */
+struct hello_edf {
+	char backend[REPORT_BACKEND]; /* by which means; "none" = by none */
+	struct edf_node can;
+	char text[PART_TEXT_MAX]; /* what was detected, and why it is no more */
+};
+struct json_object *hello_edf_to_json(const struct hello_edf *edf);
+/* Of the member "edf" of an agent's hello; one without it can do nothing. */
+int hello_edf_from_json(struct json_object *params, struct hello_edf *edf, struct err *err);
+
+/* What is done about a VM's constraint. Figures since it was attached, of its vCPUs together or the worst of them. */
+struct report_edf {
+	char backend[REPORT_BACKEND]; /* "" = none: it has no constraint, does not run, or text says why not */
+	char cpus[REPORT_CPUS];       /* of its vCPUs: "2,3" */
+	span_us slice_us, period_us;  /* in force */
+	span_us change_us;            /* from the last change of them until it was in force */
+	int64_t used_ppm;             /* of a CPU, each vCPU got lately, in millionths */
+	int64_t periods, misses;
+	span_us late_us;          /* the most of a slice that was not received by its deadline */
+	int64_t alarms;           /* how often it missed more than the node's miss_threshold allows */
+	char text[PART_TEXT_MAX]; /* what is wrong; "" otherwise */
+};
+
 struct report_vm {
 	uint64_t lease;
 	uint32_t vm;
@@ -84,6 +113,7 @@ struct report_vm {
 	enum vm_seen seen;
 	wall_us at_us;            /* when it came to be so, by the node's clock (from libvirt's event) */
 	char text[PART_TEXT_MAX]; /* what failed; "" otherwise */
+	struct report_edf edf;
 };
 
 enum pool_state { POOL_STAGING, POOL_PRESENT, POOL_BAD, POOL_STATE_COUNT }; /* BAD: given up, text says why */

@@ -233,6 +233,19 @@ static int read_use(const struct jsonx *at, struct capacity *use, struct err *er
 	return 0;
 }
 
+/* A head that knows of no constraints sends none. */
+static int read_constraint(const struct jsonx *at, struct part_vm *vm, struct err *err)
+{
+	if (!json_object_object_get_ex(at->object, "period_us", NULL)) {
+		return 0;
+	}
+	return jsonx_i64(at, "period_us", 1, EDF_PERIOD_MAX_US, &vm->period_us, err) ||
+			       jsonx_i64(at, "slice_us", 1, vm->period_us, &vm->slice_us, err) ||
+			       jsonx_bool(at, "aligned", &vm->aligned, err)
+		       ? -1
+		       : 0;
+}
+
 static int read_vm(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
 	struct part_vm *vm = item;
@@ -244,7 +257,7 @@ static int read_vm(const struct jsonx *at, const void *owner, void *item, struct
 	    jsonx_u32(at, "generation", 1, UINT32_MAX, &vm->generation, err) ||
 	    jsonx_string(at, "name", 0, 63, &name, err) || jsonx_u64(at, "image", 1, UINT64_MAX, &vm->image, err) ||
 	    jsonx_string(at, "kind", 1, 16, &kind, err) || read_use(at, &vm->use, err) ||
-	    jsonx_bool(at, "planned", &vm->planned, err)) {
+	    read_constraint(at, vm, err) || jsonx_bool(at, "planned", &vm->planned, err)) {
 		return -1;
 	}
 	if (name[0] && !name_valid(name)) {
@@ -279,6 +292,56 @@ struct part *part_from_json(struct json_object *value, struct err *err)
 	return steal(&part);
 }
 
+int hello_edf_from_json(struct json_object *params, struct hello_edf *edf, struct err *err)
+{
+	struct hello_edf said = {.backend = "none"};
+	struct jsonx root, at;
+
+	if (!json_object_object_get_ex(params, "edf", NULL)) {
+		*edf = said;
+		return 0;
+	}
+	if (jsonx_root(params, "", &root, err) || jsonx_object(&root, "edf", &at, err) ||
+	    jsonx_text(&at, "backend", said.backend, sizeof(said.backend), err) ||
+	    jsonx_u32(&at, "cpus", 0, EDF_CPUS, &said.can.cpus, err) ||
+	    jsonx_u32(&at, "limit_ppm", 0, 1000000, &said.can.limit_ppm, err) ||
+	    jsonx_i64(&at, "wake_ns", 0, INT64_C(1000000000), &said.can.wake_ns, err) ||
+	    jsonx_i64(&at, "period_us", 0, EDF_PERIOD_MAX_US, &said.can.period_min_us, err) ||
+	    jsonx_text(&at, "text", said.text, sizeof(said.text), err)) {
+		return -1;
+	}
+	*edf = said;
+	return 0;
+}
+
+static int read_report_edf(const struct jsonx *vm, struct report_edf *edf, struct err *err)
+{
+	struct jsonx at;
+	const struct {
+		const char *name;
+		int64_t *to;
+	} numbers[] = {
+		{"slice_us", &edf->slice_us}, {"period_us", &edf->period_us}, {"change_us", &edf->change_us},
+		{"used_ppm", &edf->used_ppm}, {"periods", &edf->periods},     {"misses", &edf->misses},
+		{"late_us", &edf->late_us},   {"alarms", &edf->alarms},
+	};
+
+	if (!json_object_object_get_ex(vm->object, "edf", NULL)) {
+		return 0;
+	}
+	if (jsonx_object(vm, "edf", &at, err) || jsonx_text(&at, "backend", edf->backend, sizeof(edf->backend), err) ||
+	    jsonx_text(&at, "cpus", edf->cpus, sizeof(edf->cpus), err) ||
+	    jsonx_text(&at, "text", edf->text, sizeof(edf->text), err)) {
+		return -1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (jsonx_i64(&at, numbers[i].name, 0, AMOUNT_MAX, numbers[i].to, err)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int read_report_vm(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
 	struct report_vm *vm = item;
@@ -289,7 +352,7 @@ static int read_report_vm(const struct jsonx *at, const void *owner, void *item,
 	    jsonx_u32(at, "vm", 0, LEASE_VMS_MAX - 1, &vm->vm, err) ||
 	    jsonx_u32(at, "generation", 1, UINT32_MAX, &vm->generation, err) ||
 	    jsonx_string(at, "seen", 1, 16, &seen, err) || jsonx_i64(at, "at_us", 0, WALL_NEVER, &vm->at_us, err) ||
-	    jsonx_text(at, "text", vm->text, sizeof(vm->text), err)) {
+	    jsonx_text(at, "text", vm->text, sizeof(vm->text), err) || read_report_edf(at, &vm->edf, err)) {
 		return -1;
 	}
 	/* Two generations of a VM may be seen at once: one going, one coming. */

@@ -391,6 +391,7 @@ static const char *const rights[METHOD_COUNT] = {
 	[METHOD_IMAGE_ADD] = "oa",    [METHOD_IMAGE_LIST] = "uoa",     [METHOD_IMAGE_SHOW] = "uoa",
 	[METHOD_IMAGE_REMOVE] = "oa", [METHOD_EVENT_LIST] = "uoa",     [METHOD_EVENT_SUBSCRIBE] = "uoa",
 	[METHOD_ADMIN_STATUS] = "oa", [METHOD_LEASE_EXTEND] = "uoa",   [METHOD_LEASE_CALL] = "uoa",
+	[METHOD_LEASE_TUNE] = "uoa",  [METHOD_NODE_EDF] = "uoa",
 };
 
 START_TEST(rights_matrix)

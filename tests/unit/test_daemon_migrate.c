@@ -181,6 +181,9 @@ static void check_loaded(const struct lease *lease, void *arg)
 	ck_assert_int_eq(lease->spec.latest_us, 0);
 	ck_assert_int_eq(lease->spec.deadline_us, 0);
 	ck_assert_int_eq(lease->price, 0);
+	ck_assert_int_eq(lease->spec.slice_us, 0);
+	ck_assert_int_eq(lease->spec.period_us, 0);
+	ck_assert_int_eq(lease->spec.per_vm.amount[RES_CPU], 1);
 	ck_assert_uint_eq(lease->spec.user, 1);
 	ck_assert_int_eq(lease->vms[0].run.release_us, 365);
 }
@@ -191,10 +194,14 @@ START_TEST(older_with_rows)
 	struct store *store;
 	uint32_t user;
 	sqlite3 *db = open_raw(dir);
+	int filled = _i < 4 ? _i : 3; /* from then on a lease has more columns */
 
+	ck_assert_int_eq(migrate(db, "test.db", migrations, (size_t)filled, &err), 0);
+	sqlite3_close(db);
+	fill(filled);
+	db = open_raw(dir);
 	ck_assert_int_eq(migrate(db, "test.db", migrations, (size_t)_i, &err), 0);
 	sqlite3_close(db);
-	fill(_i);
 	store = store_open(dir, &err);
 	ck_assert_msg(store != NULL, "%s", err.text);
 	loaded = 0;

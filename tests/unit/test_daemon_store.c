@@ -514,8 +514,10 @@ START_TEST(edited_by_hand)
 		{"UPDATE vms SET state = 'x'", "VM of lease 5"},
 		{"UPDATE vms SET generation = -1", "VM of lease 5"},
 		{"UPDATE nodes SET name = 'a b'", "node 1"},
-		{"INSERT INTO nodes SELECT 1 << 40, 'n2', state, drain, cpu, memory, disk, net_in, net_out, pool,"
-		 " suspend_rate, resume_rate, hypervisor, version, seen_us FROM nodes",
+		{"UPDATE nodes SET edf_cpus = 5000000000", "node 1"},
+		{"INSERT INTO nodes (id, name, state, cpu, memory, disk, net_in, net_out, pool, suspend_rate,"
+		 " resume_rate) SELECT 1 << 40, 'n2', state, cpu, memory, disk, net_in, net_out, pool, suspend_rate,"
+		 " resume_rate FROM nodes",
 		 "node 1099511627776"},
 	};
 	struct err err = {0};
@@ -734,7 +736,7 @@ int main(void)
 	tcase_add_test(cases, pruned);
 	tcase_add_test(cases, pruned_by_vms);
 	tcase_add_test(cases, pruned_in_order);
-	tcase_add_loop_test(cases, edited_by_hand, 0, 9);
+	tcase_add_loop_test(cases, edited_by_hand, 0, 10);
 	tcase_add_loop_test(cases, failing_disk, 0, 4);
 	tcase_add_test(cases, full_database);
 	tcase_add_loop_test(cases, invariants_notice, 0, 13);
