@@ -20,6 +20,7 @@ struct link_settings {
 	struct capacity capacity;
 	int64_t pool;
 	int64_t suspend_rate, resume_rate;
+	struct hello_edf edf;
 };
 
 struct link_ops {

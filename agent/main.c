@@ -18,6 +18,7 @@
 #include "link.h"
 #include "log.h"
 #include "notify.h"
+#include "pace.h"
 #include "settings.h"
 #include "stage.h"
 #include "util.h"
@@ -34,6 +35,7 @@ struct agent {
 	struct pool *pool;
 	struct stage *stage;
 	struct guests *guests;
+	struct pace *pace;
 	struct work *work;
 	struct alarm *alarm;
 	struct link *link;
@@ -98,6 +100,13 @@ static bool image_present(const struct part_image *image, void *arg)
 	return state.state == POOL_PRESENT;
 }
 
+static void on_pace(const struct book_key *key, const struct part_vm *vm, void *arg)
+{
+	struct agent *agent = arg;
+
+	pace_set(agent->pace, key, vm);
+}
+
 static void on_staged(bool finished, void *arg)
 {
 	on_report_changed(arg);
@@ -114,6 +123,12 @@ static void make_report(struct report *report, void *arg)
 	work_report(agent->work, report);
 	if (!part) {
 		return;
+	}
+	for (size_t i = 0; i < report->vm_count; i++) {
+		struct report_vm *vm = &report->vms[i];
+		struct book_key key = {.lease = vm->lease, .vm = vm->vm, .generation = vm->generation};
+
+		pace_report(agent->pace, &key, &vm->edf);
 	}
 	report->images = xcalloc(part->image_count, sizeof(*report->images));
 	for (size_t i = 0; i < part->image_count; i++) {
@@ -253,7 +268,7 @@ static int open_stores(struct agent *agent, struct err *err)
 
 	/* 0711: qemu runs as another user and must reach pool and guests. */
 	if (dir_make(dir, 0711, err) < 0 || lock_state(agent, err) < 0 ||
-	    settings_measure(&agent->settings, &agent->capacity, err) < 0) {
+	    settings_measure(&agent->settings, pace_capacity(agent->pace), &agent->capacity, err) < 0) {
 		return -1;
 	}
 	agent->book = book_open(book, clock_wall(), err);
@@ -267,7 +282,7 @@ static int open_stores(struct agent *agent, struct err *err)
 static int open_guests(struct agent *agent, struct err *err)
 {
 	static const struct work_ops work_ops = {
-		.wake = on_wake, .changed = on_report_changed, .image_present = image_present};
+		.wake = on_wake, .changed = on_report_changed, .image_present = image_present, .pace = on_pace};
 	_cleanup_free_ char *pool = xasprintf("%s/pool", agent->settings.state_dir);
 	struct guest_settings settings = {
 		.uri = agent->settings.uri,
@@ -302,8 +317,28 @@ static int open_link(struct agent *agent, struct err *err)
 		.resume_rate = agent->settings.resume_rate,
 	};
 
+	pace_hello(agent->pace, &settings.edf);
 	agent->link = link_new(agent->base, &settings, &ops, agent, err);
 	return agent->link ? 0 : -1;
+}
+
+static void open_pace(struct agent *agent)
+{
+	static const struct pace_ops ops = {.changed = on_report_changed};
+	struct pace_settings settings = {
+		.engine =
+			{
+				.cpus = agent->settings.cpus,
+				.housekeeping = agent->settings.housekeeping,
+				.run_dir = agent->settings.run_dir,
+				.limit_ppm = agent->settings.limit * 10000,
+				.miss_ppm = agent->settings.miss_threshold * 10000,
+			},
+		.strict = agent->settings.strict,
+	};
+
+	engine_backend_parse(agent->settings.backend, &settings.engine.backend);
+	agent->pace = pace_new(agent->base, &settings, &ops, agent);
 }
 
 static int agent_start(struct agent *agent, struct err *err)
@@ -311,6 +346,7 @@ static int agent_start(struct agent *agent, struct err *err)
 	static const struct stage_ops stage_ops = {.changed = on_staged};
 	struct stage_settings stage = stage_settings(&agent->settings);
 
+	open_pace(agent); /* first: its watchdog is a fork */
 	agent->pass = evtimer_new(agent->base, on_pass, agent);
 	agent->alarm = alarm_new(agent->base, on_alarm, agent, err);
 	if (!agent->alarm || open_stores(agent, err) < 0) {
@@ -341,6 +377,7 @@ static void agent_fini(struct agent *agent)
 	link_free(steal(&agent->link));
 	guests_free(agent->guests);
 	work_free(agent->work);
+	pace_free(agent->pace);
 	stage_free(agent->stage);
 	pool_free(agent->pool);
 	book_free(agent->book);

@@ -13,6 +13,7 @@
 #include <sys/sysinfo.h>
 
 #include "address.h"
+#include "engine.h"
 #include "util.h"
 
 #define GIGABIT INT64_C(125000000) /* bytes per second */
@@ -28,6 +29,7 @@
 #define AGENT_CHECKED(name, type, value, min, max, reloadable, help, check) \
 	ROW("agent", name, type, value, min, max, reloadable, help, check)
 #define CAPACITY(name, type, value, min, max, help) ROW("capacity", name, type, value, min, max, false, help, NULL)
+#define EDF(name, type, value, min, max, help, check) ROW("edf", name, type, value, min, max, false, help, check)
 #define STAGE(name, type, value, min, max, help) ROW("stage", name, type, value, min, max, true, help, NULL)
 
 /* ---- what a row's type and range do not say ---- */
@@ -51,6 +53,15 @@ static int check_domain_type(const char *text, struct err *err)
 {
 	return strcmp(text, "auto") != 0 && strcmp(text, "kvm") != 0 && strcmp(text, "qemu") != 0
 		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of auto, kvm, qemu", text)
+		       : 0;
+}
+
+static int check_backend(const char *text, struct err *err)
+{
+	enum engine_backend backend;
+
+	return engine_backend_parse(text, &backend) < 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of edf, deadline, quota, none", text)
 		       : 0;
 }
 
@@ -101,6 +112,19 @@ const struct setting settings_table[] = {
 		 "disk space kept back when disk or pool is measured"),
 	CAPACITY(suspend_rate, SETTING_SIZE, "50M", 1, RATE_MAX, "bytes of guest memory saved per second"),
 	CAPACITY(resume_rate, SETTING_SIZE, "100M", 1, RATE_MAX, "bytes of guest memory restored per second"),
+	EDF(backend, SETTING_STRING, "edf", 1, 16,
+	    "edf, deadline, quota or none: by what means slices and periods are kept, as far as permitted",
+	    check_backend),
+	EDF(cpus, SETTING_STRING, "", 0, 255, "CPUs for guests with slices, as 1-3,5; empty: all but housekeeping",
+	    NULL),
+	EDF(housekeeping, SETTING_STRING, "", 0, 255,
+	    "CPUs for QEMU's other threads, as 0; empty: those that are not in cpus", NULL),
+	EDF(run_dir, SETTING_PATH, "/run/tenure-edf", 1, 0, "folder of the scheduler's table and calibration", NULL),
+	EDF(limit, SETTING_INT, "90", 1, 100, "per cent of each CPU that may be promised by slices", NULL),
+	EDF(miss_threshold, SETTING_INT, "1", 1, 100, "per cent of a guest's periods: an event if more are missed",
+	    NULL),
+	EDF(strict, SETTING_BOOL, "no", 0, 0, "guests get nothing beyond their slices, even if nobody else wants it",
+	    NULL),
 	ROW("stage", ca_file, SETTING_PATH, "", 0, 0, false,
 	    "file of the certificates that image servers are trusted by; empty: the system's", NULL),
 	STAGE(max_size, SETTING_SIZE, "1T", 1, SIZE_MAX_BYTES, "greatest file fetched into the pool"),
@@ -261,11 +285,12 @@ static int measure_disk(const struct agent_settings *settings, int64_t *disk, in
 	return 0;
 }
 
-int settings_measure(const struct agent_settings *settings, struct settings_capacity *out, struct err *err)
+int settings_measure(const struct agent_settings *settings, int64_t managed, struct settings_capacity *out,
+		     struct err *err)
 {
 	int64_t cpu = settings->cpu, memory = settings->memory, disk, pool;
 
-	if ((!cpu && less_reserve("cpu", machine_cpu(), settings->reserve_cpu, &cpu, err) < 0) ||
+	if ((!cpu && less_reserve("cpu", managed ? managed : machine_cpu(), settings->reserve_cpu, &cpu, err) < 0) ||
 	    (!memory && less_reserve("memory", machine_memory(), settings->reserve_memory, &memory, err) < 0) ||
 	    measure_disk(settings, &disk, &pool, err) < 0) {
 		return -1;

@@ -25,6 +25,14 @@ struct agent_settings {
 	int64_t cpu, memory, disk, pool, net_in, net_out;
 	int64_t reserve_cpu, reserve_memory, reserve_disk;
 	int64_t suspend_rate, resume_rate;
+	/* [edf] */
+	char *backend;
+	char *cpus;
+	char *housekeeping;
+	char *run_dir;
+	int64_t limit;
+	int64_t miss_threshold;
+	bool strict;
 	/* [stage] */
 	char *ca_file;
 	int64_t max_size;
@@ -52,10 +60,12 @@ struct settings_capacity {
 };
 
 /*
- * Fills in what the settings leave open: CPU and memory of the machine less the reserve; of the file system that holds
+ * Fills in what the settings leave open: CPU (managed millicores, or, if that is 0, the machine's) and memory of the
+ * machine less the reserve; of the file system that holds
  * state_dir (which must exist) less the reserve, a quarter for the pool and the rest for guests; the rate of the
  * fastest network interface, or 1 Gbit/s if none tells. Fails if nothing is left after the reserve.
  */
-int settings_measure(const struct agent_settings *settings, struct settings_capacity *out, struct err *err);
+int settings_measure(const struct agent_settings *settings, int64_t managed, struct settings_capacity *out,
+		     struct err *err);
 
 #endif

@@ -305,6 +305,16 @@ static void on_done(const struct err *err, wall_us at_us, void *arg)
 
 /* ---- passes ---- */
 
+/* A guest that is to be stopped or saved is let go before. */
+static void pace(struct work_guest *guest)
+{
+	enum work_op op = guest->todo;
+	bool runs = guest->seen == SEEN_RUNNING && (op == WORK_NONE || op == WORK_RUN);
+
+	guest->work->ops.pace(&guest->key, runs && guest->vm && guest->vm->planned ? guest->vm : NULL,
+			      guest->work->arg);
+}
+
 static void begin(struct work_guest *guest)
 {
 	struct work *work = guest->work;
@@ -481,6 +491,9 @@ wall_us work_pass(struct work *work, wall_us now_us)
 		HASH_ITER (hh, work->list, guest, next) {
 			wall_us when_us = guest->busy == WORK_NONE ? look_at(guest) : WALL_NEVER;
 
+			if (guest->busy == WORK_NONE) {
+				pace(guest);
+			}
 			next_us = when_us < next_us ? when_us : next_us;
 		}
 	}

@@ -34,6 +34,11 @@ struct work_ops {
 	/* The report would look different now. */
 	void (*changed)(void *arg);
 	bool (*image_present)(const struct part_image *image, void *arg);
+	/*
+	 * The guest runs, and is to have the slice and period of vm; NULL: it runs no longer, or is about to be stopped
+	 * or saved. Repeated at each pass.
+	 */
+	void (*pace)(const struct book_key *key, const struct part_vm *vm, void *arg);
 };
 
 /* What guests_new() is to be given, with the struct work as its arg. */

@@ -210,6 +210,12 @@ agent_configure() {
 		state_dir = $dir/state
 		console_dir = $dir/console
 		domain_type = qemu
+		[edf]
+		backend = none
+		cpus = 1
+		housekeeping = 0
+		strict = no
+		run_dir = $dir/edf
 		[capacity]
 		cpu = 2
 		memory = 512MiB

@@ -108,11 +108,14 @@ START_TEST(measuring)
 	struct settings_capacity got;
 
 	ck_assert_int_eq(load("[agent]\nstate_dir = /tmp\n[capacity]\nreserve_disk = 0\nreserve_memory = 1M\n"), 0);
-	ck_assert_msg(settings_measure(&settings, &got, &err) == 0, "%s", err.text);
+	ck_assert_msg(settings_measure(&settings, 0, &got, &err) == 0, "%s", err.text);
 	for (int res = 0; res < RES_COUNT; res++) {
 		ck_assert_int_gt(got.capacity.amount[res], 0);
 	}
 	ck_assert_int_eq(got.capacity.amount[RES_CPU] % 1000, 0);
+	/* Of managed CPUs, what may be promised. */
+	ck_assert_int_eq(settings_measure(&settings, 1350, &got, &err), 0);
+	ck_assert_int_eq(got.capacity.amount[RES_CPU], 1350);
 	ck_assert_int_gt(got.pool, 0);
 	ck_assert_int_ge(got.capacity.amount[RES_DISK], 2 * got.pool);
 	settings_free(&settings);
@@ -127,7 +130,7 @@ START_TEST(stated_wins)
 	ck_assert_int_eq(load("[agent]\nstate_dir = /nonexistent\n[capacity]\ncpu = 2\nmemory = 1G\ndisk = 2G\n"
 			      "pool = 3G\nnet_in = 4M\nnet_out = 5M\n"),
 			 0);
-	ck_assert_int_eq(settings_measure(&settings, &got, &err), 0);
+	ck_assert_int_eq(settings_measure(&settings, 0, &got, &err), 0);
 	ck_assert_int_eq(got.capacity.amount[RES_CPU], 2000);
 	ck_assert_int_eq(got.capacity.amount[RES_MEMORY], 1 << 30);
 	ck_assert_int_eq(got.capacity.amount[RES_DISK], INT64_C(2) << 30);
@@ -149,7 +152,7 @@ START_TEST(nothing_left)
 	struct settings_capacity got;
 
 	ck_assert_msg(load(texts[_i]) == 0, "%s", err.text);
-	ck_assert_int_eq(settings_measure(&settings, &got, &err), -1);
+	ck_assert_int_eq(settings_measure(&settings, 0, &got, &err), -1);
 	ck_assert_msg(strstr(err.text, keys[_i]), "%s", err.text);
 	settings_free(&settings);
 }

@@ -256,7 +256,18 @@ static bool has_image(const struct part_image *image, void *arg)
 	return image_here;
 }
 
-static const struct work_ops ops = {.wake = on_wake, .changed = on_changed, .image_present = has_image};
+/* The last word on the guest's slice; 0 = none. */
+static span_us paced;
+
+static void on_pace(const struct book_key *key, const struct part_vm *vm, void *arg)
+{
+	(void)key;
+	(void)arg;
+	paced = vm ? vm->slice_us : 0;
+}
+
+static const struct work_ops ops = {
+	.wake = on_wake, .changed = on_changed, .image_present = has_image, .pace = on_pace};
 
 static wall_us run_due(wall_us next_us, bool *any)
 {
@@ -386,6 +397,7 @@ static void setup(void)
 	memset(&fake, 0, sizeof(fake));
 	fake.now_us = T0;
 	image_here = true;
+	paced = 0;
 	version = 0;
 	start_agent();
 }
@@ -450,6 +462,47 @@ START_TEST(suspends_and_resumes)
 	run_until(END + 80 * SEC);
 	ck_assert_int_eq(reported(7, 1, NULL, NULL), SEEN_ENDED);
 	ck_assert_uint_eq(g->boots, 1);
+}
+END_TEST
+
+/* A guest has its slice while it runs, and is let go before it is saved or stopped. */
+START_TEST(slices)
+{
+	struct part_vm vm = vm_of(RUN_BOOT, RUN_SUSPEND, true);
+	struct fake_guest *g = fake_guest(7, 1, 1);
+
+	vm.slice_us = 2000;
+	vm.period_us = 5000;
+	set_part(&vm, 1);
+	run_until(START - 1);
+	ck_assert_int_eq(paced, 0);
+	run_until(START);
+	ck_assert(g->running);
+	ck_assert_int_eq(paced, 2000);
+	vm.slice_us = 3000;
+	set_part(&vm, 1);
+	run_until(START + SEC);
+	ck_assert_int_eq(paced, 3000);
+	/* An agent that comes back takes it up again. */
+	kill_agent(false);
+	paced = 0;
+	start_agent();
+	run_until(START + 2 * SEC);
+	ck_assert_int_eq(paced, 3000);
+	run_until(END - 1);
+	ck_assert_int_eq(paced, 3000);
+	run_until(END);
+	ck_assert_int_eq(paced, 0);
+	vm.run = (struct run){RUN_RESUME, RUN_STOP, END + 60 * SEC, END + 70 * SEC, END + 80 * SEC, END + 90 * SEC, 0};
+	run_until(END + 30 * SEC);
+	set_part(&vm, 1);
+	run_until(END + 70 * SEC - 1);
+	ck_assert_int_eq(paced, 0);
+	run_until(END + 71 * SEC);
+	ck_assert_int_eq(paced, 3000);
+	set_part(NULL, 0); /* cancelled */
+	run_until(END + 72 * SEC);
+	ck_assert_int_eq(paced, 0);
 }
 END_TEST
 
@@ -723,6 +776,7 @@ int main(void)
 	tcase_add_checked_fixture(driver, setup, teardown);
 	tcase_add_test(driver, runs_on_time);
 	tcase_add_test(driver, suspends_and_resumes);
+	tcase_add_test(driver, slices);
 	tcase_add_test(driver, end_moves);
 	tcase_add_test(driver, plan_moves_before_the_start);
 	tcase_add_test(driver, late_image);
