@@ -136,7 +136,8 @@ static bool may_fifo(struct engine *engine)
 	int policy = sched_getscheduler(0);
 
 	sched_getparam(0, &before);
-	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &high) == 0) {
+	/* Not with SCHED_RESET_ON_FORK: without CAP_SYS_NICE there would be no way back. */
+	if (sched_setscheduler(0, SCHED_FIFO, &high) == 0) {
 		sched_setscheduler(0, policy, &before);
 		return true;
 	}

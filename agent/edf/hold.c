@@ -33,7 +33,8 @@ void control_begin(const struct engine *engine, struct control *control)
 	if (engine->backend == ENGINE_EDF) {
 		control->policy = sched_getscheduler(0);
 		sched_getparam(0, &control->param);
-		control->raised = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &high) == 0;
+		/* Not with SCHED_RESET_ON_FORK: without CAP_SYS_NICE there would be no way back. */
+		control->raised = sched_setscheduler(0, SCHED_FIFO, &high) == 0;
 	}
 }
 

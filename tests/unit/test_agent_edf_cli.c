@@ -111,6 +111,32 @@ START_TEST(documented)
 }
 END_TEST
 
+/* Every command that the completion offers is one, and has its part of the page. */
+START_TEST(commands)
+{
+	_cleanup_free_ char *page = file_read("man/tenure-edf.1", 1 << 20, NULL);
+	_cleanup_free_ char *words = file_read("etc/tenure-edf.bash-completion", 1 << 16, NULL);
+	_cleanup_free_ char *source = file_read("agent/edf/main.c", 1 << 16, NULL);
+	char *list = words ? strstr(words, "compgen -W \"run ") : NULL;
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(page);
+	ck_assert_ptr_nonnull(source);
+	ck_assert_ptr_nonnull(list);
+	list += strlen("compgen -W \"");
+	list[strcspn(list, "\"")] = '\0';
+	for (char *word; (word = strsep(&list, " "));) {
+		_cleanup_free_ char *item = xasprintf("Cm %s", word);
+		_cleanup_free_ char *quoted = xasprintf("\"%s\"", word);
+
+		ck_assert_msg(*word == '-' || strstr(page, item) != NULL, "man/tenure-edf.1 lacks %s", word);
+		ck_assert_msg(strstr(source, quoted) != NULL, "main.c lacks %s", word);
+		n++;
+	}
+	ck_assert_uint_gt(n, 10);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent_edf_cli");
@@ -123,6 +149,7 @@ int main(void)
 	tcase_add_loop_test(tests, refused, 0, 15);
 	tcase_add_test(tests, settings);
 	tcase_add_test(tests, documented);
+	tcase_add_test(tests, commands);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
