@@ -77,12 +77,33 @@ START_TEST(crowded)
 }
 END_TEST
 
+/* Worlds that broke a rule once. */
+START_TEST(once_broken)
+{
+	static const struct {
+		struct world_settings settings;
+		uint64_t steps;
+	} cases[] = {
+		/* Whom a called lease makes leave its node depended on the order in which they had come there. */
+		{{.seed = UINT64_C(1795317602014), .nodes = 6, .load = 6, .suspend = true, .faults = true}, 700},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *world = world_new(&cases[i].settings);
+		const char *wrong = world_run(world, cases[i].steps);
+		ck_assert_msg(!wrong, "%s", wrong);
+		world_free(world);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim");
 	TCase *worlds = tcase_create("worlds");
 
 	tcase_set_timeout(worlds, 300);
+	tcase_add_test(worlds, once_broken);
 	tcase_add_test(worlds, calm);
 	tcase_add_test(worlds, calm_without_suspension);
 	tcase_add_test(worlds, faulty);
