@@ -69,12 +69,13 @@ static int64_t rejoin(const struct plan *plan, const struct contract *contract)
 }
 
 static const struct queue_policy queue_table[] = {
-	{"fcfs", "first come, first served", NULL, NULL, false},
-	{"rejoin", "the same, but what is left of a suspended lease came when it last went on", rejoin, NULL, false},
-	{"shortest", "the lease with the least left to run", shortest, NULL, false},
-	{"fair", "the user who used least of late", fair, NULL, false},
-	{"expansion", "the longest wait for what is left to run", expansion, NULL, false},
-	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true},
+	{"fcfs", "first come, first served", NULL, NULL, false, false},
+	{"rejoin", "the same, but what is left of a suspended lease came when it last went on", rejoin, NULL, false,
+	 false},
+	{"shortest", "the lease with the least left to run", shortest, NULL, false, false},
+	{"fair", "the user who used least of late", fair, NULL, true, false},
+	{"expansion", "the longest wait for what is left to run", expansion, NULL, true, false},
+	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true, true},
 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ struct queue_policy {
 	int64_t (*key)(const struct plan *plan, const struct contract *contract);
 	/* A pass of its own, without regard to settings.backfill. NULL = the usual one. */
 	void (*pass)(struct plan *plan);
+	bool drifts;   /* keys change as time passes: the order has to be made anew for every new lease */
 	bool restages; /* what is suspended does not keep its image: it is brought again when its turn comes */
 };
 

@@ -539,12 +539,33 @@ static bool just_waits(struct pass *pass, struct contract *contract)
 	return false;
 }
 
+/*
+ * True if somebody who is there now is gone by the earliest start: what could not start at the last pass for his sake
+ * perhaps can now.
+ */
+static bool room_opens(const struct plan *plan)
+{
+	wall_us now_us = plan->now_us, start_us = now_us + plan->settings.lead_us + plan->settings.prepare_us;
+
+	for (size_t i = 0; i < plan->node_count && start_us > now_us; i++) {
+		const struct node *node = plan->nodes[i];
+		if (!node_takes_new(node) || slots_next(node->slots, now_us) > start_us) {
+			continue;
+		}
+		if (!capacity_fits(slots_peak(node->slots, now_us, now_us + 1),
+				   slots_peak(node->slots, start_us, start_us + 1))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void queue_arrivals(struct plan *plan)
 {
 	struct pass pass;
 	size_t i = 0;
 
-	if (plan->settings.queue->pass) {
+	if (plan->settings.queue->pass || plan->settings.queue->drifts || room_opens(plan)) {
 		queue_pass(plan);
 		return;
 	}

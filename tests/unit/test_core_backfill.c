@@ -313,6 +313,39 @@ START_TEST(rejoins)
 }
 END_TEST
 
+/* Time alone has changed the order when somebody comes who has to wait himself. */
+START_TEST(expansion_at_an_arrival)
+{
+	begin(BACKFILL_AGGRESSIVE, "expansion");
+	run_all(best_effort(4, 1000 * SEC));
+	const struct lease *longer = best_effort(4, 1000 * SEC);
+	now += 10 * SEC;
+	const struct lease *shorter = best_effort(4, 10 * SEC);
+	ck_assert_int_gt(start_of(longer), now);
+	ck_assert_int_eq(shorter->state, LEASE_QUEUED);
+	now += 100 * SEC;
+	best_effort(4, 5000 * SEC);
+	ck_assert_int_gt(start_of(shorter), now);
+	ck_assert_int_eq(longer->state, LEASE_QUEUED);
+}
+END_TEST
+
+/* Who waits is looked at again if by the earliest start somebody will be gone, though nothing was heard of that yet. */
+START_TEST(room_opens_at_an_arrival)
+{
+	begin(BACKFILL_AGGRESSIVE, "fcfs");
+	run_all(best_effort(3, 1000 * SEC));
+	const struct lease *soon_gone = best_effort(1, 100 * SEC);
+	run_all(soon_gone);
+	const struct lease *first = best_effort(4, 100 * SEC), *slim = best_effort(1, 200 * SEC);
+	ck_assert_int_gt(start_of(first), now);
+	ck_assert_int_eq(slim->state, LEASE_QUEUED);
+	now = soon_gone->vms[0].run.release_us - SEC / 2;
+	ck_assert_int_eq(best_effort(4, 50 * SEC)->state, LEASE_QUEUED);
+	ck_assert_int_eq(start_of(slim), soonest());
+}
+END_TEST
+
 /* Node 1 has one of its two places taken for 1000 s, all others are reserved in 500 s: where one VM goes. */
 static uint32_t node_for(const char *host, span_us duration)
 {
@@ -473,6 +506,8 @@ int main(void)
 	tcase_add_test(all, expansion);
 	tcase_add_test(all, rejoins);
 	tcase_add_test(all, begins_with_its_image);
+	tcase_add_test(all, expansion_at_an_arrival);
+	tcase_add_test(all, room_opens_at_an_arrival);
 	tcase_add_loop_test(all, without_looking_at_all, 0, BACKFILL_CONSERVATIVE + BACKFILL_INTERMEDIATE);
 	tcase_add_test(all, hosts);
 	tcase_add_test(all, host_fitting);
