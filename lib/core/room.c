@@ -107,15 +107,25 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 	struct room_shape *shape = &room->shape[room->shapes++];
 	shape->per_vm = *per_vm;
 	shape->now = 0;
+	shape->most = 0;
 	shape->misses = 0;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		if (!room->known) {
 			look(room, plan->nodes[i]);
 		}
 		shape->now += capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
+		uint32_t most = capacity_times(*per_vm, plan->nodes[i]->info.capacity, LEASE_VMS_MAX);
+		shape->most = most > shape->most ? most : shape->most;
 	}
 	room->known = true;
 	return shape;
+}
+
+uint32_t room_most(struct room *room, struct capacity per_vm)
+{
+	const struct room_shape *shape = shape_of(room, &per_vm);
+
+	return shape ? shape->most : LEASE_VMS_MAX;
 }
 
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us)
