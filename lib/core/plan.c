@@ -117,7 +117,6 @@ void plan_free(struct plan *plan)
 	free(plan->changed);
 	timers_fini(&plan->timers);
 	free(plan->refusals);
-	free(plan->sights);
 	free(plan->rows);
 	free(plan);
 }
@@ -125,12 +124,7 @@ void plan_free(struct plan *plan)
 struct node *plan_find_node(const struct plan *plan, uint32_t id)
 {
 	size_t low = 0, high = plan->node_count;
-	size_t near = high ? id - plan->nodes[0]->info.id : 0;
 
-	/* Mostly there are no gaps. */
-	if (near < high && plan->nodes[near]->info.id == id) {
-		return plan->nodes[near];
-	}
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (plan->nodes[middle]->info.id < id) {
@@ -145,11 +139,7 @@ struct node *plan_find_node(const struct plan *plan, uint32_t id)
 const struct image_info *plan_find_image(const struct plan *plan, uint64_t id)
 {
 	size_t low = 0, high = plan->image_count;
-	size_t near = high ? id - plan->images[0].id : 0;
 
-	if (near < high && plan->images[near].id == id) {
-		return &plan->images[near];
-	}
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (plan->images[middle].id < id) {
@@ -228,13 +218,30 @@ static void take(struct plan *plan, const struct event *event)
 	}
 }
 
+/*
+ * True if with this step the queue policy's time for a pass has come. Of a planner that was rebuilt nobody knows when
+ * it was asked last: it is as if that had been just before.
+ */
+static bool tick(const struct plan *plan, wall_us before_us)
+{
+	span_us tick_us = plan->settings.queue->tick_us;
+
+	if (tick_us == 0) {
+		return false;
+	}
+	return before_us ? plan->now_us / tick_us > before_us / tick_us : plan->now_us % tick_us == 0;
+}
+
 void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out)
 {
+	wall_us before_us = plan->now_us;
+
 	out->count = 0;
 	plan_forget(plan);
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	glance_pass(plan->glance, plan->now_us);
 	plan->queue_due = orphans_sweep(plan);
+	plan->queue_due = tick(plan, before_us) || plan->queue_due;
 	link_begin(plan); /* before anything may want to move a transfer */
 	plan_timers(plan);
 	prep_tick(plan);

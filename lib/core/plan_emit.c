@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plan_state.h"
+#include "policy.h"
 #include "prep.h"
 #include "share.h"
 
@@ -290,6 +291,25 @@ static void emit_nodes(struct plan *plan, struct actions *out)
 	plan->changed_count = 0;
 }
 
+/* True if some lease of the queue has not begun, or is suspended. */
+static bool somebody_waits(struct plan *plan)
+{
+	struct contract *contract;
+
+	RB_FOREACH (contract, turns, &plan->turns) {
+		for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+			enum lease_state state = contract->guest[i].vm->state;
+			if (state == LEASE_QUEUED || state == LEASE_SCHEDULED || state == LEASE_SUSPENDED) {
+				return true;
+			}
+			if (!lease_state_final(state) && !contract->lease.spec.serial) {
+				break; /* a gang's wait alike */
+			}
+		}
+	}
+	return false;
+}
+
 static void emit_wake(struct plan *plan, struct actions *out)
 {
 	const struct guest *guest = timers_first(&plan->timers);
@@ -299,6 +319,11 @@ static void emit_wake(struct plan *plan, struct actions *out)
 	for (size_t i = 0; i < plan->orphans.count; i++) {
 		wall_us end_us = plan->orphans.item[i].end_us;
 		wake_us = end_us < wake_us ? end_us : wake_us;
+	}
+	if (plan->settings.queue->tick_us && somebody_waits(plan)) {
+		span_us tick_us = plan->settings.queue->tick_us;
+		wall_us next_us = (plan->now_us / tick_us + 1) * tick_us;
+		wake_us = next_us < wake_us ? next_us : wake_us;
 	}
 	if (wake_us < WALL_NEVER) {
 		add(out, ACTION_WAKE)->wake_us = wake_us;

@@ -69,13 +69,14 @@ static int64_t rejoin(const struct plan *plan, const struct contract *contract)
 }
 
 static const struct queue_policy queue_table[] = {
-	{"fcfs", "first come, first served", NULL, NULL, false, false},
+	{"fcfs", "first come, first served", NULL, NULL, false, false, 0},
 	{"rejoin", "the same, but what is left of a suspended lease came when it last went on", rejoin, NULL, false,
-	 false},
-	{"shortest", "the lease with the least left to run", shortest, NULL, false, false},
-	{"fair", "the user who used least of late", fair, NULL, true, false},
-	{"expansion", "the longest wait for what is left to run", expansion, NULL, true, false},
-	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true, true},
+	 false, 0},
+	{"shortest", "the lease with the least left to run", shortest, NULL, false, false, 0},
+	{"fair", "the user who used least of late", fair, NULL, true, false, 0},
+	{"expansion", "the longest wait for what is left to run", expansion, NULL, true, false, 0},
+	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true, true,
+	 TRIAL_TICK},
 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ struct queue_policy {
 	void (*pass)(struct plan *plan);
 	bool drifts;   /* keys change as time passes: the order has to be made anew for every new lease */
 	bool restages; /* what is suspended does not keep its image: it is brought again when its turn comes */
+	/* It has rules of time alone: while somebody waits, a pass at each multiple of this; 0 = none. */
+	span_us tick_us;
 };
 
 /* Which of the nodes with room a unit takes. Equal ones: by node id. */

@@ -7,6 +7,8 @@
 
 #include "start.h"
 
+#define TRIAL_TICK (10 * USEC_PER_MINUTE) /* that finely its rules of hours are told */
+
 /* A pass over the queue. */
 struct trial {
 	struct pass pass;
