@@ -9,8 +9,9 @@
 #include "stay.h"
 #include "trial.h"
 
-#define TRIES 64                     /* times looked at */
-#define HORIZON (12 * USEC_PER_HOUR) /* a reservation further away would keep others from one that helps */
+#define LEAST_STAY (10 * USEC_PER_MINUTE) /* for less others are not kept away, nor suspended */
+#define TRIES 64                          /* times looked at */
+#define HORIZON (12 * USEC_PER_HOUR)      /* a reservation further away would keep others from one that helps */
 
 struct reserve {
 	struct trial *trial;
@@ -139,14 +140,15 @@ static bool search(struct reserve *reserve, wall_us from_us)
 									   : reserve->unit->left_us,
 		.lead_us = lead_us,
 	};
-	wall_us times[2];
+	bool eldest = reserve->contract == reserve->trial->eldest;
+	wall_us times[2], until_us = eldest ? WALL_NEVER : plan->now_us + HORIZON;
 	int t = 0;
 
 	image_times(reserve, times);
 	look_without(reserve, true);
 	bool found = seek_first(&seek, from_us + lead_us);
 	look_without(reserve, false);
-	for (int i = 0; found && i < TRIES && seek.at_us < plan->now_us + HORIZON; i++) {
+	for (int i = 0; found && i < TRIES && seek.at_us < until_us; i++) {
 		wall_us at_us = seek.at_us - lead_us;
 		for (; t < 2 && times[t] <= at_us; t++) {
 			if (times[t] > from_us && i > 0 && try_at(reserve, times[t])) {
@@ -175,6 +177,9 @@ bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *u
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
 
 	reserve.stay.least_us = room_need(&trial->pass.room, unit->spec, unit->left_us);
+	if (reserve.stay.least_us < unit->left_us && reserve.stay.least_us < LEAST_STAY) {
+		reserve.stay.least_us = LEAST_STAY; /* others are suspended for it */
+	}
 	reserve.stay.image_us = prep_earliest(plan, unit->spec->image, unit->n);
 	reserve.stay.own = unit->seat[0].was.state == LEASE_SUSPENDED && !trial_moves(plan, unit);
 	find_yielding(&reserve);

@@ -11,13 +11,13 @@
 #include "stay.h"
 
 /* Found by simulation of a month of SDSC Blue Horizon with reservations; none of them is critical. */
-#define FIRST_RUN (3 * USEC_PER_HOUR)   /* what every lease gets before others go on */
-#define PATIENCE (4 * USEC_PER_HOUR)    /* a lease that waits longer for its first run may suspend others */
-#define LEAST_STAY (4 * USEC_PER_HOUR)  /* who has run for less since it was last resumed is not suspended for it */
-#define LONGEST 20                      /* seconds waited that count as much as one left to run */
-#define MAX_LOST (80000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first */
-#define MAX_LOST_SHARE 2                /* plus what the cluster needs for the queue, divided by this */
-#define MIN_MOVE (60 * USEC_PER_SEC)    /* who has less left to run goes on only where it lies */
+#define FIRST_RUN (3 * USEC_PER_HOUR)    /* what every lease gets before others go on */
+#define PATIENCE (4 * USEC_PER_HOUR)     /* a lease that waits longer for its first run may suspend others */
+#define LEAST_STAY (4 * USEC_PER_HOUR)   /* who has run for less since it was last resumed is not suspended for it */
+#define LONG 3                           /* seconds of a new lease's time that count as much as one waited */
+#define LONGEST 20                       /* seconds waited that count as much as one left to run */
+#define MAX_LOST (100000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first, beside the queue's */
+#define MIN_MOVE (60 * USEC_PER_SEC)     /* who has less left to run goes on only where it lies */
 
 #define POINTS 16 /* changes on a node looked at */
 
@@ -71,11 +71,11 @@ bool trial_yields(const struct trial *trial, const struct contract *victim, cons
 	const struct plan *plan = trial->pass.plan;
 	const struct vm *vm = speaker(victim)->vm;
 
+	if (victim->lodger) {
+		return true; /* also before it runs, or the reservation would move away from it, and it stay */
+	}
 	if (vm->state != LEASE_ACTIVE || !vm->started_us) {
 		return false;
-	}
-	if (victim->lodger) {
-		return true;
 	}
 	if (plan->now_us - vm->started_us < LEAST_STAY || victim == trial->eldest) {
 		return false;
@@ -90,7 +90,7 @@ static int64_t key(const struct trial *trial, const struct contract *contract)
 {
 	const struct plan *plan = trial->pass.plan;
 	wall_us submitted_us = contract->lease.submitted_us;
-	span_us left_us;
+	span_us left_us, spec_us = contract->lease.spec.duration_us;
 
 	if (contract == trial->holder) {
 		return KEY_HOLDER;
@@ -99,7 +99,7 @@ static int64_t key(const struct trial *trial, const struct contract *contract)
 		return KEY_ELDEST;
 	}
 	if (contract->booked == 0 || trial_new(plan, contract)) {
-		return KEY_NEW + submitted_us;
+		return KEY_NEW + submitted_us - spec_us / LONG;
 	}
 	left_us = guest_left(speaker(contract));
 	return submitted_us - LONGEST * (left_us < LEFT_MAX ? left_us : LEFT_MAX);
@@ -190,7 +190,7 @@ static void survey(struct trial *trial)
 		}
 	}
 	trial->waiting = plan->order;
-	if (cpu == 0 || most_us <= MAX_LOST + (span_us)(queued / cpu / MAX_LOST_SHARE)) {
+	if (cpu == 0 || most_us <= MAX_LOST + (span_us)(queued / cpu)) {
 		trial->eldest = NULL;
 	}
 }

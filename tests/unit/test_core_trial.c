@@ -67,7 +67,7 @@ START_TEST(cut_for_the_reservation)
 {
 	begin();
 	running(3, HOUR);
-	const struct lease *wide = best_effort(4, HOUR), *lodger = best_effort(1, 5 * HOUR);
+	const struct lease *wide = best_effort(4, 5 * HOUR), *lodger = best_effort(1, 5 * HOUR);
 	ck_assert_int_eq(lodger->vms[0].run.start_us, soonest());
 	ck_assert_int_eq(lodger->vms[0].run.then, RUN_SUSPEND);
 	ck_assert_int_le(lodger->vms[0].run.release_us, wide->vms[0].run.prepare_us);
@@ -142,6 +142,131 @@ START_TEST(fills_for_most)
 }
 END_TEST
 
+/* Whoever lives where another has a reservation makes room for it also while he is only about to run. */
+START_TEST(lodger_makes_room_before_it_runs)
+{
+	begin();
+	running(3, HOUR);
+	const struct lease *wide = best_effort(4, 50 * HOUR), *lodger = best_effort(1, 50 * HOUR);
+	wall_us reserved_us = wide->vms[0].run.prepare_us;
+	now = lodger->vms[0].run.prepare_us + SEC;
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(wide->vms[0].planned, true);
+	ck_assert_int_eq(wide->vms[0].run.prepare_us, reserved_us);
+	ck_assert_int_eq(lodger->vms[0].run.then, RUN_SUSPEND);
+}
+END_TEST
+
+/* A new lease of many hours is looked at before one of few that came a little earlier. */
+START_TEST(long_before_short)
+{
+	begin();
+	running(4, HOUR);
+	const struct lease *few = best_effort(4, HOUR);
+	now += HOUR / 4;
+	const struct lease *many = best_effort(4, 10 * HOUR);
+	ck_assert_int_eq(many->vms[0].planned, true);
+	ck_assert_int_eq(few->vms[0].planned, false);
+}
+END_TEST
+
+/* Who has had his first run suspends nobody, until too much time is lost to him: then he is before all others. */
+START_TEST(eldest_before_all)
+{
+	begin();
+	const struct lease *old = running(4, 10 * HOUR);
+	now += 60 * SEC;
+	const struct lease *young = best_effort(4, 400 * HOUR);
+	tick_at(young->submitted_us + 5 * HOUR);
+	suspend_all(old);
+	run_all(young);
+	tick_at(now + 20 * HOUR);
+	ck_assert_int_eq(old->vms[0].planned, false);
+	ck_assert_int_eq(young->vms[0].run.then, RUN_STOP);
+	tick_at(now + 20 * HOUR);
+	ck_assert_int_eq(old->vms[0].planned, true);
+	ck_assert_int_eq(young->vms[0].run.then, RUN_SUSPEND);
+	suspend_all(young);
+	ck_assert_int_le(old->vms[0].run.start_us, now + 30 * SEC);
+}
+END_TEST
+
+static wall_us wake(void)
+{
+	for (size_t i = 0; i < actions.count; i++) {
+		if (actions.item[i].kind == ACTION_WAKE) {
+			return actions.item[i].wake_us;
+		}
+	}
+	return WALL_NEVER;
+}
+
+/* While somebody waits there is a pass every ten minutes, whatever else happens; and only then. */
+START_TEST(ticks_while_somebody_waits)
+{
+	const span_us tick_us = 600 * SEC;
+
+	begin();
+	const struct lease *old = running(4, 40 * HOUR);
+	ck_assert_int_gt(wake(), now + HOUR);
+	tick_at(now + 60 * SEC);
+	const struct lease *young = best_effort(4, HOUR);
+	wall_us due_us = young->submitted_us + 4 * HOUR;
+	while (now + tick_us <= due_us) {
+		ck_assert_int_eq(wake(), (now / tick_us + 1) * tick_us);
+		tick_at(wake());
+		ck_assert_int_eq(old->vms[0].run.then, RUN_STOP);
+	}
+	tick_at(wake());
+	ck_assert_int_eq(old->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(young->vms[0].planned, true);
+}
+END_TEST
+
+/* Runs on node 1, and is suspended there for a reservation of both nodes after which another keeps node 1. */
+static const struct lease *suspended_on_1(span_us duration, wall_us *free_us)
+{
+	running(2, HOUR);
+	const struct lease *lease = running(2, duration);
+	ck_assert_uint_eq(lease->vms[0].node, 1);
+	wall_us from_us = now + HOUR;
+	*free_us = from_us + HOUR;
+	ck_assert_int_eq(request(ar_of(4, from_us, HOUR - 10 * SEC))->state, LEASE_SCHEDULED);
+	const struct lease *stays = request(ar_of(2, from_us + HOUR, 20 * HOUR));
+	ck_assert_uint_eq(stays->vms[0].node, 1);
+	ck_assert_int_eq(lease->vms[0].run.then, RUN_SUSPEND);
+	see((const struct lease *)plan_lease(plan, 1), 0, SEEN_ABSENT, now);
+	suspend_all(lease);
+	return lease;
+}
+
+/* It goes on elsewhere if its node is others' for long, and not if so little is left of it that moving takes as long.
+ */
+START_TEST(moves)
+{
+	wall_us free_us;
+
+	settings.migration = MIGRATION_YES;
+	begin();
+	const struct lease *lease = suspended_on_1(10 * HOUR, &free_us);
+	ck_assert_int_eq(lease->vms[0].planned, true);
+	ck_assert_uint_eq(lease->vms[0].node, 2);
+	ck_assert_uint_eq(lease->vms[0].run.from_node, 1);
+	ck_assert_int_lt(lease->vms[0].run.start_us, free_us + HOUR);
+}
+END_TEST
+
+START_TEST(lies_still_for_little)
+{
+	wall_us free_us;
+
+	settings.migration = MIGRATION_YES;
+	begin();
+	const struct lease *lease = suspended_on_1(HOUR + 30 * SEC, &free_us);
+	ck_assert(!lease->vms[0].planned || lease->vms[0].node == 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_trial");
@@ -154,6 +279,12 @@ int main(void)
 	tcase_add_test(all, yields_after_its_stay);
 	tcase_add_test(all, first_run_before_long_ones);
 	tcase_add_test(all, fills_for_most);
+	tcase_add_test(all, lodger_makes_room_before_it_runs);
+	tcase_add_test(all, long_before_short);
+	tcase_add_test(all, eldest_before_all);
+	tcase_add_test(all, ticks_while_somebody_waits);
+	tcase_add_test(all, moves);
+	tcase_add_test(all, lies_still_for_little);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
