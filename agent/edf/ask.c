@@ -196,5 +196,5 @@ int ask_start(const struct cli_options *options, struct err *err)
 			usleep(START_EVERY_US);
 		}
 	}
-	return -1;
+	return err_set(err, ERR_CONFLICT, "%s, and does not answer; name another --dir, and other --cpus", err->text);
 }

@@ -50,25 +50,28 @@ static unsigned clear_out(int fd, struct table *table)
 }
 
 /* Whether the owner that the file names is there. Its watchdog may hold the lock for some milliseconds more. */
-static bool owner_lives(int fd)
+static bool owner_lives(int fd, pid_t *owner)
 {
-	struct table_head head;
+	struct table_head head = {0};
+	bool read = pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head);
 
-	return pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) && head.magic == MAGIC && head.owner > 0 &&
-	       proc_start_time(head.owner) == head.owner_start;
+	*owner = head.owner;
+	return read && head.magic == MAGIC && head.owner > 0 && proc_start_time(head.owner) == head.owner_start;
 }
 
 static int lock_file(const char *run_dir, struct err *err)
 {
 	int fd = open_file(run_dir, O_RDWR | O_CREAT);
+	pid_t owner;
 
 	if (fd < 0) {
 		return err_set(err, ERR_DENIED, "cannot open %s/table: %s", run_dir, strerror(errno));
 	}
 	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-		if (tries == LOCK_TRIES || owner_lives(fd)) {
+		if (owner_lives(fd, &owner) || tries == LOCK_TRIES) {
 			close(fd);
-			return err_set(err, ERR_CONFLICT, "another engine works in %s", run_dir);
+			return err_set(err, ERR_CONFLICT, "another engine works in %s: process %d", run_dir,
+				       (int)owner);
 		}
 		usleep(LOCK_EVERY_US);
 	}
@@ -102,6 +105,7 @@ struct table *table_open(const char *run_dir, bool *alive, struct err *err)
 	_cleanup_close_ int fd = open_file(run_dir, O_RDWR);
 	struct stat st;
 	struct table *table;
+	pid_t owner;
 
 	if (fd < 0 && errno != ENOENT) {
 		err_set(err, ERR_DENIED, "cannot open %s/table: %s", run_dir, strerror(errno));
@@ -116,7 +120,7 @@ struct table *table_open(const char *run_dir, bool *alive, struct err *err)
 		err_set(err, ERR_NOT_FOUND, "%s/table is not of this version", run_dir);
 		return NULL;
 	}
-	*alive = flock(fd, LOCK_EX | LOCK_NB) < 0 && owner_lives(fd);
+	*alive = flock(fd, LOCK_EX | LOCK_NB) < 0 && owner_lives(fd, &owner);
 	return table;
 }
 
