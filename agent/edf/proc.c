@@ -222,7 +222,10 @@ int proc_policy_restore(pid_t tid, const struct proc_policy *policy)
 	int flag = policy->reset_on_fork ? SCHED_RESET_ON_FORK : 0;
 	int rc = sched_setscheduler(tid, policy->policy | flag, &param);
 
-	/* Without CAP_SYS_NICE the flag stays. */
+	/* Without CAP_SYS_NICE the flag stays, and a real-time priority may not come back. */
+	if (rc < 0 && errno == EPERM) {
+		rc = sched_setscheduler(tid, policy->policy | SCHED_RESET_ON_FORK, &param);
+	}
 	if (rc < 0 && errno == EPERM) {
 		rc = proc_park(tid);
 	}
