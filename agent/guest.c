@@ -289,6 +289,14 @@ static char *pooled(const struct guests *guests, const struct part_file *file)
 	return file ? xasprintf("%s/%s", guests->env->pool_dir, file->digest) : NULL;
 }
 
+/* Within what both versions of cgroups take; only the proportion between guests counts. */
+static unsigned shares_of(int64_t millicores)
+{
+	int64_t shares = millicores / 10;
+
+	return shares < 2 ? 2 : shares > 10000 ? 10000 : (unsigned)shares;
+}
+
 /* What the worker needs of VM and image, which may be gone by then. */
 static int describe(struct guests *guests, struct op *op, const struct part_vm *vm, const struct part_image *image,
 		    struct err *err)
@@ -308,6 +316,7 @@ static int describe(struct guests *guests, struct op *op, const struct part_vm *
 
 	op->format = image->format;
 	op->disk = vm->use.amount[RES_DISK];
+	op->shares = shares_of(vm->use.amount[RES_CPU]);
 	if (image->format == IMAGE_KERNEL) {
 		op->files[0] = pooled(guests, image_file(image, "kernel"));
 		op->files[1] = pooled(guests, image_file(image, "initrd"));

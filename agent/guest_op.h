@@ -65,7 +65,8 @@ struct op {
 	char *base;     /* PREPARE: the pooled disk image, NULL = none */
 	char *files[2]; /* PREPARE: what else must be in the pool */
 	enum image_format format;
-	int64_t disk; /* PREPARE: bytes */
+	int64_t disk;    /* PREPARE: bytes */
+	unsigned shares; /* PREPARE: weight among the guests; 100 = one core */
 
 	/* The worker's answer; the loop's once the worker has sent it. */
 	bool already; /* nothing was to be done, so no event will come */

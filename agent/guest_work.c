@@ -140,6 +140,23 @@ static int check_files(const struct op *op, struct err *err)
 }
 
 /*
+ * Guests without slices share the CPUs by what they asked for, and take what others leave. Where libvirt has no CPU
+ * cgroup to do that with they share evenly, which is no reason not to start one.
+ */
+static void set_shares(struct op *op, virDomainPtr dom)
+{
+	virTypedParameterPtr list = NULL;
+	int n = 0, room = 0;
+
+	if (virTypedParamsAddULLong(&list, &n, &room, VIR_DOMAIN_SCHEDULER_CPU_SHARES, op->shares) == 0 &&
+	    op_begin(op, "setting its CPU shares", op->env->call_deadline_us, NULL) == 0) {
+		virDomainSetSchedulerParametersFlags(dom, list, n, VIR_DOMAIN_AFFECT_LIVE);
+		op_end(op);
+	}
+	virTypedParamsFree(list, n);
+}
+
+/*
  * The domain is transient: libvirt keeps nothing of it once it is gone, so nothing of ours is left behind whatever
  * happens to the agent, and "libvirt knows it" means "it is there". Without VIR_DOMAIN_START_AUTODESTROY: guests
  * outlive the agent's connection.
@@ -159,6 +176,7 @@ static int create(struct op *op, virConnectPtr conn, struct err *err)
 	if (!dom) {
 		return -1;
 	}
+	set_shares(op, dom);
 	virDomainFree(dom);
 	op->reached_us = clock_wall();
 	return 0;
