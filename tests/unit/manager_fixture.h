@@ -188,6 +188,7 @@ static inline uint32_t hello(const char *name)
 		.pool_bytes = 20 * GIB,
 		.suspend_rate = GIB,
 		.resume_rate = GIB,
+		.edf = {.backend = "edf", .can = {.cpus = 2, .limit_ppm = 900000, .wake_ns = 0, .period_min_us = 1000}},
 	};
 	struct reply reply = {0};
 	uint32_t id;
