@@ -23,10 +23,25 @@ static char dir[64], cpu[16];
 static struct engine *engine;
 static pid_t child;
 
+static volatile sig_atomic_t one_more;
+
+static void on_more(int number)
+{
+	(void)number;
+	one_more = 1;
+}
+
+/* One thread more at SIGUSR1. */
 static void *wait_forever(void *arg)
 {
+	pthread_t thread;
+
 	for (;;) {
 		pause();
+		if (one_more) {
+			one_more = 0;
+			pthread_create(&thread, NULL, wait_forever, NULL);
+		}
 	}
 	return arg;
 }
@@ -40,6 +55,7 @@ static pid_t make_child(unsigned threads)
 	if (pid == 0) {
 		pthread_t thread;
 
+		signal(SIGUSR1, on_more);
 		for (unsigned i = 1; i < threads; i++) {
 			pthread_create(&thread, NULL, wait_forever, NULL);
 		}
@@ -383,6 +399,39 @@ START_TEST(constraint_is_kept)
 }
 END_TEST
 
+static void count_refused(const struct engine_event *event, void *arg)
+{
+	*(unsigned *)arg += event->kind == ENGINE_NO_ROOM;
+}
+
+/* A thread born of a managed one has its CPU, but not for long: it may run where the process could before. */
+START_TEST(born_later)
+{
+	struct proc_thread threads[2];
+	unsigned refused = 0;
+	cpu_set_t before;
+	uint64_t id;
+
+	start(ENGINE_EDF);
+	if (!permitted()) {
+		return;
+	}
+	sched_getaffinity(child, sizeof(before), &before);
+	id = attach(child, 20 * MS, 50 * MS);
+	wait_bound(child, 1, true);
+	kill(child, SIGUSR1);
+	for (int i = 0; i < 3000 && !refused; i++) {
+		engine_poll(engine, count_refused, &refused);
+		usleep(1000);
+	}
+	ck_assert_uint_eq(refused, 1);
+	ck_assert_uint_eq(proc_threads(child, threads, 2), 2);
+	wait_bound(threads[1].tid, CPU_COUNT(&before), false);
+	ck_assert_int_eq(engine_detach(engine, id, NULL), 0);
+	wait_bound(threads[0].tid, CPU_COUNT(&before), false);
+}
+END_TEST
+
 /* ---- the door ---- */
 
 static void on_engine(evutil_socket_t fd, short what, void *arg)
@@ -476,6 +525,7 @@ int main(void)
 	tcase_set_timeout(real, 10);
 	tcase_add_test(real, taken_and_given_back);
 	tcase_add_test(real, constraint_is_kept);
+	tcase_add_test(real, born_later);
 	tcase_add_test(real, door);
 	suite_add_tcase(suite, real);
 	runner = srunner_create(suite);
