@@ -19,6 +19,8 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -We
 HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 OPT = -O2 -g
 CFLAGS = $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined,$(HARDEN))
+# A tenth to a fifth of a simulation's time; elsewhere it changes nothing.
+OPT_core = $(if $(SANITIZE),,$(if $(filter -O2,$(OPT)),-O3))
 LDFLAGS = $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now)
 # One name for one folder, however it was given: what a file depends on is kept by name.
 override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
@@ -92,7 +94,7 @@ $(BUILD)/%.a:
 compile = @mkdir -p $(@D) && echo "  CC $<" && $(CC) $(CSTD) $(WARN) $(CFLAGS) $(1) -MMD -MP -c -o $@ $<
 
 $(BUILD)/lib/core/%.o: lib/core/%.c
-	$(call compile,$(INC_lib/core))
+	$(call compile,$(INC_lib/core) $(OPT_core))
 $(BUILD)/lib/%.o: lib/%.c
 	$(call compile,$(INC_lib))
 $(BUILD)/daemon/sim/%.o: daemon/sim/%.c

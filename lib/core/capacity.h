@@ -47,6 +47,16 @@ static inline struct capacity capacity_max(struct capacity a, struct capacity b)
 	return a;
 }
 
+static inline bool capacity_same(const struct capacity *a, const struct capacity *b)
+{
+	int64_t differ = 0;
+
+	for (int r = 0; r < RES_COUNT; r++) {
+		differ |= a->amount[r] ^ b->amount[r];
+	}
+	return differ == 0;
+}
+
 /* Every element times n, n >= 0; the caller has checked that it does not overflow. */
 struct capacity capacity_scale(struct capacity a, int64_t n);
 

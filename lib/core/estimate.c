@@ -27,8 +27,9 @@ span_us estimate_bytes(int64_t bytes, int64_t rate)
 		return LONGEST_US;
 	}
 	/* In 128 bits: the remainder can be as large as a rate of many GB/s, times a million. */
-	__int128 rest = (__int128)(bytes % rate) * USEC_PER_SEC;
-	span_us span = seconds * USEC_PER_SEC + (span_us)((rest + rate - 1) / rate);
+	__int128 rest = (__int128)(bytes % rate) * USEC_PER_SEC + rate - 1;
+	int64_t part = rest <= INT64_MAX ? (int64_t)rest / rate : (int64_t)(rest / rate);
+	span_us span = seconds * USEC_PER_SEC + part;
 	return span > 0 ? span : 1;
 }
 

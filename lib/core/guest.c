@@ -550,11 +550,6 @@ span_us guest_left(const struct guest *guest)
 	return left > 0 ? left : 1;
 }
 
-bool node_takes_new(const struct node *node)
-{
-	return node->info.state == NODE_UP;
-}
-
 bool guest_soft(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;

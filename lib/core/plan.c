@@ -117,6 +117,7 @@ void plan_free(struct plan *plan)
 	free(plan->changed);
 	timers_fini(&plan->timers);
 	free(plan->refusals);
+	free(plan->sights);
 	free(plan->rows);
 	free(plan);
 }
@@ -124,7 +125,12 @@ void plan_free(struct plan *plan)
 struct node *plan_find_node(const struct plan *plan, uint32_t id)
 {
 	size_t low = 0, high = plan->node_count;
+	size_t near = high ? id - plan->nodes[0]->info.id : 0;
 
+	/* Mostly there are no gaps. */
+	if (near < high && plan->nodes[near]->info.id == id) {
+		return plan->nodes[near];
+	}
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (plan->nodes[middle]->info.id < id) {
@@ -139,7 +145,11 @@ struct node *plan_find_node(const struct plan *plan, uint32_t id)
 const struct image_info *plan_find_image(const struct plan *plan, uint64_t id)
 {
 	size_t low = 0, high = plan->image_count;
+	size_t near = high ? id - plan->images[0].id : 0;
 
+	if (near < high && plan->images[near].id == id) {
+		return &plan->images[near];
+	}
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (plan->images[middle].id < id) {

@@ -175,8 +175,6 @@ struct node {
 	wall_us limit_us;
 	/* Scratch of room.c, for one queue pass. */
 	struct capacity free; /* at the earliest start */
-	uint32_t most, fits;  /* VMs it could hold if it were empty, and at the time looked at */
-	wall_us next_us;      /* when fits may be different */
 };
 
 /* What remains booked of a guest that left: it takes the node a moment to hear of it and to clear up. */
@@ -207,6 +205,12 @@ struct share {
 	uint32_t user;
 	int64_t last;                /* the newest step of which there is anything */
 	int64_t amount[SHARE_STEPS]; /* millicores x seconds, by step modulo SHARE_STEPS */
+};
+
+/* What a search for room (room.c) knows of a node. */
+struct sight {
+	wall_us next_us;     /* when fits may be different */
+	uint32_t most, fits; /* VMs it could hold if it were empty, and at the time looked at */
 };
 
 /* A lease of the queue with its key by the policy. */
@@ -249,6 +253,8 @@ struct plan {
 	uint64_t step; /* counts those that ended, plan_ask() among them; only ever compared with flight->hastened */
 	struct share *shares; /* by user */
 	size_t share_count, share_room;
+	struct sight *sights; /* of the search under way, by node */
+	size_t sight_room;
 	struct turn *order; /* scratch of one queue pass */
 	size_t order_room;
 	/* Of this step. */
@@ -348,7 +354,10 @@ bool guest_soft(const struct plan *plan, const struct guest *guest);
 /* The same of all open guests of a gang: one that has begun in part is begun. */
 bool gang_soft(const struct plan *plan, const struct contract *contract);
 /* True if the node may be told of something new. */
-bool node_takes_new(const struct node *node);
+static inline bool node_takes_new(const struct node *node)
+{
+	return node->info.state == NODE_UP;
+}
 void orphans_add(struct plan *plan, const struct slot *slot);
 /* Releases those that are over; true if that may let the queue move. */
 bool orphans_sweep(struct plan *plan);

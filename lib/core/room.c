@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "estimate.h"
 
@@ -50,7 +49,7 @@ void room_forget(struct room *room)
 
 static bool same_kind(const struct room_lack *lack, uint64_t image, const struct capacity *per_vm)
 {
-	return lack->image == image && memcmp(&lack->per_vm, per_vm, sizeof(*per_vm)) == 0;
+	return lack->image == image && capacity_same(&lack->per_vm, per_vm);
 }
 
 bool room_lacks(const struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us)
@@ -94,7 +93,7 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 	struct plan *plan = room->plan;
 
 	for (size_t i = 0; i < room->shapes; i++) {
-		if (memcmp(&room->shape[i].per_vm, per_vm, sizeof(*per_vm)) == 0) {
+		if (capacity_same(&room->shape[i].per_vm, per_vm)) {
 			return &room->shape[i];
 		}
 	}
@@ -108,15 +107,25 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 	struct room_shape *shape = &room->shape[room->shapes++];
 	shape->per_vm = *per_vm;
 	shape->now = 0;
+	shape->most = 0;
 	shape->misses = 0;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		if (!room->known) {
 			look(room, plan->nodes[i]);
 		}
 		shape->now += capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
+		uint32_t most = capacity_times(*per_vm, plan->nodes[i]->info.capacity, LEASE_VMS_MAX);
+		shape->most = most > shape->most ? most : shape->most;
 	}
 	room->known = true;
 	return shape;
+}
+
+uint32_t room_most(struct room *room, struct capacity per_vm)
+{
+	const struct room_shape *shape = shape_of(room, &per_vm);
+
+	return shape ? shape->most : LEASE_VMS_MAX;
 }
 
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us)
@@ -181,7 +190,7 @@ void room_taken(struct room *room, const struct unit *unit)
 		struct node *node = unit->seat[i].node;
 		struct capacity before = node->free;
 		look(room, node);
-		if (memcmp(&before, &node->free, sizeof(before)) == 0) {
+		if (capacity_same(&before, &node->free)) {
 			continue; /* a node of several seats, or a later start */
 		}
 		for (size_t s = 0; s < room->shapes; s++) {
@@ -193,34 +202,33 @@ void room_taken(struct room *room, const struct unit *unit)
 }
 
 /* How many VMs the node has room for at that time, and when that may be different. */
-static void probe(struct seek *seek, struct node *node)
+static void probe(const struct seek *seek, const struct node *node, struct sight *sight)
 {
-	const struct plan_settings *settings = &seek->plan->settings;
-	struct capacity use = seek->spec->per_vm;
 	struct run run = {
 		.prepare_us = seek->at_us - seek->lead_us,
 		.start_us = seek->at_us,
 		.end_us = seek->at_us + seek->need_us,
-		.release_us = seek->at_us + seek->need_us + settings->stop_us,
+		.release_us = seek->at_us + seek->need_us + seek->plan->settings.stop_us,
 	};
 	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
 
-	node->next_us = WALL_NEVER;
-	node->fits = node->most ? place_count(node, seek->spec, &run, node->most) : 0;
-	if (node->most == 0) {
+	sight->next_us = WALL_NEVER;
+	sight->fits = sight->most ? place_count(node, seek->spec, &run, sight->most) : 0;
+	if (sight->most == 0) {
 		return;
 	}
-	if (node->fits == 0) {
-		node->next_us = slots_fit(node->slots, place_limit(node, use), seek->at_us, seek->need_us);
-		if (node->next_us > seek->at_us) {
+	if (sight->fits == 0) {
+		sight->next_us =
+			slots_fit(node->slots, place_limit(node, seek->spec->per_vm), seek->at_us, seek->need_us);
+		if (sight->next_us > seek->at_us) {
 			return;
 		}
 	}
-	node->next_us = WALL_NEVER;
+	sight->next_us = WALL_NEVER;
 	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
-		wall_us change_us = slots_next(node->slots, edge[i]);
-		if (change_us < WALL_NEVER && seek->at_us + (change_us - edge[i]) < node->next_us) {
-			node->next_us = seek->at_us + (change_us - edge[i]);
+		wall_us change_us = i == 0 || edge[i] > edge[i - 1] ? slots_next(node->slots, edge[i]) : WALL_NEVER;
+		if (change_us < WALL_NEVER && seek->at_us + (change_us - edge[i]) < sight->next_us) {
+			sight->next_us = seek->at_us + (change_us - edge[i]);
 		}
 	}
 }
@@ -232,18 +240,18 @@ static bool advance(struct seek *seek)
 	wall_us next_us = WALL_NEVER;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
-		next_us = plan->nodes[i]->next_us < next_us ? plan->nodes[i]->next_us : next_us;
+		next_us = plan->sights[i].next_us < next_us ? plan->sights[i].next_us : next_us;
 	}
 	if (next_us >= WALL_NEVER) {
 		return false;
 	}
 	seek->at_us = next_us;
 	for (size_t i = 0; i < plan->node_count; i++) {
-		struct node *node = plan->nodes[i];
-		if (node->next_us <= next_us) {
-			seek->total -= node->fits;
-			probe(seek, node);
-			seek->total += node->fits;
+		struct sight *sight = &plan->sights[i];
+		if (sight->next_us <= next_us) {
+			seek->total -= sight->fits;
+			probe(seek, plan->nodes[i], sight);
+			seek->total += sight->fits;
 		}
 	}
 	return true;
@@ -256,10 +264,12 @@ bool seek_first(struct seek *seek, wall_us from_us)
 	seek->at_us = from_us;
 	seek->total = 0;
 	for (size_t i = 0; i < plan->node_count; i++) {
-		struct node *node = plan->nodes[i];
-		node->most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
-		probe(seek, node);
-		seek->total += node->fits;
+		const struct node *node = plan->nodes[i];
+		plan->sights = plan_grow(plan->sights, i, &plan->sight_room, sizeof(*plan->sights));
+		struct sight *sight = &plan->sights[i];
+		sight->most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
+		probe(seek, node, sight);
+		seek->total += sight->fits;
 	}
 	return seek->total >= seek->n || seek_next(seek);
 }

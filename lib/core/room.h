@@ -19,7 +19,8 @@ struct room_miss {
 
 struct room_shape {
 	struct capacity per_vm;
-	uint64_t now; /* VMs that could begin at once, if only for an instant */
+	uint64_t now;  /* VMs that could begin at once, if only for an instant */
+	uint32_t most; /* VMs on one node, if it were empty */
 	struct room_miss miss[ROOM_FRONT];
 	uint32_t misses;
 };
@@ -53,6 +54,8 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
  * known against it.
  */
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
+/* The most VMs of that size that any node could hold. */
+uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */
 void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us);
 /* The same of starts at start_us on nodes that have the image. */

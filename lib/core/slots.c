@@ -634,17 +634,15 @@ struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us 
 /* False if limit is below zero in a resource of which, at from_us or, unseen by the rows, for ever, nothing is used. */
 static bool zero_fits(const struct slots *slots, const struct capacity *limit, wall_us from_us)
 {
-	bool seen[RES_COUNT] = {false};
+	unsigned below = 0;
 
-	for (unsigned c = 0; c < slots->width && slots->root->cell[0] <= from_us; c++) {
-		seen[slots->column[c]] = true;
-	}
 	for (unsigned r = 0; r < RES_COUNT; r++) {
-		if (!seen[r] && limit->amount[r] < 0) {
-			return false;
-		}
+		below |= (unsigned)(limit->amount[r] < 0) << r;
 	}
-	return true;
+	for (unsigned c = 0; below && c < slots->width && slots->root->cell[0] <= from_us; c++) {
+		below &= ~(1U << slots->column[c]);
+	}
+	return below == 0;
 }
 
 /* The first point before end_us, from that in force at from_us on, where use exceeds limit, or WALL_NEVER. */
@@ -701,8 +699,7 @@ static wall_us until(const struct slots *slots, const struct capacity *limit, wa
 	struct level offset = {{0}}, most;
 	wall_us at_us = WALL_NEVER;
 
-	if (from_us >= slots->seen.from_us && from_us < slots->seen.to_us &&
-	    memcmp(limit, &slots->seen.limit, sizeof(*limit)) == 0) {
+	if (from_us >= slots->seen.from_us && from_us < slots->seen.to_us && capacity_same(limit, &slots->seen.limit)) {
 		if (slots->seen.over) {
 			return from_us;
 		}

@@ -29,7 +29,7 @@ static bool may_fetch(const struct pass *pass, enum run_from from)
  * False if list_nodes() would surely find too few for as much of that run as it takes to be worth it. Much cheaper, as
  * it says nothing of pools and disks; that makes it true of a unit that is not lifted too.
  */
-static bool listable(const struct pass *pass, const struct unit *unit, const struct run *run)
+static bool listable(struct pass *pass, const struct unit *unit, const struct run *run)
 {
 	const struct plan *plan = pass->plan;
 	bool anywhere = may_fetch(pass, run->from) || !pool_wanted(plan, run);
@@ -37,6 +37,10 @@ static bool listable(const struct pass *pass, const struct unit *unit, const str
 	struct capacity use = unit->spec->per_vm;
 	uint64_t vms = 0;
 
+	if (!anywhere &&
+	    (uint64_t)prep_copies(plan, unit->spec->image) * room_most(&pass->room, unit->spec->per_vm) < unit->n) {
+		return false;
+	}
 	use.amount[RES_DISK] = 0;
 	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
 		const struct node *node = plan->nodes[i];

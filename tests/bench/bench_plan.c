@@ -325,7 +325,8 @@ int main(int argc, char **argv)
 	       "eighth of\n"
 	       "the nodes (at most 1250) whole; accepted ones are cancelled again. Queued: best-effort, 1 to 8 VMs, "
 	       "behind\n"
-	       "reservations that hold every core for 1 to 9 hours.\n",
+	       "reservations that hold every core for 1 to 9 hours; with conservative backfilling nothing is "
+	       "suspended.\n",
 	       (unsigned long long)options.seed);
 	if (!options.only || strcmp(options.only, "admission") == 0) {
 		admission(&options, &summary);

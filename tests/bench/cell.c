@@ -47,6 +47,8 @@ static void bench_init(struct bench *bench, const struct cell *cell)
 	struct plan_settings settings = plan_defaults();
 
 	settings.backfill = cell->backfill;
+	/* Everybody has a reservation then, and one who may be cut would have it in the first gap of half a minute. */
+	settings.suspension = cell->backfill == BACKFILL_CONSERVATIVE ? SUSPENSION_NONE : settings.suspension;
 	*bench = (struct bench){.plan = plan_new(&settings), .now_us = LOAD_ORIGIN_US, .seed = cell->seed};
 	load_nodes(bench->plan, cell->nodes, &bench->out);
 }
