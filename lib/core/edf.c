@@ -336,7 +336,8 @@ static unsigned fill_ladder(struct edf *edf)
 /* How long from now until the budget of one on the ladder may end. */
 static int64_t may_last(const struct edf *edf, const struct edf_task *task, bool first)
 {
-	int64_t left = task->left_ns - task->lag_ns;
+	/* Of a small rest, that much less would be nothing. */
+	int64_t left = task->left_ns - (task->left_ns > edf->floor.look_ns ? task->lag_ns : 0);
 
 	if (first) {
 		/* Or it would never get to run; longer if it did not even so. */
