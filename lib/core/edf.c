@@ -104,6 +104,19 @@ static void learn_early(const struct edf *edf, struct edf_task *task, int64_t re
 	}
 }
 
+/* Did it make progress, or does it sleep? Of `rest` it could have had all; several short looks may be needed to tell.
+ */
+static void watch(const struct edf *edf, struct edf_task *task, int64_t rest_ns)
+{
+	if (task->charged_ns >= edf->floor.spent_ns) {
+		task->still_ns = task->tries = 0;
+	} else {
+		task->still_ns += most(rest_ns, 0);
+		task->tries += task->tries < TRIES;
+	}
+	task->idle = task->still_ns > edf->floor.look_ns;
+}
+
 /* Takes what was charged since the last look off the budgets, and finds out who slept. */
 static void settle(struct edf *edf, int64_t now_ns)
 {
@@ -111,29 +124,25 @@ static void settle(struct edf *edf, int64_t now_ns)
 	int64_t rest = elapsed - edf->floor.wake_ns - elapsed / 256; /* interrupts are nobody's sleep */
 	int64_t drained = 0; /* of it: two that sleep at the same time keep the others from it only once */
 
-	for (unsigned k = 0; k < edf->ladder; k++) {
+	for (unsigned k = 0; elapsed > 0 && k < edf->ladder; k++) {
 		struct edf_task *task = &edf->task[edf->order[k]];
 
 		if (task->rank != k + 1) {
 			continue; /* left the ladder since */
 		}
-		/* Several short looks may be needed to tell. */
-		task->still_ns = task->charged_ns < edf->floor.spent_ns ? task->still_ns + most(rest, 0) : 0;
-		task->idle = task->still_ns > edf->floor.look_ns;
-		task->tries = task->charged_ns >= edf->floor.spent_ns ? 0
-			      : task->tries < TRIES                   ? task->tries + 1
-								      : TRIES;
-		rest -= task->charged_ns;
+		watch(edf, task, rest);
 		task->left_ns -= task->charged_ns;
 		task->stat.used_ns += task->charged_ns;
-		learn_early(edf, task, rest + task->charged_ns, now_ns);
+		learn_early(edf, task, rest, now_ns);
+		rest -= task->charged_ns;
 		task->charged_ns = 0;
-		if (rest > 0 && task->left_ns > 0) {
-			task->idle_ns += rest;
+		task->idle_ns += task->left_ns > 0 ? most(rest, 0) : 0;
+		/* Less than that is what looks and interrupts take when they are slow, not sleep. */
+		if (rest > edf->floor.look_ns && task->left_ns > 0) {
 			drained += drain(edf, task, most(0, rest - drained), now_ns);
 		}
 	}
-	for (unsigned i = 0; i < EDF_TASKS; i++) {
+	for (unsigned i = 0; elapsed > 0 && i < EDF_TASKS; i++) {
 		edf->task[i].stat.slack_ns += edf->task[i].charged_ns;
 		edf->task[i].charged_ns = 0;
 	}

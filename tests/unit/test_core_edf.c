@@ -316,9 +316,9 @@ static void rates_hold(const struct edf_world *world, uint64_t which)
 			int64_t allowed = 60 * US + 12 * (world->jitter_ns + world->cost_ns);
 
 			if (world->cost_ns > 0) {
-				allowed += task->windows * task->constraint.period_ns / 1000;
+				allowed += task->windows * task->constraint.period_ns / 500;
 			}
-			ck_assert_msg(llabs(off) <= allowed && llabs(off - owed) <= 40 * US,
+			ck_assert_msg(llabs(off) <= allowed && llabs(off - owed) <= 100 * US,
 				      "set %" PRIu64 " task %u: %" PRId64 " us off after %" PRId64
 				      " periods, owes %" PRId64 " us",
 				      which, i, off / US, task->windows, owed / US);
