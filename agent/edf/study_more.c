@@ -153,6 +153,7 @@ int study_interactive(struct study *study, struct err *err)
 
 /* ---- gangs ---- */
 
+/* Each takes more than half of what may be promised, so that no CPU has room for both. */
 static int together(struct study *study, enum engine_backend mechanism, bool aligned, int64_t period_ns, int percent,
 		    struct err *err)
 {
@@ -218,8 +219,8 @@ int study_gang(struct study *study, struct err *err)
 		for (size_t i = 0; study->mechanism[m] && i < n; i++) {
 			enum engine_backend mechanism = (enum engine_backend)m;
 
-			if ((mechanism == ENGINE_EDF && together(study, mechanism, true, periods[i], 40, err) < 0) ||
-			    together(study, mechanism, false, periods[i], 40, err) < 0) {
+			if ((mechanism == ENGINE_EDF && together(study, mechanism, true, periods[i], 50, err) < 0) ||
+			    together(study, mechanism, false, periods[i], 50, err) < 0) {
 				return -1;
 			}
 		}
