@@ -218,6 +218,93 @@ START_TEST(fields)
 }
 END_TEST
 
+/* What only VMs with slice and period have: kept as it was written, and checked. */
+START_TEST(constraints)
+{
+	static const char *const bad[] = {
+		"{\"period_us\":2000,\"slice_us\":2001,\"aligned\":true}", "{\"period_us\":2000,\"aligned\":true}",
+		"{\"period_us\":0,\"slice_us\":0,\"aligned\":true}", "{\"period_us\":2000,\"slice_us\":1000}",
+		"{\"period_us\":2592000000001,\"slice_us\":1000,\"aligned\":true}"};
+	struct json_object *root = parse(part_text);
+	struct json_object *vm = json_object_array_get_idx(json_object_object_get(root, "vms"), 0);
+	struct part_vm *first;
+	struct err err = {0};
+
+	json_object_object_add(vm, "slice_us", json_object_new_int(1000));
+	json_object_object_add(vm, "period_us", json_object_new_int(2000));
+	json_object_object_add(vm, "aligned", json_object_new_boolean(true));
+	struct part *part = part_from_json(root, &err);
+	ck_assert_msg(part != NULL, "%s", err.text);
+	first = &part->vms[0];
+	ck_assert(first->slice_us == 1000 && first->period_us == 2000 && first->aligned);
+	ck_assert_int_eq(part->vms[1].period_us, 0);
+	struct json_object *again = part_to_json(part);
+	part_free(part);
+	part = part_from_json(again, &err);
+	ck_assert(part->vms[0].slice_us == 1000 && part->vms[0].period_us == 2000 && part->vms[0].aligned);
+	part_free(part);
+	json_object_put(again);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct json_object *values = parse(bad[i]);
+
+		json_object_object_del(vm, "slice_us");
+		json_object_object_del(vm, "aligned");
+		json_object_object_foreach (values, key, value) {
+			json_object_object_add(vm, key, json_object_get(value));
+		}
+		ck_assert_msg(try_part(root, &err) < 0, "taken: %s", bad[i]);
+		json_object_put(values);
+	}
+	json_object_put(root);
+}
+END_TEST
+
+START_TEST(what_is_in_force)
+{
+	struct json_object *root = parse(report_text);
+	struct report *report;
+	struct err err = {0};
+
+	report = report_from_json(root, &err);
+	json_object_put(root);
+	report->vms[0].edf = (struct report_edf){"edf", "2,3", 1000, 2000, 7, 500000, 90, 4, 300, 1, "text"};
+	root = report_to_json(report);
+	struct report *again = report_from_json(root, &err);
+	ck_assert_msg(again != NULL, "%s", err.text);
+	ck_assert_mem_eq(&again->vms[0].edf.slice_us, &report->vms[0].edf.slice_us, 8 * sizeof(int64_t));
+	ck_assert_str_eq(again->vms[0].edf.backend, "edf");
+	ck_assert_str_eq(again->vms[0].edf.cpus, "2,3");
+	ck_assert_str_eq(again->vms[0].edf.text, "text");
+	ck_assert_str_eq(again->vms[1].edf.backend, "");
+	struct json_object *edf =
+		json_object_object_get(json_object_array_get_idx(json_object_object_get(root, "vms"), 0), "edf");
+	json_object_object_add(edf, "misses", json_object_new_int(-1));
+	ck_assert_int_lt(try_report(root, &err), 0);
+	report_free(again);
+	report_free(report);
+	json_object_put(root);
+}
+END_TEST
+
+START_TEST(what_a_node_can)
+{
+	struct hello_edf edf = {"edf", {4, 900000, 12000, 1000}, "measured"}, back;
+	struct json_object *params = json_object_new_object();
+	struct err err = {0};
+
+	ck_assert_int_eq(hello_edf_from_json(params, &back, &err), 0);
+	ck_assert_uint_eq(back.can.cpus, 0);
+	ck_assert_str_eq(back.backend, "none");
+	json_object_object_add(params, "edf", hello_edf_to_json(&edf));
+	ck_assert_int_eq(hello_edf_from_json(params, &back, &err), 0);
+	ck_assert_mem_eq(&back.can, &edf.can, sizeof(edf.can));
+	ck_assert_str_eq(back.text, "measured");
+	json_object_object_add(json_object_object_get(params, "edf"), "cpus", json_object_new_int(EDF_CPUS + 1));
+	ck_assert_int_lt(hello_edf_from_json(params, &back, &err), 0);
+	json_object_put(params);
+}
+END_TEST
+
 START_TEST(nothing)
 {
 	struct json_object *value = parse("{\"epoch\":0,\"version\":0,\"images\":[],\"vms\":[],\"later\":\"ignored\"}");
@@ -425,6 +512,9 @@ int main(void)
 	tcase_add_loop_test(tcase, there_and_back, 0, ARRAY_SIZE(kinds));
 	tcase_add_loop_test(tcase, spoilt, 0, ARRAY_SIZE(kinds));
 	tcase_add_test(tcase, fields);
+	tcase_add_test(tcase, constraints);
+	tcase_add_test(tcase, what_is_in_force);
+	tcase_add_test(tcase, what_a_node_can);
 	tcase_add_test(tcase, nothing);
 	tcase_add_loop_test(tcase, edit, 0, ARRAY_SIZE(edits));
 	tcase_add_test(tcase, limits);
