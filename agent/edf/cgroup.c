@@ -209,13 +209,15 @@ void cgroup_open_strict(struct cgroup *cgroup, uint32_t limit_ppm)
 	cgroup->strict = true;
 }
 
+/*
+ * The strict group stays: other engines may be about to use it, and one that was removed keeps its real-time runtime
+ * from its successor until the kernel has forgotten it.
+ */
 void cgroup_close(const struct cgroup *cgroup)
 {
-	_cleanup_free_ char *strict = xasprintf("%s/" STRICT, cgroup->cpu);
 	_cleanup_free_ char *quota = xasprintf("%s/" QUOTA, cgroup->cpu);
 
 	if (cgroup->version == 1) {
-		rmdir(strict);
 		rmdir(quota);
 	}
 }

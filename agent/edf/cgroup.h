@@ -35,7 +35,7 @@ void cgroup_detect(struct cgroup *cgroup, const char *root);
  * time. On failure cgroup->why_not says why.
  */
 void cgroup_open_strict(struct cgroup *cgroup, uint32_t limit_ppm);
-/* Removes the engine's groups that are empty. */
+/* Removes the engine's groups that are empty, but the strict one. */
 void cgroup_close(const struct cgroup *cgroup);
 
 /*

@@ -202,6 +202,10 @@ static bool make_strict(struct engine *engine, const struct task *task, struct t
 {
 	struct err err;
 
+	/* What was in the way may be gone by now. */
+	if (!engine->cgroup.strict) {
+		cgroup_open_strict(&engine->cgroup, engine->node.limit_ppm);
+	}
 	if (!engine->cgroup.strict) {
 		return false;
 	}
@@ -211,12 +215,21 @@ static bool make_strict(struct engine *engine, const struct task *task, struct t
 	if (note_home(engine, slot, &err) < 0) {
 		return false;
 	}
-	if (cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0) {
-		return true;
+	if (cgroup_move_strict(&engine->cgroup, slot->tid, &err) < 0) {
+		/* Somebody has removed the group while it was empty. */
+		engine->cgroup.strict = false;
+		cgroup_open_strict(&engine->cgroup, engine->node.limit_ppm);
+		if (!engine->cgroup.strict || cgroup_move_strict(&engine->cgroup, slot->tid, &err) < 0) {
+			return false;
+		}
 	}
-	/* Another engine on this machine, with a run_dir of its own, has ended and taken the empty group along. */
-	cgroup_open_strict(&engine->cgroup, engine->node.limit_ppm);
-	return cgroup_move_strict(&engine->cgroup, slot->tid, &err) == 0;
+	/* In a group without real-time runtime it would stand still for ever. */
+	if (proc_fifo(slot->tid, 1) < 0) {
+		cgroup_move_root(&engine->cgroup, slot->tid, &err);
+		return false;
+	}
+	proc_park(slot->tid);
+	return true;
 }
 
 static void write_constraint(const struct task *task, struct table_slot *slot)
