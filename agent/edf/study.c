@@ -96,7 +96,16 @@ int study_attach(struct study *study, const struct probe *probe, const struct ed
 	struct engine_task task = {
 		.kind = ENGINE_PROCESS, .pid = probe->pid, .constraint = *constraint, .aligned = aligned};
 
-	return engine_attach(study->engine, &task, id, err);
+	int rc = engine_attach(study->engine, &task, id, err);
+
+	/* The kernel takes some time to forget the share of a SCHED_DEADLINE task that has ended. */
+	for (int tries = 0; rc < 0 && err->code == ERR_REJECTED && study->backend == ENGINE_DEADLINE && tries < 20;
+	     tries++) {
+		*err = (struct err){0};
+		study_sleep(study, 500000000);
+		rc = engine_attach(study->engine, &task, id, err);
+	}
+	return rc;
 }
 
 int study_home(enum engine_backend mechanism, int cpu)
@@ -222,7 +231,10 @@ int study_close(struct study *study, const char *name, const char *script, struc
 				   "set key outside top center horizontal\n";
 	_cleanup_free_ char *file = xasprintf("%s.gp", name);
 	_cleanup_free_ char *path = xasprintf("%s/%s", study->out, file);
-	_cleanup_free_ char *text = xasprintf("%sset output '%s.svg'\ndata = '%s.csv'\n%s", head, name, name, script);
+	_cleanup_free_ char *text =
+		xasprintf("%sset output '%s.svg'\ndata = '%s.csv'\nnames = '%s %s %s'\n%s", head, name, name,
+			  study->seen[ENGINE_EDF] ? "edf" : "", study->seen[ENGINE_DEADLINE] ? "deadline" : "",
+			  study->seen[ENGINE_QUOTA] ? "quota" : "", script);
 	int bad = fclose(study->csv);
 	int rc;
 

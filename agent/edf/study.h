@@ -20,6 +20,7 @@ struct study {
 	int other;       /* another one, for gangs; -1: there is none */
 	bool brief;
 	bool mechanism[STUDY_MECHANISMS]; /* by enum engine_backend: edf, deadline, quota */
+	bool seen[STUDY_MECHANISMS];      /* has figures in the present table */
 	uint64_t random;
 	/* One engine at a time. */
 	struct engine *engine;
@@ -58,7 +59,7 @@ int study_measure(struct study *study, const struct study_point *point, struct s
 void study_row(struct study *study, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Opens OUT/NAME.csv with the header, which study_row() prints too. */
 int study_open(struct study *study, const char *name, const char *header, struct err *err);
-/* Closes it, writes OUT/NAME.gp and has gnuplot draw OUT/NAME.svg. */
+/* Closes it, writes OUT/NAME.gp and has gnuplot draw OUT/NAME.svg; the script finds those seen in `names`. */
 int study_close(struct study *study, const char *name, const char *script, struct err *err);
 /* What rows of most studies end with: windows, miss_pct, late_mean_us, late_max_us, over_mean_us, core_cpu_pct. */
 void study_tail(const struct study_result *result, char *out, size_t size);

@@ -41,6 +41,7 @@ static int measure_one(struct study *study, enum engine_backend mechanism, int64
 		printf("    (refused: %s)\n", result.why);
 		return 0;
 	}
+	study->seen[mechanism] = true;
 	study_tail(&result, tail, sizeof(tail));
 	study_row(study, "%s,%lld,%lld,%s", engine_backend_name(mechanism), (long long)(period_ns / US),
 		  (long long)(slice_ns / US), tail);
@@ -80,7 +81,7 @@ static const char contour[] =
 	"set ylabel 'slice (% of the period)'\n"
 	"set yrange [0:100]\n"
 	"set style fill solid 1.0 noborder\n"
-	"do for [name in 'edf deadline quota'] {\n"
+	"do for [name in names] {\n"
 	"	set title name\n"
 	"	x(c) = strcol('mechanism') eq name ? column('period_us') / 1000 : NaN\n"
 	"	set table $lines\n"
