@@ -13,8 +13,7 @@
 #define SMALL 64       /* clusters up to so many nodes are looked at whole */
 #define SAMPLE 16      /* nodes with room among which to choose in larger ones, or what 2 * SMALL nodes have */
 #define BLAME_STEPS 64 /* guests of a node looked at for the one in the way */
-#define KEEP (1 * USEC_PER_HOUR) /* an image that may be evicted is not kept for a start later than that */
-#define TRIES 32                 /* starts tried in one span, each on the nodes that matter then */
+#define TRIES 32       /* starts tried in one span, each on the nodes that matter then */
 
 wall_us attempt_earliest(const struct plan *plan)
 {
@@ -51,7 +50,7 @@ static bool image_may_come(const struct plan *plan, const struct attempt *at, st
 	wall_us ready_us = prep_ready(choice->node, at->unit.spec->image);
 	bool in_time = ready_us <= at->run.prepare_us;
 
-	choice->ready_us = in_time && !at->anywhere ? 0 : WALL_NEVER;
+	choice->ready_us = in_time ? 0 : WALL_NEVER;
 	if (in_time || ready_us == WALL_NEVER) {
 		return true;
 	}
@@ -113,7 +112,6 @@ static void list_some(struct plan *plan, struct attempt *at, bool staged)
  */
 static void list(struct plan *plan, struct attempt *at, bool staged_only)
 {
-	at->anywhere = !staged_only && plan->settings.queue->restages && at->run.prepare_us > plan->now_us + KEEP;
 	if (at->all || plan->node_count <= SMALL) {
 		list_all(plan, at, staged_only);
 		return;

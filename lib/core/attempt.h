@@ -20,7 +20,6 @@ struct attempt {
 	struct run run;
 	enum attempt_cost cost; /* at most; COST_STOP at first */
 	bool stoppable;         /* COST_SUSPEND failed where COST_STOP may not */
-	bool anywhere;          /* it makes no difference where the image is now */
 	bool all;               /* all nodes are looked at, however many have room */
 	struct choices choices;
 	struct victims victims;

@@ -14,7 +14,7 @@
 #define FIRST_RUN (3 * USEC_PER_HOUR)    /* what every lease gets before others go on */
 #define PATIENCE (4 * USEC_PER_HOUR)     /* a lease that waits longer for its first run may suspend others */
 #define LEAST_STAY (4 * USEC_PER_HOUR)   /* who has run for less since it was last resumed is not suspended for it */
-#define LONG 3                           /* seconds of a new lease's time that count as much as one waited */
+#define LONG 2                           /* seconds of a new lease's time that count as much as one waited */
 #define LONGEST 20                       /* seconds waited that count as much as one left to run */
 #define MAX_LOST (100000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first, beside the queue's */
 #define MIN_MOVE (60 * USEC_PER_SEC)     /* who has less left to run goes on only where it lies */
