@@ -11,8 +11,7 @@
 
 #define PROTOCOL 1 /* grows when a method changes shape; method.tbl has the history */
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 #define HANDLERS(ROW)                             \
 	ROW(HELLO, api_hello)                     \
@@ -63,8 +62,7 @@ api_handler *api_handler_of(enum method_id id)
 	return handlers[id];
 }
 
-/* ---- what handlers share
- * --------------------------------------------------------------------------------------------- */
+/* ---- what handlers share ---- */
 
 const char *api_string(struct json_object *params, const char *name)
 {
@@ -153,8 +151,7 @@ void api_submit(struct session *session, struct rpc_request *request, enum metho
 	manager_submit(session->head->manager, command, on_decided, request);
 }
 
-/* ---- methods
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- methods ---- */
 
 void api_hello(struct session *session, struct rpc_request *request, struct json_object *params)
 {

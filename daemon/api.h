@@ -36,8 +36,7 @@ api_handler api_image_add, api_image_list, api_image_show, api_image_remove;
 /* Removes repository files that no image of the catalogue and no image being added has. */
 void api_image_sweep(struct head *head);
 
-/* ---- for handlers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- for handlers ---- */
 
 /* Parameters that passed method_check(); the fallback if one is absent. Strings are the params'. */
 const char *api_string(struct json_object *params, const char *name);

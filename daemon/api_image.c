@@ -40,8 +40,7 @@ static void add_free(struct image_add *add)
 	free(add);
 }
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- parameters ---- */
 
 /* A string of printable characters in a file's object; NULL if absent, -1 if it is something else. */
 static int file_string(struct json_object *file, const char *key, size_t max, const char **out, struct err *err)
@@ -186,8 +185,7 @@ static int read_image(struct json_object *params, struct image_add *add, struct 
 	return check_roles(&add->image, err);
 }
 
-/* ---- adding
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- adding ---- */
 
 static void add_end(struct image_add *add)
 {
@@ -291,8 +289,7 @@ void api_image_add(struct session *session, struct rpc_request *request, struct 
 	import_next(add);
 }
 
-/* ---- sweeping, the rest
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sweeping, the rest ---- */
 
 void api_image_sweep(struct head *head)
 {

@@ -301,8 +301,7 @@ static void on_request(struct evhttp_request *request, void *arg)
 	}
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static struct evconnlistener *bind_to(struct event_base *base, const char *text, const char *plaintext, struct err *err)
 {

@@ -119,9 +119,7 @@ void manager_unload(struct manager *manager)
 	}
 }
 
-/* ---- rows into the mirror
- * --------------------------------------------------------------------------------------------
- */
+/* ---- rows into the mirror ---- */
 
 static void load_node(const struct store_node *row, void *arg)
 {

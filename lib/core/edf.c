@@ -57,8 +57,7 @@ void edf_init(struct edf *edf, const struct edf_floor *floor, int64_t now_ns)
 	edf->looked_ns = now_ns;
 }
 
-/* ---- what was used, and what was not
- * ----------------------------------------------------------------------------------- */
+/* ---- what was used, and what was not ---- */
 
 /* What is left of the task's budget may not be more than this once it slept: its rate, and its part of what is free. */
 static int64_t allowed(const struct edf *edf, const struct edf_task *task, int64_t now_ns)
@@ -154,8 +153,7 @@ void edf_charge(struct edf *edf, unsigned slot, int64_t used_ns)
 	edf->task[slot].charged_ns += used_ns;
 }
 
-/* ---- periods
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- periods ---- */
 
 /* The present period is over, and so are `more` whole ones that nobody looked at. */
 static void close_period(const struct edf *edf, struct edf_task *task, int64_t more)
@@ -198,8 +196,7 @@ static void renew(const struct edf *edf, struct edf_task *task, int64_t now_ns)
 	task->partial = false;
 }
 
-/* ---- who comes and goes
- * ------------------------------------------------------------------------------------------------ */
+/* ---- who comes and goes ---- */
 
 static void sum_up(struct edf *edf)
 {
@@ -280,8 +277,7 @@ void edf_clear(struct edf *edf, unsigned slot, int64_t now_ns)
 	sum_up(edf);
 }
 
-/* ---- the order
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the order ---- */
 
 /* Those with budget, by deadline. */
 static unsigned sort_ready(const struct edf *edf, uint8_t ready[EDF_TASKS])
@@ -415,8 +411,7 @@ unsigned edf_look(struct edf *edf, int64_t now_ns, unsigned order[EDF_LADDER], i
 	return edf->ladder;
 }
 
-/* ---- questions
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- questions ---- */
 
 const struct edf_stat *edf_stat(const struct edf *edf, unsigned slot)
 {

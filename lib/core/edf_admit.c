@@ -51,8 +51,7 @@ enum edf_verdict edf_check(const struct edf_node *node, const struct edf_demand 
 	return density(node, demand) > node->limit_ppm ? EDF_BEYOND_CPU : EDF_FITS;
 }
 
-/* ---- packing
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing ---- */
 
 /* What the threads placed so far take of each CPU. */
 struct fill {
@@ -236,8 +235,7 @@ enum edf_verdict edf_pack(const struct edf_node *node, struct edf_demand *demand
 	return out ? EDF_NO_ROOM : EDF_FITS;
 }
 
-/* ---- what would fit
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- what would fit ---- */
 
 /* The others and, last, what is tried beside them. */
 struct trial {

@@ -263,8 +263,7 @@ static inline void drop_dir(char *dir)
 	free(dir);
 }
 
-/* ---- looking at the database from outside
- * ---------------------------------------------------------------------------- */
+/* ---- looking at the database from outside ---- */
 
 static inline sqlite3 *open_raw(const char *dir)
 {

@@ -41,8 +41,7 @@ static struct err bad; /* of OK() */
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, bad.text)
 
-/* ---- asking
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- asking ---- */
 
 struct reply {
 	int count;
@@ -175,8 +174,7 @@ static inline struct command on_name(enum command_kind kind, const char *name)
 	return (struct command){.kind = kind, .owner = "ann", .method = "test", .name = name};
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- nodes ---- */
 
 static inline uint32_t hello(const char *name)
 {
@@ -286,8 +284,7 @@ static inline int64_t state_is(uint64_t lease, const char *state)
 	return raw_number(dir, sql);
 }
 
-/* ---- the head
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the head ---- */
 
 static inline void start(void)
 {

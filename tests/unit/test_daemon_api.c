@@ -20,8 +20,7 @@ static struct head *head;
 static struct rpc *client;
 static unsigned events_seen;
 
-/* ---- a client
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- a client ---- */
 
 static void on_request(struct rpc *rpc, struct rpc_request *request, const char *method, struct json_object *params,
 		       void *arg)
@@ -175,8 +174,7 @@ static void teardown(void)
 	waitpid(pid, NULL, 0);
 }
 
-/* ---- parameters, by the table
- * ---------------------------------------------------------------------------------------- */
+/* ---- parameters, by the table ---- */
 
 static struct json_object *good_value(const struct method_param *param)
 {
@@ -378,8 +376,7 @@ START_TEST(bad_images)
 }
 END_TEST
 
-/* ---- rights
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- rights ---- */
 
 /* Who may call what, stated apart from method.tbl: n(one) u(ser) o(perator) a(dmin) A(gent). */
 static const char *const rights[METHOD_COUNT] = {
@@ -415,8 +412,7 @@ START_TEST(rights_matrix)
 }
 END_TEST
 
-/* ---- leases
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- leases ---- */
 
 static struct rpc *agent;
 

@@ -289,8 +289,7 @@ START_TEST(keeps_a_connection)
 }
 END_TEST
 
-/* ---- what it refuses
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what it refuses ---- */
 
 START_TEST(refuses_other_paths)
 {

@@ -1,8 +1,7 @@
 /* The manager's decisions: one transaction per pass, answers after it, idempotency, and what nodes say. */
 #include "manager_fixture.h"
 
-/* ---- requests
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 START_TEST(request_is_written_and_answered)
 {
@@ -225,8 +224,7 @@ START_TEST(asking_changes_nothing)
 }
 END_TEST
 
-/* ---- nodes and images
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- nodes and images ---- */
 
 START_TEST(a_life)
 {

@@ -1,8 +1,7 @@
 /* The manager and its disk: restart, nothing half done when the disk fails, clocks set back, and the end of history. */
 #include "manager_fixture.h"
 
-/* ---- restart, failure
- * --------------------------------------------------------------------------------------------------- */
+/* ---- restart, failure ---- */
 
 /* Each node is told of its own VMs and no others. */
 static void check_part(uint32_t node)

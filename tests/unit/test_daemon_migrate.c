@@ -230,8 +230,7 @@ START_TEST(older_with_rows)
 }
 END_TEST
 
-/* ---- two steps, interrupted everywhere
- * --------------------------------------------------------------------------------- */
+/* ---- two steps, interrupted everywhere ---- */
 
 static const struct migration two[] = {
 	{1, "001-a", "CREATE TABLE a (x INTEGER) STRICT; INSERT INTO a VALUES (1), (2), (3);"},

@@ -46,8 +46,7 @@ struct reply {
 	struct err err;
 };
 
-/* ---- the head's end
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the head's end ---- */
 
 static void head_request(struct rpc *rpc, struct rpc_request *request, const char *method, struct json_object *params,
 			 void *arg)
@@ -83,8 +82,7 @@ static void accepted(struct conn *conn, void *arg)
 	peers++;
 }
 
-/* ---- the agent's end
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the agent's end ---- */
 
 static void agent_request(struct rpc *rpc, struct rpc_request *request, const char *method, struct json_object *params,
 			  void *arg)
@@ -329,8 +327,7 @@ static void hang_up(struct agent *agent)
 	AWAIT(peers == before - 1);
 }
 
-/* ---- tests
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 START_TEST(hello_and_delivery)
 {

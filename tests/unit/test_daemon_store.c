@@ -112,8 +112,7 @@ static void add_lease(uint64_t id, uint32_t n, enum lease_state state)
 	OK(store_set_meta(store, "last_lease", (int64_t)id, &bad));
 }
 
-/* ---- what is written comes back
- * -------------------------------------------------------------------------------------- */
+/* ---- what is written comes back ---- */
 
 static int seen;
 
@@ -534,8 +533,7 @@ START_TEST(edited_by_hand)
 }
 END_TEST
 
-/* ---- whatever the disk does
- * ------------------------------------------------------------------------------------------ */
+/* ---- whatever the disk does ---- */
 
 /* One acknowledged thing: a lease with its VMs, slots, event and request, as one pass of the head writes it. */
 static int write_pass(uint64_t id, struct err *err)
