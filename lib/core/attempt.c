@@ -179,14 +179,14 @@ void attempt_blame(struct plan *plan, struct attempt *at, wall_us start_us, span
 }
 
 /* The start that would be feasible if the image were the only matter. */
-static wall_us image_earliest(const struct plan *plan, const struct attempt *at)
+static wall_us image_earliest(struct plan *plan, const struct attempt *at)
 {
 	uint32_t missing = 0;
 
 	for (size_t i = 0; i < at->choices.count; i++) {
 		missing += at->choices.item[i].ready_us > 0;
 	}
-	return prep_earliest(plan, at->unit.spec->image, missing) + plan->settings.prepare_us;
+	return prep_earliest(plan, at->unit.spec, missing) + plan->settings.prepare_us;
 }
 
 /*

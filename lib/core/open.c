@@ -108,8 +108,8 @@ static bool find(struct plan *plan, struct attempt *at, wall_us from_us, struct 
 		for (size_t i = 0; i < at->choices.count; i++) {
 			missing += at->choices.item[i].ready_us > 0;
 		}
-		*reason = (struct reason){.code = REASON_IMAGE_LATE,
-					  .arg0 = prep_earliest(plan, at->unit.spec->image, missing)};
+		*reason =
+			(struct reason){.code = REASON_IMAGE_LATE, .arg0 = prep_earliest(plan, at->unit.spec, missing)};
 	}
 	if (reason->code != REASON_IMAGE_LATE) {
 		blame(plan, at, reason);

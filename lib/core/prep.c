@@ -126,12 +126,17 @@ bool prep_too_late(const struct plan *plan, const struct node *node, uint64_t im
 	return flight && flight->begun && flight->end_us > by_us && !link_blind(plan, flight->link);
 }
 
-wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes)
+uint32_t prep_flights(const struct plan *plan, uint32_t nodes)
 {
-	const struct image_info *info = plan_find_image(plan, image);
-	uint32_t flights = plan->settings.multicast && nodes > 1 ? 1 : nodes;
+	return plan->settings.multicast && nodes > 1 ? 1 : nodes;
+}
 
-	return link_free_us(plan, &plan->link[0]) + flights * estimate_bytes(info->size, plan->link[0].rate);
+wall_us prep_earliest(struct plan *plan, const struct lease_spec *spec, uint32_t nodes)
+{
+	const struct image_info *info = plan_find_image(plan, spec->image);
+	const struct link *link = link_of(plan, spec->kind == LEASE_BEST_EFFORT);
+
+	return link_free_us(plan, link) + prep_flights(plan, nodes) * estimate_bytes(info->size, link->rate);
 }
 
 void stage_touch(struct plan *plan, struct stage *stage)

@@ -21,8 +21,10 @@ wall_us prep_ready(const struct node *node, uint64_t image);
 bool prep_begun(const struct stage *stage);
 /* The same, and it ends after by_us; never under strategies that promise nothing. */
 bool prep_too_late(const struct plan *plan, const struct node *node, uint64_t image, wall_us by_us);
-/* When the image could be on that many more nodes, did only what is under way come before. */
-wall_us prep_earliest(const struct plan *plan, uint64_t image, uint32_t nodes);
+/* When its image could be on that many more nodes, did only what is under way on such a lease's link come before. */
+wall_us prep_earliest(struct plan *plan, const struct lease_spec *spec, uint32_t nodes);
+/* How many transfers it takes to bring an image to that many nodes. */
+uint32_t prep_flights(const struct plan *plan, uint32_t nodes);
 
 /* A guest was booked on the node, or taken off it. */
 void prep_use(struct plan *plan, struct node *node, struct guest *guest);

@@ -46,20 +46,38 @@ static void find_yielding(struct reserve *reserve)
 	}
 }
 
-/* Takes those who would make room out of the tables, and puts them back. */
+/* Takes such slots of the guest from first to last out of the tables, and puts them back. */
+static void take_out(const struct guest *guest, int first, int last, bool out)
+{
+	struct guest_slots slots;
+
+	guest_slots(guest, &slots);
+	for (int s = first; s <= last; s++) {
+		const struct slot *slot = &slots.at[s];
+		if (slots.there[s]) {
+			(out ? slots_release : slots_reserve)(guest->node->slots, slot->start_us, slot->end_us,
+							      slot->use);
+		}
+	}
+}
+
+/* The disk a suspended unit lies on is not taken from it when it goes on there. */
+static void look_without_own(struct reserve *reserve, bool without)
+{
+	for (uint32_t i = 0; i < reserve->unit->n; i++) {
+		const struct guest *guest = reserve->unit->seat[i].guest;
+		if (guest->vm->state == LEASE_SUSPENDED && reserve->unit->spec->per_vm.amount[RES_DISK]) {
+			take_out(guest, 0, GUEST_SLOTS - 1, without);
+		}
+	}
+}
+
 static void look_without(struct reserve *reserve, bool without)
 {
 	for (size_t i = 0; i < reserve->count; i++) {
-		const struct guest *guest = reserve->yielding[i];
-		struct guest_slots slots;
-		guest_slots(guest, &slots);
-		for (int s = SLOT_AT_LEAD; s <= SLOT_AT_TAIL; s++) {
-			if (slots.there[s]) {
-				(without ? slots_release : slots_reserve)(guest->node->slots, slots.at[s].start_us,
-									  slots.at[s].end_us, slots.at[s].use);
-			}
-		}
+		take_out(reserve->yielding[i], SLOT_AT_LEAD, SLOT_AT_TAIL, without);
 	}
+	look_without_own(reserve, without);
 }
 
 /* How many of the unit's VMs have room at the run's time, image and all. */
@@ -77,6 +95,24 @@ static uint32_t fits(struct reserve *reserve, const struct run *run)
 	return vms;
 }
 
+/* True if there is room for the run, or others can be made to leave it. */
+static bool make_room(struct reserve *reserve, const struct run *run, struct victims *victims)
+{
+	look_without_own(reserve, true);
+	struct preempt_want want = {
+		.unit = reserve->unit,
+		.run = run,
+		.fits = fits(reserve, run),
+		.staged_only = run->prepare_us < reserve->stay.image_us,
+		.may = may,
+		.arg = reserve,
+	};
+	bool done = want.fits >= reserve->unit->n ||
+		    (reserve->count > 0 && preempt_for(reserve->trial->pass.plan, &want, victims));
+	look_without_own(reserve, false);
+	return done;
+}
+
 /* At that time, others suspended if need be. On failure all is as before. */
 static bool try_at(struct reserve *reserve, wall_us from_us)
 {
@@ -88,15 +124,7 @@ static bool try_at(struct reserve *reserve, wall_us from_us)
 		struct stay stay = reserve->stay;
 		stay.from_us = from_us;
 		struct run run = stay_run(plan, reserve->unit, &stay);
-		struct preempt_want want = {
-			.unit = reserve->unit,
-			.run = &run,
-			.fits = fits(reserve, &run),
-			.staged_only = run.prepare_us < stay.image_us,
-			.may = may,
-			.arg = reserve,
-		};
-		if (want.fits < reserve->unit->n && (reserve->count == 0 || !preempt_for(plan, &want, &victims))) {
+		if (!make_room(reserve, &run, &victims)) {
 			return false;
 		}
 		if (stay_book(pass, reserve->unit, &stay)) {
@@ -180,7 +208,7 @@ bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *u
 	if (reserve.stay.least_us < unit->left_us && reserve.stay.least_us < LEAST_STAY) {
 		reserve.stay.least_us = LEAST_STAY; /* others are suspended for it */
 	}
-	reserve.stay.image_us = prep_earliest(plan, unit->spec->image, unit->n);
+	reserve.stay.image_us = prep_earliest(plan, unit->spec, unit->n);
 	reserve.stay.own = unit->seat[0].was.state == LEASE_SUSPENDED && !trial_moves(plan, unit);
 	find_yielding(&reserve);
 	if (reserve.count) {

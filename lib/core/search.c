@@ -108,7 +108,7 @@ static void look(struct search *search, struct search_node *item, wall_us at_us)
 void search_init(struct search *search, struct plan *plan, const struct search_want *want)
 {
 	const struct plan_settings *settings = &plan->settings;
-	wall_us fetched_us = prep_earliest(plan, want->spec->image, 1);
+	wall_us fetched_us = prep_earliest(plan, want->spec, 1);
 	size_t n = plan->node_count;
 	uint64_t most = 0;
 

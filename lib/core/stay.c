@@ -9,7 +9,7 @@
 #include "prep.h"
 
 #define TRIES 4 /* each makes room for the restoring and saving that the one before met */
-#define AHEAD 3 /* transfers: an image is not brought longer than that before it is needed */
+#define AHEAD 3 /* transfers: a unit's image is not brought longer than that, or than they take, before its start */
 
 static bool suspended(const struct unit *unit)
 {
@@ -161,7 +161,10 @@ static bool staged(struct pass *pass, const struct unit *unit, const struct run 
 		return true;
 	}
 	const struct image_info *image = plan_find_image(plan, unit->spec->image);
-	wall_us early_us = run->prepare_us - AHEAD * estimate_bytes(image->size, link_of(plan, true)->rate);
+	uint32_t flights = prep_flights(plan, unit->n);
+	/* As many as prep_earliest() counts: a reservation for when they are through begins with the first of them. */
+	int64_t ahead = flights > AHEAD ? flights : AHEAD;
+	wall_us early_us = run->prepare_us - ahead * estimate_bytes(image->size, link_of(plan, true)->rate);
 	wall_us ready_us = prep_append(plan, unit->spec->image, place_nodes(plan, choices), choices->count, run,
 				       early_us > plan->now_us ? early_us : plan->now_us);
 	stay->soon = ready_us > run->prepare_us && ready_us < WALL_NEVER;

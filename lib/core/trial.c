@@ -280,8 +280,12 @@ static bool hopeless(struct trial *trial, const struct contract *contract)
 {
 	struct room *room = &trial->pass.room;
 	const struct lease_spec *spec = &contract->lease.spec;
+	struct capacity per_vm = spec->per_vm;
 
-	return room_bound(room, spec->per_vm, spec->serial ? 1 : spec->vms, room_need(room, spec, spec->duration_us)) >
+	if (contract->booked) {
+		per_vm.amount[RES_DISK] = 0; /* who lies suspended has it */
+	}
+	return room_bound(room, per_vm, spec->serial ? 1 : spec->vms, room_need(room, spec, spec->duration_us)) >
 	       room->start_us;
 }
 

@@ -74,6 +74,9 @@ static const char *const cases[] = {
 	"image-at-once",        /* an image that costs no time to bring took no room on its way */
 	"lies-where-others-go", /* a suspended guest's going on was dropped, others counted on its room */
 	"blind-and-kept",       /* a transfer that goes blindly was kept for nobody, in room of others */
+	"other-link-asked",     /* a reservation's image was awaited from the other link, and put off by each pass */
+	"many-transfers",       /* the transfers to many nodes were put off by each pass */
+	"in-its-own-way",       /* the disk a suspended gang lay on was in its own way */
 };
 
 START_TEST(once_broken)

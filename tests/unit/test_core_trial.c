@@ -223,6 +223,54 @@ START_TEST(ticks_while_somebody_waits)
 }
 END_TEST
 
+/* Each pass reserves anew; the images are brought all the same, one after another. */
+static void is_brought(uint32_t nodes, int64_t best_effort_rate)
+{
+	settings.queue = policy_queue("trial");
+	settings.learn = false;
+	settings.multicast = false;
+	settings.repository_rate = IMAGE_SIZE / 700; /* longer than until the next pass */
+	settings.best_effort_rate = best_effort_rate;
+	plan_begin();
+	for (uint32_t id = 3; id <= nodes; id++) {
+		set_node(id, NODE_UP);
+	}
+	best_effort(2 * nodes, HOUR);
+	wall_us limit_us = now + 10 * HOUR;
+	for (bool begun = false; !begun; tick_at(wake())) {
+		ck_assert_int_lt(wake(), limit_us);
+		for (size_t i = 0; i < actions.count; i++) {
+			const struct action *action = &actions.item[i];
+			begun = begun || (action->kind == ACTION_TRANSFER &&
+					  action->transfer.start_us <= now + settings.lead_us);
+		}
+	}
+}
+
+START_TEST(its_own_link_is_looked_at)
+{
+	is_brought(2, IMAGE_SIZE);
+	is_brought(5, 0);
+}
+END_TEST
+
+/* Suspended on all nodes, it needs no second disk there, for which there would be none. */
+START_TEST(goes_on_where_its_disk_lies)
+{
+	begin();
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 4, 2 * HOUR);
+	spec.per_vm.amount[RES_DISK] = 40 * GIB;
+	const struct lease *lease = request(spec);
+	run_all(lease);
+	const struct lease *other = request(ar_of(1, now + HOUR, HOUR));
+	ck_assert_int_eq(other->state, LEASE_SCHEDULED);
+	suspend_all(lease);
+	ck_assert_int_eq(lease->state, LEASE_SUSPENDED);
+	ck_assert_int_eq(lease->vms[0].planned, true);
+	ck_assert_int_ge(lease->vms[0].run.prepare_us, other->vms[0].run.release_us);
+}
+END_TEST
+
 /* Runs on node 1, and is suspended there for a reservation of both nodes after which another keeps node 1. */
 static const struct lease *suspended_on_1(span_us duration, wall_us *free_us)
 {
@@ -283,6 +331,8 @@ int main(void)
 	tcase_add_test(all, long_before_short);
 	tcase_add_test(all, eldest_before_all);
 	tcase_add_test(all, ticks_while_somebody_waits);
+	tcase_add_test(all, its_own_link_is_looked_at);
+	tcase_add_test(all, goes_on_where_its_disk_lies);
 	tcase_add_test(all, moves);
 	tcase_add_test(all, lies_still_for_little);
 	suite_add_tcase(suite, all);
