@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	int status = client_run(base, argc, (const char *const *)argv, &show);
 
 	event_base_free(base);
-	if (fflush(stdout) != 0 && status == STATUS_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_OK) {
 		status = STATUS_FAILED;
 	}
 	return status;

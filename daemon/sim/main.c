@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 			usage(stderr);
 		}
 	}
-	if (fflush(stdout) != 0 && status == SIM_OK) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == SIM_OK) {
 		status = SIM_FAILED;
 	}
 	return status;
