@@ -121,6 +121,41 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 	return limit;
 }
 
+/* What a guest takes before and after it runs, of which it also takes as much in between; none if it is no longer then.
+ */
+static bool beside(const struct lease_spec *spec, const struct run *run, struct capacity *use)
+{
+	*use = slot_use(run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, spec->per_vm);
+	return run->prepare_us < run->start_us || run->end_us < run->release_us;
+}
+
+span_us place_slack(const struct node *node, const struct lease_spec *spec, const struct run *run)
+{
+	struct capacity use;
+	span_us slack_us = slots_until(node->slots, place_limit(node, spec->per_vm), run->start_us) - run->end_us;
+
+	if (slack_us >= 0 && beside(spec, run, &use)) {
+		wall_us until_us = slots_until(node->slots, place_limit(node, use), run->prepare_us);
+		slack_us = until_us - run->release_us < slack_us ? until_us - run->release_us : slack_us;
+	}
+	return slack_us;
+}
+
+wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run)
+{
+	struct capacity use;
+	wall_us start_us =
+		slots_fit(node->slots, place_limit(node, spec->per_vm), run->start_us, run->end_us - run->start_us);
+
+	if (start_us < WALL_NEVER && beside(spec, run, &use)) {
+		wall_us from_us = slots_fit(node->slots, place_limit(node, use), run->prepare_us,
+					    run->release_us - run->prepare_us);
+		from_us = from_us < WALL_NEVER ? from_us + (run->start_us - run->prepare_us) : from_us;
+		start_us = from_us > start_us ? from_us : start_us;
+	}
+	return start_us;
+}
+
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit)
 {
 	const struct image_info *image = plan_find_image(plan, spec->image);

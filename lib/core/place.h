@@ -60,6 +60,13 @@ static inline bool place_room(const struct node *node, struct capacity use, wall
  * standby; best-effort leases may use that while it is not called.
  */
 uint32_t place_count(const struct node *node, const struct lease_spec *spec, const struct run *run, uint32_t limit);
+/*
+ * How much later the run of one VM could be at most and all runs up to then have room; below 0 if this one has none.
+ * For best-effort leases without a period.
+ */
+span_us place_slack(const struct node *node, const struct lease_spec *spec, const struct run *run);
+/* Under the same conditions: no start between the run's, which has no room, and the one returned is possible. */
+wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run);
 /* The most that is taken in [from_us, to_us), for a lease of that kind. */
 struct capacity place_peak(const struct node *node, const struct lease_spec *spec, wall_us from_us, wall_us to_us);
 /* The first time at or after from_us when there is no room for that use, or WALL_NEVER. */

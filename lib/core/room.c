@@ -201,36 +201,91 @@ void room_taken(struct room *room, const struct unit *unit)
 	}
 }
 
-/* How many VMs the node has room for at that time, and when that may be different. */
-static void probe(const struct seek *seek, const struct node *node, struct sight *sight)
+static struct run run_sought(const struct seek *seek, wall_us at_us)
 {
-	struct run run = {
-		.prepare_us = seek->at_us - seek->lead_us,
-		.start_us = seek->at_us,
-		.end_us = seek->at_us + seek->need_us,
-		.release_us = seek->at_us + seek->need_us + seek->plan->settings.stop_us,
+	return (struct run){
+		.prepare_us = at_us - seek->lead_us,
+		.start_us = at_us,
+		.end_us = at_us + seek->need_us,
+		.release_us = at_us + seek->need_us + seek->plan->settings.stop_us,
 	};
-	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
+}
 
-	sight->next_us = WALL_NEVER;
-	sight->fits = sight->most ? place_count(node, seek->spec, &run, sight->most) : 0;
-	if (sight->most == 0) {
-		return;
+/* The first start after at_us with which the run reaches, or leaves, another change on the node. */
+static wall_us next_change(const struct seek *seek, const struct node *node, wall_us at_us)
+{
+	struct run run = run_sought(seek, at_us);
+	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
+	wall_us next_us = WALL_NEVER;
+
+	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
+		wall_us change_us = i == 0 || edge[i] > edge[i - 1] ? slots_next(node->slots, edge[i]) : WALL_NEVER;
+		if (change_us < WALL_NEVER && at_us + (change_us - edge[i]) < next_us) {
+			next_us = at_us + (change_us - edge[i]);
+		}
 	}
+	return next_us;
+}
+
+/* When the count is different, or where there is room the first change that could make it so. */
+static void look_ahead(const struct seek *seek, const struct node *node, struct sight *sight)
+{
+	sight->next_us = seek->at_us;
 	if (sight->fits == 0) {
 		sight->next_us =
 			slots_fit(node->slots, place_limit(node, seek->spec->per_vm), seek->at_us, seek->need_us);
-		if (sight->next_us > seek->at_us) {
-			return;
-		}
+	}
+	if (sight->next_us == seek->at_us) {
+		sight->next_us = next_change(seek, node, seek->at_us);
+	}
+}
+
+/* True if of that node it is known how much later its one VM could be and still have room. */
+static bool may_skip(const struct seek *seek, const struct sight *sight)
+{
+	return seek->skips && sight->most == 1 && seek->need_us > 0 && seek->spec->kind == LEASE_BEST_EFFORT &&
+	       !seek->spec->period_us;
+}
+
+/* probe() where only what makes a difference to the count is looked for. */
+static void probe_one(const struct seek *seek, const struct node *node, struct sight *sight)
+{
+	struct run run = run_sought(seek, seek->at_us);
+	span_us slack_us = place_slack(node, seek->spec, &run);
+
+	sight->fits = slack_us >= 0;
+	sight->next_us =
+		slack_us >= 0 ? next_change(seek, node, seek->at_us + slack_us) : place_start(node, seek->spec, &run);
+}
+
+/* How many VMs the node has room for at that time, and when that may be different. */
+static void probe(const struct seek *seek, const struct node *node, struct sight *sight)
+{
+	struct run run = run_sought(seek, seek->at_us);
+
+	if (may_skip(seek, sight)) {
+		probe_one(seek, node, sight);
+		return;
 	}
 	sight->next_us = WALL_NEVER;
-	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
-		wall_us change_us = i == 0 || edge[i] > edge[i - 1] ? slots_next(node->slots, edge[i]) : WALL_NEVER;
-		if (change_us < WALL_NEVER && seek->at_us + (change_us - edge[i]) < sight->next_us) {
-			sight->next_us = seek->at_us + (change_us - edge[i]);
+	sight->fits = sight->most ? place_count(node, seek->spec, &run, sight->most) : 0;
+	if (sight->most) {
+		look_ahead(seek, node, sight);
+	}
+}
+
+/* From here on every change counts, also where it makes no difference to the count. */
+static void stop_skipping(struct seek *seek)
+{
+	struct plan *plan = seek->plan;
+
+	for (size_t i = 0; i < plan->node_count && seek->skips; i++) {
+		struct sight *sight = &plan->sights[i];
+		if (may_skip(seek, sight)) {
+			look_ahead(seek, plan->nodes[i], sight);
 		}
 	}
+	seek->skips = false;
 }
 
 /* On to the next time at which anything may be different. */
@@ -257,12 +312,24 @@ static bool advance(struct seek *seek)
 	return true;
 }
 
+/* On until there is room. */
+static bool go_on(struct seek *seek)
+{
+	do {
+		if (!advance(seek)) {
+			return false;
+		}
+	} while (seek->total < seek->n);
+	return true;
+}
+
 bool seek_first(struct seek *seek, wall_us from_us)
 {
 	struct plan *plan = seek->plan;
 
 	seek->at_us = from_us;
 	seek->total = 0;
+	seek->skips = true;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		const struct node *node = plan->nodes[i];
 		plan->sights = plan_grow(plan->sights, i, &plan->sight_room, sizeof(*plan->sights));
@@ -271,15 +338,11 @@ bool seek_first(struct seek *seek, wall_us from_us)
 		probe(seek, node, sight);
 		seek->total += sight->fits;
 	}
-	return seek->total >= seek->n || seek_next(seek);
+	return seek->total >= seek->n || go_on(seek);
 }
 
 bool seek_next(struct seek *seek)
 {
-	do {
-		if (!advance(seek)) {
-			return false;
-		}
-	} while (seek->total < seek->n);
-	return true;
+	stop_skipping(seek);
+	return go_on(seek);
 }

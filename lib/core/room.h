@@ -75,6 +75,7 @@ struct seek {
 	span_us lead_us; /* before the start, for preparing */
 	wall_us at_us;
 	uint64_t total;
+	bool skips; /* changes that make no difference to the count: there was no room so far */
 };
 /* False if there is no such time, from from_us on; else it is seek->at_us. */
 bool seek_first(struct seek *seek, wall_us from_us);
