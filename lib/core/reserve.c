@@ -156,6 +156,33 @@ static void image_times(const struct reserve *reserve, wall_us times[2])
 	times[1] = reserve->stay.image_us;
 }
 
+/* True if the nodes the unit lies on may have room for it then, if it is to go on nowhere else. */
+static bool may_lie(const struct reserve *reserve, wall_us start_us)
+{
+	const struct unit *unit = reserve->unit;
+	struct capacity use = unit->spec->per_vm;
+	span_us least_us = reserve->stay.least_us < unit->left_us ? reserve->stay.least_us : unit->left_us;
+
+	use.amount[RES_DISK] = 0; /* in part it has that already */
+	for (uint32_t i = 0; i < unit->n && reserve->stay.own; i++) {
+		const struct node *node = unit->seat[i].node;
+		if (!node_takes_new(node) || !place_room(node, use, start_us, start_us + least_us)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The next time with room enough, as if who yields were gone; *worth: a try. */
+static bool next_time(struct reserve *reserve, struct seek *seek, wall_us first_us, bool *worth)
+{
+	look_without(reserve, true);
+	bool found = first_us ? seek_first(seek, first_us) : seek_next(seek);
+	*worth = found && may_lie(reserve, seek->at_us);
+	look_without(reserve, false);
+	return found;
+}
+
 static bool search(struct reserve *reserve, wall_us from_us)
 {
 	struct plan *plan = reserve->trial->pass.plan;
@@ -173,9 +200,7 @@ static bool search(struct reserve *reserve, wall_us from_us)
 	int t = 0;
 
 	image_times(reserve, times);
-	look_without(reserve, true);
-	bool found = seek_first(&seek, from_us + lead_us);
-	look_without(reserve, false);
+	bool worth, found = next_time(reserve, &seek, from_us + lead_us, &worth);
 	for (int i = 0; found && i < TRIES && seek.at_us < until_us; i++) {
 		wall_us at_us = seek.at_us - lead_us;
 		for (; t < 2 && times[t] <= at_us; t++) {
@@ -183,12 +208,10 @@ static bool search(struct reserve *reserve, wall_us from_us)
 				return true;
 			}
 		}
-		if (try_at(reserve, at_us)) {
+		if (worth && try_at(reserve, at_us)) {
 			return true;
 		}
-		look_without(reserve, true);
-		found = seek_next(&seek);
-		look_without(reserve, false);
+		found = next_time(reserve, &seek, 0, &worth);
 	}
 	for (; t < 2; t++) {
 		if (!found && times[t] < WALL_NEVER && try_at(reserve, times[t])) {
