@@ -404,7 +404,8 @@ static void catch_up(void)
 		if (!over && (vm->started_us || vm->run.start_us > now)) {
 			continue;
 		}
-		for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		/* An end may be the lease's, which is forgotten then. */
+		for (uint32_t i = 0; (lease = plan_lease(plan, id)) && i < lease->spec.vms; i++) {
 			see(lease, i, over ? SEEN_ENDED : SEEN_RUNNING, now);
 		}
 	}
