@@ -10,7 +10,7 @@
 #include "queue.h"
 #include "stay.h"
 
-/* Found by simulation of a month of SDSC Blue Horizon with reservations; none of them is critical. */
+/* Found by simulation of a month of SDSC Blue Horizon with reservations: others near them differ as seeds do. */
 #define FIRST_RUN (3 * USEC_PER_HOUR)    /* what every lease gets before others go on */
 #define PATIENCE (4 * USEC_PER_HOUR)     /* a lease that waits longer for its first run may suspend others */
 #define LEAST_STAY (4 * USEC_PER_HOUR)   /* who has run for less since it was last resumed is not suspended for it */
