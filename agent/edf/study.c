@@ -2,24 +2,20 @@
 #include "study.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "clock.h"
+#include "gnuplot.h"
 #include "proc.h"
 #include "util.h"
 
 #define LIMIT_PPM 940000 /* more than is promised otherwise: the studies are to show what happens at the edge */
 #define ROW 512
-
-extern char **environ;
 
 static const struct {
 	const char *name, *help;
@@ -193,34 +189,6 @@ void study_tail(const struct study_result *result, char *out, size_t size)
 		 (double)f->late_max_ns / 1000, (double)f->over_sum_ns / 1000 / windows, result->core_pct);
 }
 
-/* 1: there is no gnuplot. */
-static int draw(const char *folder, const char *script, struct err *err)
-{
-	_cleanup_free_ char *name = xstrdup(script);
-	char *argv[] = {"gnuplot", name, NULL};
-	posix_spawn_file_actions_t actions;
-	int bad, status;
-	pid_t pid;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addchdir_np(&actions, folder);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	bad = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (bad) {
-		return bad == ENOENT ? 1 : err_set(err, ERR_INTERNAL, "gnuplot cannot be started: %s", strerror(bad));
-	}
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR) {
-			return err_set(err, ERR_INTERNAL, "gnuplot: %s", strerror(errno));
-		}
-	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		return err_set(err, ERR_INTERNAL, "gnuplot failed; \"gnuplot %s\" in %s says why", script, folder);
-	}
-	return 0;
-}
-
 int study_close(struct study *study, const char *name, const char *script, struct err *err)
 {
 	static const char head[] = "set datafile separator ','\n"
@@ -245,7 +213,7 @@ int study_close(struct study *study, const char *name, const char *script, struc
 	if (file_replace(path, text, strlen(text), 0644, err) < 0) {
 		return -1;
 	}
-	rc = draw(study->out, file, err);
+	rc = gnuplot_run(study->out, file, err);
 	if (rc > 0) {
 		printf("no figure: gnuplot is not installed (Debian's package gnuplot-nox)\n");
 	}

@@ -6,6 +6,7 @@
 
 #include "figure.h"
 #include "generate.h"
+#include "gnuplot.h"
 #include "parallel.h"
 #include "sim_command.h"
 #include "util.h"
@@ -149,7 +150,7 @@ int experiment_figure(const struct experiment_run *run, const char *name, const 
 	if (sheet_write(&sheet, run->out, script, err) < 0) {
 		return -1;
 	}
-	int got = figure_gnuplot(run->out, script, err);
+	int got = gnuplot_run(run->out, script, err);
 	if (got > 0) {
 		fprintf(stderr, "no figure %s.svg: gnuplot is not installed (Debian's package gnuplot-nox)\n", name);
 	}

@@ -4,19 +4,14 @@
  */
 #include "figure.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "csv.h"
 #include "figure_internal.h"
+#include "gnuplot.h"
 #include "util.h"
 
 #define SCRIPT "figures.gp"
-
-extern char **environ;
 
 /* Every interval is a box of its width. unit, divisor and last are set between the two parts. */
 static const char head[] = "# Made by tenure-sim; \"gnuplot " SCRIPT "\" in this folder draws the figures again.\n"
@@ -149,34 +144,6 @@ static int write_script(const char *path, double last, struct err *err)
 	return file_replace(path, text, size, 0644, err);
 }
 
-/* gnuplot warns of every plot in which nothing happens, which nobody needs to know. */
-int figure_gnuplot(const char *folder, const char *script, struct err *err)
-{
-	_cleanup_free_ char *name = xstrdup(script);
-	char *argv[] = {"gnuplot", name, NULL};
-	posix_spawn_file_actions_t actions;
-	pid_t pid;
-	int bad, status;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addchdir_np(&actions, folder);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	bad = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (bad) {
-		return bad == ENOENT ? 1 : err_set(err, ERR_INTERNAL, "gnuplot cannot be started: %s", strerror(bad));
-	}
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR) {
-			return err_set(err, ERR_INTERNAL, "gnuplot: %s", strerror(errno));
-		}
-	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		return err_set(err, ERR_INTERNAL, "gnuplot failed; \"gnuplot %s\" in %s says why", script, folder);
-	}
-	return 0;
-}
-
 static int over_time(const char *folder, FILE *tell, struct err *err)
 {
 	_cleanup_free_ char *data = xasprintf("%s/intervals.csv", folder);
@@ -187,7 +154,7 @@ static int over_time(const char *folder, FILE *tell, struct err *err)
 	if (check_intervals(data, &last, err) || write_script(script, last, err)) {
 		return -1;
 	}
-	got = figure_gnuplot(folder, SCRIPT, err);
+	got = gnuplot_run(folder, SCRIPT, err);
 	if (got > 0) {
 		fprintf(tell, "no figures over time: gnuplot is not installed (Debian's package gnuplot-nox)\n");
 	}

@@ -21,7 +21,4 @@ int figure_make(const char *folder, const struct figure_window *window, FILE *te
 /* gantt.svg alone. */
 int figure_gantt(const char *folder, const struct figure_window *window, FILE *tell, struct err *err);
 
-/* Runs gnuplot on a script, in its folder. 0, 1 if gnuplot is not installed, -1. */
-int figure_gnuplot(const char *folder, const char *script, struct err *err);
-
 #endif
