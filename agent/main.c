@@ -441,7 +441,7 @@ static int print_config(const char *path)
 	}
 	conf_print(settings_table, settings_count, &values, stdout);
 	conf_free(settings_table, settings_count, &values);
-	return fflush(stdout) == 0 ? 0 : 1;
+	return output_end("tenure-agent", 0);
 }
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
@@ -495,7 +495,7 @@ int main(int argc, char **argv)
 	int status = parse_options(argc, argv, &path, &mode);
 
 	if (status >= 0) {
-		return status;
+		return output_end("tenure-agent", status);
 	}
 	/* Without a file of one's own, the defaults are what --print-config is asked for. */
 	if (mode == MODE_PRINT) {
@@ -509,7 +509,7 @@ int main(int argc, char **argv)
 	if (mode == MODE_CHECK) {
 		printf("%s: good\n", agent.settings_path);
 		settings_free(&agent.settings);
-		return 0;
+		return output_end("tenure-agent", 0);
 	}
 	return run(&agent);
 }

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "util.h"
 
 /* Columns of the terminal on stdout; 0 if it is none. */
 static size_t terminal_width(void)
@@ -48,8 +49,5 @@ int main(int argc, char **argv)
 	int status = client_run(base, argc, (const char *const *)argv, &show);
 
 	event_base_free(base);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_OK) {
-		status = STATUS_FAILED;
-	}
-	return status;
+	return output_end("tenure", status);
 }

@@ -150,7 +150,7 @@ int main(int argc, char **argv)
 	int status = parse_options(argc, argv, &options);
 
 	if (status >= 0) {
-		return status;
+		return output_end("tenured", status);
 	}
 	log_init(LOG_LEVEL_INFO);
 	daemon.path = options.config ? options.config : access(SETTINGS_PATH, F_OK) == 0 ? SETTINGS_PATH : NULL;
@@ -167,9 +167,5 @@ int main(int argc, char **argv)
 		status = run(&daemon);
 	}
 	settings_free(&daemon.settings);
-	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, "tenured: cannot write: %s\n", strerror(errno));
-		return 1;
-	}
-	return status < 0 ? 0 : status;
+	return output_end("tenured", status < 0 ? 0 : status);
 }

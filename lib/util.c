@@ -256,3 +256,16 @@ int dir_make(const char *path, unsigned mode, struct err *err)
 	}
 	return make_one(part, mode, err);
 }
+
+int output_end(const char *program, int status)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout)) {
+		return status;
+	}
+	if (errno != EPIPE) {
+		fprintf(stderr, "%s: cannot write standard output: %s\n", program,
+			errno ? strerror(errno) : "something was lost");
+	}
+	return status ? status : 1;
+}

@@ -36,7 +36,7 @@ static void usage(FILE *out)
 	fputs("  --version            print the version, and end\n", out);
 }
 
-static int run(size_t command, int argc, char **argv)
+static int run(size_t which, int argc, char **argv)
 {
 	struct cli_options options;
 	struct err err = {0};
@@ -47,7 +47,7 @@ static int run(size_t command, int argc, char **argv)
 			usage(stdout);
 			return 0;
 		}
-		status = commands[command].run(&options, &err);
+		status = commands[which].run(&options, &err);
 		cli_option_fini(&options);
 	}
 	if (status != 0 && err.code != ERR_NONE) {
@@ -57,7 +57,7 @@ static int run(size_t command, int argc, char **argv)
 	return status;
 }
 
-int main(int argc, char **argv)
+static int command(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		puts("tenure-edf " TENURE_VERSION);
@@ -81,4 +81,9 @@ int main(int argc, char **argv)
 	}
 	usage(stderr);
 	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	return output_end("tenure-edf", command(argc, argv));
 }

@@ -24,6 +24,7 @@ static void help(const struct sim_command *command, FILE *out)
 	fprintf(out, "usage: tenure-sim %s [OPTION...]%s%s\n%s\n\n", command->name, *command->words ? " " : "",
 		command->words, command->help);
 	options_help(command->options, command->option_count, out);
+	fprintf(out, "  %-24s %s\n", "--help", "this text");
 }
 
 static bool wants(int argc, char **argv, const char *word)
@@ -76,8 +77,5 @@ int main(int argc, char **argv)
 			usage(stderr);
 		}
 	}
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == SIM_OK) {
-		status = SIM_FAILED;
-	}
-	return status;
+	return output_end("tenure-sim", status);
 }
