@@ -159,7 +159,7 @@ int experiment_figure(const struct experiment_run *run, const char *name, const 
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */
 
-enum option { TRACES, OUT, SEEDS, JOBS, SHORT, QUIET, HELP };
+enum option { TRACES, OUT, SEEDS, JOBS, SHORT, QUIET };
 
 static const struct sim_option options[] = {
 	[TRACES] = {"traces", "DIR", "folder of the published logs; what is not there is left out", false},
@@ -168,7 +168,6 @@ static const struct sim_option options[] = {
 	[JOBS] = {"jobs", "N", "simulations at a time; as many as there are processors unless given", false},
 	[SHORT] = {"short", NULL, "seconds instead of minutes: few seeds, made-up workloads only", false},
 	[QUIET] = {"quiet", NULL, "nothing on the terminal but what is missing", false},
-	[HELP] = {"help", NULL, "this text", false},
 };
 
 static int take(void *arg, size_t option, const char *text, struct err *err)
@@ -197,8 +196,6 @@ static int take(void *arg, size_t option, const char *text, struct err *err)
 		break;
 	case QUIET:
 		to->quiet = true;
-		break;
-	case HELP:
 		break;
 	}
 	return 0;

@@ -4,12 +4,11 @@
 #include "util.h"
 #include "when.h"
 
-enum { FROM, TO, HELP };
+enum { FROM, TO };
 
 static const struct sim_option options[] = {
 	{"from", "SPAN", "gantt.svg begins there, counted from the beginning: 12h", false},
 	{"to", "SPAN", "and ends there; default: as much as can be read", false},
-	{"help", NULL, "this text", false},
 };
 
 static int take(void *to, size_t option, const char *text, struct err *err)
@@ -17,9 +16,6 @@ static int take(void *to, size_t option, const char *text, struct err *err)
 	struct figure_window *window = to;
 	span_us span;
 
-	if (option == HELP) {
-		return 0;
-	}
 	if (when_parse_span(text, &span, err)) {
 		return -1;
 	}

@@ -12,9 +12,8 @@ static const struct sim_option options[] = {
 #include "generate.tbl"
 #undef ROW
 	{"out", "FILE", "where it goes; default: standard output", false},
-	{"help", NULL, "this text", false},
 };
-#define OUT (ARRAY_SIZE(options) - 2)
+#define OUT (ARRAY_SIZE(options) - 1)
 
 struct arguments {
 	char *set[ARRAY_SIZE(options)]; /* "KEY=VALUE", NULL = not given */
@@ -29,7 +28,7 @@ static int take(void *to, size_t option, const char *text, struct err *err)
 	if (option < OUT) {
 		free(arguments->set[option]);
 		arguments->set[option] = xasprintf("%s=%s", options[option].name, text);
-	} else if (option == OUT) {
+	} else {
 		arguments->out = text;
 	}
 	return 0;

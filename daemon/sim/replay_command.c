@@ -32,6 +32,6 @@ static int run(int argc, char **argv, struct err *err)
 const struct sim_command command_replay = {
 	.name = "replay",
 	.words = "DATABASE",
-	.help = "make a head's recorded decisions again, and compare",
+	.help = "makes a head's recorded decisions again, and compares them row by row",
 	.run = run,
 };
