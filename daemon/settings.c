@@ -25,7 +25,7 @@
 
 /* ---- what a row's type and range do not say ---- */
 
-static int check_choice(enum policy_set set, const char *text, struct err *err)
+int settings_check_policy(enum policy_set set, const char *text, struct err *err)
 {
 	char names[256] = "";
 	const char *name;
@@ -44,7 +44,7 @@ static int check_choice(enum policy_set set, const char *text, struct err *err)
 #define CHECK_CHOICE(name, set)                                    \
 	static int check_##name(const char *text, struct err *err) \
 	{                                                          \
-		return check_choice(set, text, err);               \
+		return settings_check_policy(set, text, err);      \
 	}
 CHECK_CHOICE(suspension, POLICY_SUSPENSION)
 CHECK_CHOICE(exclusion, POLICY_EXCLUSION)

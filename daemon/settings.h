@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "log.h"
 #include "plan.h"
+#include "policy.h"
 #include "usec.h"
 
 #define SETTINGS_PATH "/etc/tenure/tenured.conf"
@@ -68,6 +69,9 @@ int settings_load(const char *path, struct head_settings *settings, struct err *
 void settings_free(struct head_settings *settings);
 /* Moves the reloadable members of fresh into settings, whose old ones go to fresh, for settings_free(). */
 void settings_take(struct head_settings *settings, struct head_settings *fresh);
+
+/* What "check" of a row that names a policy does; -1 with the names there are in err. */
+int settings_check_policy(enum policy_set set, const char *text, struct err *err);
 
 /* Values of another type than the file's words; settings passed settings_load(). */
 struct plan_settings settings_plan(const struct head_settings *settings);

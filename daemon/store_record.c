@@ -122,8 +122,8 @@ static int check_version(struct store *store, const char *path, struct err *err)
 	int64_t ours = read_version(store, "PRAGMA main.user_version", err);
 	int64_t theirs = ours < 0 ? -1 : read_version(store, "PRAGMA recorded.user_version", err);
 
-	if (theirs < 0) {
-		return -1;
+	if (theirs <= 0) {
+		return theirs < 0 ? -1 : err_set(err, ERR_STORE, "%s is no database of a head", path);
 	}
 	return ours == theirs ? 0
 			      : err_set(err, ERR_STORE,
@@ -154,7 +154,8 @@ int store_record_open(struct store *store, const char *path, char **settings, st
 		return err_set(err, ERR_STORE, "cannot read %s: %m", path);
 	}
 	if (store_run(store, err, "ATTACH ?1 AS recorded", "s", path) < 0) {
-		return err_prefix(err, "%s", path);
+		/* What the store said names its own file. */
+		return err_set(err, ERR_STORE, "cannot read %s: %s", path, sqlite3_errmsg(store_db(store)));
 	}
 	if (check_version(store, path, err) < 0 || read_settings(store, path, settings, err) < 0) {
 		return -1;

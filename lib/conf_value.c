@@ -128,7 +128,9 @@ static int check_string(const struct setting *row, const char *text, struct err 
 			       len, max);
 	}
 	if ((int64_t)len < row->min) {
-		return err_set(err, ERR_PARAMS, "%s: at least %" PRId64 " byte(s) are needed", row->key, row->min);
+		return row->min == 1 ? err_set(err, ERR_PARAMS, "%s: a value is needed", row->key)
+				     : err_set(err, ERR_PARAMS, "%s: at least %" PRId64 " bytes are needed", row->key,
+					       row->min);
 	}
 	if (row->type == SETTING_PATH && len > 0 && text[0] != '/') {
 		return err_set(err, ERR_PARAMS, "%s: \"%.100s\" is not an absolute path: begin it with /", row->key,

@@ -6,6 +6,7 @@
 #include "conf_value.h"
 #include "policy.h"
 #include "profile.h"
+#include "settings.h"
 #include "util.h"
 #include "when.h"
 
@@ -157,7 +158,7 @@ static int check_word(const char *text, const char *words, struct err *err)
 
 	for (const char *at = strstr(words, text); at && len; at = strstr(at + 1, text)) {
 		bool begins = at == words || at[-1] == ' ';
-		if (begins && (at[len] == ' ' || at[len] == '\0') && !strchr(text, ' ')) {
+		if (begins && (at[len] == ',' || at[len] == '\0') && !strchr(text, ' ')) {
 			return 0;
 		}
 	}
@@ -169,30 +170,15 @@ static int check_word(const char *text, const char *words, struct err *err)
 	{                                                          \
 		return check_word(text, words, err);               \
 	}
-CHECK_WORD(images, "trace uniform skewed single")
-CHECK_WORD(overhead, "none best-effort all")
-CHECK_WORD(serial, "trace yes no")
-CHECK_WORD(reuse, "yes no transfers")
-
-static int check_policy(enum policy_set set, const char *text, struct err *err)
-{
-	char words[256] = "";
-	const char *name;
-
-	if (policy_find(set, text) >= 0) {
-		return 0;
-	}
-	for (size_t i = 0; (name = policy_name(set, i)); i++) {
-		size_t used = strlen(words);
-		snprintf(words + used, sizeof(words) - used, "%s%s", used ? ", " : "", name);
-	}
-	return err_set(err, ERR_PARAMS, "\"%s\" is none of %s", text, words);
-}
+CHECK_WORD(images, "trace, uniform, skewed, single")
+CHECK_WORD(overhead, "none, best-effort, all")
+CHECK_WORD(serial, "trace, yes, no")
+CHECK_WORD(reuse, "yes, no, transfers")
 
 #define CHECK_POLICY(name, set)                                    \
 	static int check_##name(const char *text, struct err *err) \
 	{                                                          \
-		return check_policy(set, text, err);               \
+		return settings_check_policy(set, text, err);      \
 	}
 CHECK_POLICY(queue, POLICY_QUEUE)
 CHECK_POLICY(host, POLICY_HOST)

@@ -291,21 +291,29 @@ static void put_cell(struct experiment_run *run, const struct set *set, size_t c
 	}
 }
 
+/* "" for a single cell, which has no order. */
+static void order_text(const struct agreement *agreement, char out[16])
+{
+	double order = agreement_order(agreement);
+
+	snprintf(out, 16, isnan(order) ? "" : "%.2f", order);
+}
+
 static void tell(const struct experiment_run *run, const struct set *set, struct agreement *agreements, FILE *out)
 {
 	for (size_t i = 0; i < set->figures; i++) {
 		const struct figure *figure = &set->figure[i];
 		struct agreement *of = &agreements[i];
 		const char *metric = figure->metric ? figure->metric : figure->column;
+		char order[16];
+
+		order_text(of, order);
 		if (of->n) {
-			fprintf(out, "%s,%s,%zu,%zu,%.2f\n", figure->table, metric, of->n, agreement_signs(of),
-				agreement_order(of));
-			if (!run->quiet) {
-				printf("%-14s %-26s sign agrees in %2zu of %2zu cells over %d %%, rank correlation "
-				       "%.2f\n",
-				       figure->table, metric, agreement_signs(of), of->n, EFFECT_PCT,
-				       agreement_order(of));
-			}
+			fprintf(out, "%s,%s,%zu,%zu,%s\n", figure->table, metric, of->n, agreement_signs(of), order);
+		}
+		if (of->n && !run->quiet) {
+			printf("%-14s %-26s sign agrees in %2zu of %2zu cells over %d %%%s%s\n", figure->table, metric,
+			       agreement_signs(of), of->n, EFFECT_PCT, *order ? ", rank correlation " : "", order);
 		}
 		agreement_fini(of);
 	}

@@ -82,14 +82,25 @@ static int write_settings(const struct sim_config *config, const char *folder, s
 	return sheet_write(&sheet, folder, "settings.conf", err);
 }
 
+/* Before the simulation, which may take long: whether the folder will do. No summary of another run may stay in it. */
+static int begin_results(const struct sim_config *config, const char *folder, struct err *err)
+{
+	_cleanup_free_ char *summary = xasprintf("%s/summary.json", folder);
+
+	if (dir_make(folder, 0755, err) < 0 || write_settings(config, folder, err) < 0) {
+		return -1;
+	}
+	unlink(summary);
+	return 0;
+}
+
 /* The summary comes last: where it is, all is. */
 static int write_results(struct world *world, const struct sim_config *config, const struct trace *trace,
 			 const struct run_options *options, const struct summary *summary, struct err *err)
 {
 	struct sheet sheet;
 
-	if (write_settings(config, options->out, err) < 0 || write_tables(world, options, err) < 0 ||
-	    sheet_open(&sheet, err) < 0) {
+	if (write_tables(world, options, err) < 0 || sheet_open(&sheet, err) < 0) {
 		return -1;
 	}
 	put_summary(sheet.out, config, trace, options, summary);
@@ -112,7 +123,7 @@ int run_simulation(const struct sim_config *config, const struct trace *trace, c
 	struct world_options how = {
 		.check = options->check, .slots = options->slots, .progress = progress_tell, .arg = &progress};
 
-	if (options->out && dir_make(options->out, 0755, err) < 0) {
+	if (options->out && begin_results(config, options->out, err) < 0) {
 		return -1;
 	}
 	workload_make(config, trace, &workload);
@@ -130,7 +141,7 @@ int run_simulation(const struct sim_config *config, const struct trace *trace, c
 
 /* ---- the command ---- */
 
-enum option { CLUSTER, TRACE, PROFILE, IMAGES, SET, OUT, SEED, CHECK, SLOTS, FIGURES, PRINT_CONFIG, QUIET, HELP };
+enum option { CLUSTER, TRACE, PROFILE, IMAGES, SET, OUT, SEED, CHECK, SLOTS, FIGURES, PRINT_CONFIG, QUIET };
 
 static const struct sim_option options[] = {
 	[CLUSTER] = {"cluster", "FILE", "settings of the cluster and the planner", false},
@@ -146,7 +157,6 @@ static const struct sim_option options[] = {
 	[FIGURES] = {"figures", NULL, "draw figures too, as \"tenure-sim figures\" does; implies --slots", false},
 	[PRINT_CONFIG] = {"print-config", NULL, "print the settings as they would be, and end", false},
 	[QUIET] = {"quiet", NULL, "no progress, no summary on the terminal", false},
-	[HELP] = {"help", NULL, "this text", false},
 };
 
 struct arguments {
@@ -216,8 +226,6 @@ static int take(void *arg, size_t option, const char *text, struct err *err)
 	case QUIET:
 		to->run.quiet = true;
 		break;
-	case HELP:
-		break;
 	}
 	return 0;
 }
@@ -244,7 +252,7 @@ static int read_traces(const struct arguments *arguments, struct trace *trace, s
 	return 0;
 }
 
-static void tell(const struct summary *summary, const char *folder)
+static void tell(const struct summary *summary, const struct trace *trace, const char *folder)
 {
 	printf("%" PRIu64 " leases: %" PRIu64 " of %" PRIu64 " best-effort done in %.0f s, %" PRIu64 " of %" PRIu64
 	       " reservations accepted\n"
@@ -252,6 +260,14 @@ static void tell(const struct summary *summary, const char *folder)
 	       summary->leases, summary->best_effort_done, summary->best_effort, summary->all_best_effort_s,
 	       summary->ars_accepted, summary->ars, summary->mean_wait_s, summary->mean_bounded_slowdown,
 	       summary->utilization * 100, folder);
+	if (trace->skipped || trace->left_out) {
+		printf("%" PRIu64 " of %" PRIu64 " lines were skipped as wrong, %" PRIu64 " left out by their status\n",
+		       trace->skipped, trace->lines, trace->left_out);
+	}
+	if (summary->best_effort_rejected) {
+		printf("%" PRIu64 " best-effort leases were rejected; %s/leases.csv says why\n",
+		       summary->best_effort_rejected, folder);
+	}
 	if (summary->unfinished) {
 		fprintf(stderr, "tenure-sim: %" PRIu64 " leases never came to an end\n", summary->unfinished);
 	}
@@ -267,7 +283,7 @@ static int run_traces(const struct arguments *arguments, const struct sim_config
 		bad = run_simulation(config, &trace, &arguments->run, &summary, err);
 	}
 	if (!bad && !arguments->run.quiet) {
-		tell(&summary, arguments->run.out);
+		tell(&summary, &trace, arguments->run.out);
 	}
 	trace_fini(&trace);
 	if (!bad && arguments->figures) {

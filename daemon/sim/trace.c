@@ -357,6 +357,7 @@ int trace_parse(const char *name, const char *text, size_t length, struct trace 
 static int read_all(struct reader *reader, gzFile file, struct err *err)
 {
 	_cleanup_free_ char *chunk = xcalloc(1, CHUNK);
+	size_t name = strlen(reader->name);
 	const char *why;
 	int n, code;
 
@@ -365,7 +366,9 @@ static int read_all(struct reader *reader, gzFile file, struct err *err)
 			return -1;
 		}
 	}
+	/* It begins with the path. */
 	why = gzerror(file, &code);
+	why += strncmp(why, reader->name, name) == 0 && strncmp(why + name, ": ", 2) == 0 ? name + 2 : 0;
 	/* At a file that ends inside a packed stream gzread() says the end is reached, and only this tells. */
 	if (n < 0 || code == Z_BUF_ERROR) {
 		return err_set(err, ERR_PARAMS, "%s:%ju: %s; nothing of it was read", reader->name,
