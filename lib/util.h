@@ -74,8 +74,8 @@ int file_replace(const char *path, const void *data, size_t len, unsigned mode, 
 int dir_make(const char *path, unsigned mode, struct err *err);
 
 /*
- * The last of a program's exit: its status, but 1 instead of 0 where something printed was lost, which is said on standard
- * error unless its reader has gone.
+ * The last of a program's exit: its status, but 1 instead of 0 where something printed was lost, which is said on
+ * standard error unless its reader has gone.
  */
 int output_end(const char *program, int status);
 

@@ -117,7 +117,7 @@ static void __attribute__((noreturn)) become_server(const struct cli_options *op
 	_exit(serve(&once, ready_fd));
 }
 
-/* What it says of its start, see serve(). */
+/* What it says of its start, see serve(); what was not possible it says of itself later. */
 static int read_outcome(int fd, struct err *err)
 {
 	char text[600];
@@ -127,13 +127,7 @@ static int read_outcome(int fd, struct err *err)
 	if (*text == '!') {
 		return err_set(err, strstr(text, "another engine works") ? ERR_CONFLICT : ERR_INTERNAL, "%s", text + 1);
 	}
-	if (n < 0) {
-		return err_set(err, ERR_INTERNAL, "the scheduler did not start");
-	}
-	if (*text) {
-		fprintf(stderr, "tenure-edf: %s\n", text);
-	}
-	return 0;
+	return n < 0 ? err_set(err, ERR_INTERNAL, "the scheduler did not start") : 0;
 }
 
 static int start_server(const struct cli_options *options, struct err *err)
@@ -159,15 +153,22 @@ static int start_server(const struct cli_options *options, struct err *err)
 	return rc;
 }
 
-/* One that fell back to enforcing nothing is no use. */
-static int check_backend(const struct engine_settings *settings, struct json_object *node, struct err *err)
+/* One that fell back to enforcing nothing is no use; one that fell back to something else is told of by who started it.
+ */
+static int check_backend(const struct engine_settings *settings, struct json_object *node, bool started,
+			 struct err *err)
 {
-	struct json_object *backend, *reason;
+	const char *backend = json_object_get_string(json_object_object_get(node, "backend"));
+	const char *reason = json_object_get_string(json_object_object_get(node, "reason"));
 
-	if (settings->backend != ENGINE_NONE && json_object_object_get_ex(node, "backend", &backend) &&
-	    json_object_object_get_ex(node, "reason", &reason) &&
-	    strcmp(json_object_get_string(backend), "none") == 0 && *json_object_get_string(reason)) {
-		return err_set(err, ERR_DENIED, "%s", json_object_get_string(reason));
+	if (settings->backend == ENGINE_NONE || !backend || !reason || !*reason) {
+		return 0;
+	}
+	if (strcmp(backend, "none") == 0) {
+		return err_set(err, ERR_DENIED, "%s", reason);
+	}
+	if (started) {
+		fprintf(stderr, "tenure-edf: %s; backend %s instead\n", reason, backend);
 	}
 	return 0;
 }
@@ -175,6 +176,7 @@ static int check_backend(const struct engine_settings *settings, struct json_obj
 int ask_start(const struct cli_options *options, struct err *err)
 {
 	struct engine_settings settings;
+	bool started = false;
 
 	if (cli_option_settings(options, &settings, err) < 0) {
 		return -1;
@@ -183,17 +185,21 @@ int ask_start(const struct cli_options *options, struct err *err)
 		struct json_object *node;
 
 		if (ask(options, "node", NULL, &node, err) == 0) {
-			int rc = check_backend(&settings, node, err);
+			int rc = check_backend(&settings, node, started, err);
 
 			json_object_put(node);
 			return rc;
 		}
-		if (err->code != ERR_UNAVAILABLE || (start_server(options, err) < 0 && err->code != ERR_CONFLICT)) {
+		if (err->code != ERR_UNAVAILABLE) {
 			return -1;
 		}
-		/* In conflict: somebody else's is about to listen, or about to end. */
-		if (err->code == ERR_CONFLICT) {
+		if (start_server(options, err) == 0) {
+			started = true;
+		} else if (err->code == ERR_CONFLICT) {
+			/* Somebody else's is about to listen, or about to end. */
 			usleep(START_EVERY_US);
+		} else {
+			return -1;
 		}
 	}
 	return err_set(err, ERR_CONFLICT, "%s, and does not answer; name another --dir, and other --cpus", err->text);

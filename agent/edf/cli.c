@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "ask.h"
 #include "calibrate.h"
@@ -15,11 +16,10 @@
 #include "util.h"
 #include "when.h"
 
-int cli_constraint(const struct cli_options *options, struct json_object *params, struct err *err)
+#define GOT "got_pct" /* of a CPU, in stat's interval */
+
+void cli_constraint(const struct cli_options *options, struct json_object *params)
 {
-	if (!options->slice || !options->period) {
-		return err_set(err, ERR_PARAMS, "both --slice and --period must be given");
-	}
 	jsonx_add_int(params, "slice_us", options->slice);
 	jsonx_add_int(params, "period_us", options->period);
 	if (options->strict) {
@@ -28,7 +28,6 @@ int cli_constraint(const struct cli_options *options, struct json_object *params
 	if (options->aligned) {
 		jsonx_add_bool(params, "aligned", true);
 	}
-	return 0;
 }
 
 static int read_number(const char *word, const char *what, int64_t max, int64_t *out, struct err *err)
@@ -50,15 +49,11 @@ static int detach(const struct cli_options *options, int64_t id, struct err *err
 	return 0;
 }
 
-static int attach_one(const struct cli_options *options, const char *word, int64_t *id, struct err *err)
+static int attach_one(const struct cli_options *options, int64_t pid, int64_t *id, struct err *err)
 {
 	struct json_object *params = json_object_new_object(), *result;
-	int64_t pid;
 
-	if (read_number(word, "process id", INT32_MAX, &pid, err) < 0 || cli_constraint(options, params, err) < 0) {
-		json_object_put(params);
-		return -1;
-	}
+	cli_constraint(options, params);
 	jsonx_add_string(params, "kind", options->thread ? "thread" : options->qemu ? "qemu" : "process");
 	jsonx_add_int(params, "pid", pid);
 	if (options->name) {
@@ -72,19 +67,33 @@ static int attach_one(const struct cli_options *options, const char *word, int64
 	return 0;
 }
 
+/* What is wrong with the words alone starts no scheduler. */
+static int read_pids(const struct cli_options *options, int64_t *pids, struct err *err)
+{
+	if (options->thread && options->qemu) {
+		return err_set(err, ERR_PARAMS, "--thread and --qemu exclude each other");
+	}
+	for (int i = 0; i < options->count; i++) {
+		if (read_number(options->words[i], "process id", INT32_MAX, &pids[i], err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int cli_attach(const struct cli_options *options, struct err *err)
 {
-	_cleanup_free_ int64_t *ids = xcalloc((size_t)options->count + 1, sizeof(*ids));
+	_cleanup_free_ int64_t *pids = xcalloc((size_t)options->count, sizeof(*pids));
+	_cleanup_free_ int64_t *ids = xcalloc((size_t)options->count, sizeof(*ids));
 
-	if (!options->count || !options->slice || !options->period) {
-		err_set(err, ERR_PARAMS, "tenure-edf attach --slice TIME --period TIME PID...");
+	if (read_pids(options, pids, err) < 0) {
 		return 2;
 	}
 	if (ask_start(options, err) < 0) {
 		return 1;
 	}
 	for (int i = 0; i < options->count; i++) {
-		if (attach_one(options, options->words[i], &ids[i], err) < 0) {
+		if (attach_one(options, pids[i], &ids[i], err) < 0) {
 			/* All or none. */
 			while (i-- > 0) {
 				detach(options, ids[i], NULL);
@@ -103,16 +112,12 @@ int cli_set(const struct cli_options *options, struct err *err)
 	struct json_object *params, *result;
 	int64_t id;
 
-	if (options->count != 1 || read_number(options->words[0], "task", INT64_MAX, &id, err) < 0) {
-		err_set(err, ERR_PARAMS, "tenure-edf set --slice TIME --period TIME TASK, as tenure-edf list names it");
+	if (read_number(options->words[0], "task", INT64_MAX, &id, err) < 0) {
 		return 2;
 	}
 	params = json_object_new_object();
 	jsonx_add_int(params, "id", id);
-	if (cli_constraint(options, params, err) < 0) {
-		json_object_put(params);
-		return 2;
-	}
+	cli_constraint(options, params);
 	if (ask(options, "set", params, &result, err) < 0) {
 		return 1;
 	}
@@ -122,14 +127,15 @@ int cli_set(const struct cli_options *options, struct err *err)
 
 int cli_detach(const struct cli_options *options, struct err *err)
 {
-	if (!options->count) {
-		err_set(err, ERR_PARAMS, "tenure-edf detach TASK..., as tenure-edf list names them");
-		return 2;
+	_cleanup_free_ int64_t *ids = xcalloc((size_t)options->count, sizeof(*ids));
+
+	for (int i = 0; i < options->count; i++) {
+		if (read_number(options->words[i], "task", INT64_MAX, &ids[i], err) < 0) {
+			return 2;
+		}
 	}
 	for (int i = 0; i < options->count; i++) {
-		int64_t id;
-
-		if (read_number(options->words[i], "task", INT64_MAX, &id, err) < 0 || detach(options, id, err) < 0) {
+		if (detach(options, ids[i], err) < 0) {
 			return 1;
 		}
 	}
@@ -159,19 +165,21 @@ static void safe_name(const char *name, char *out, size_t size)
 	out[n] = '\0';
 }
 
-static int get_rows(const struct cli_options *options, struct json_object **out, struct err *err)
+/* id: 0 = all tasks. */
+static int get_rows(const struct cli_options *options, int64_t id, struct json_object **out, struct err *err)
 {
 	struct json_object *params = json_object_new_object();
-	int64_t id;
 
-	if (options->count) {
-		if (read_number(options->words[0], "task", INT64_MAX, &id, err) < 0) {
-			json_object_put(params);
-			return -1;
-		}
+	if (id) {
 		jsonx_add_int(params, "id", id);
 	}
 	return ask(options, "list", params, out, err);
+}
+
+static int read_task(const struct cli_options *options, int64_t *id, struct err *err)
+{
+	*id = 0;
+	return options->count ? read_number(options->words[0], "task", INT64_MAX, id, err) : 0;
 }
 
 /* rate: measured, of a CPU; < 0: since it was attached. */
@@ -218,28 +226,40 @@ static void print_heading(const struct cli_options *options)
 	}
 }
 
-static int print_json(struct json_object *result)
+static void print_json(struct json_object *result)
 {
 	puts(json_object_to_json_string_ext(result, JSON_C_TO_STRING_PRETTY));
-	return 0;
+}
+
+static void print_rows(const struct cli_options *options, struct json_object *result)
+{
+	struct json_object *rows = json_object_object_get(result, "threads"), *rate;
+
+	if (options->form == CLI_JSON) {
+		print_json(result);
+		return;
+	}
+	print_heading(options);
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i);
+
+		print_row(options, row,
+			  json_object_object_get_ex(row, GOT, &rate) ? json_object_get_double(rate) / 100 : -1);
+	}
 }
 
 int cli_list(const struct cli_options *options, struct err *err)
 {
-	struct json_object *result, *rows;
+	struct json_object *result;
+	int64_t id;
 
-	if (get_rows(options, &result, err) < 0) {
+	if (read_task(options, &id, err) < 0) {
+		return 2;
+	}
+	if (get_rows(options, id, &result, err) < 0) {
 		return 1;
 	}
-	if (options->form == CLI_JSON) {
-		print_json(result);
-	} else {
-		print_heading(options);
-		rows = json_object_object_get(result, "threads");
-		for (size_t i = 0; i < json_object_array_length(rows); i++) {
-			print_row(options, json_object_array_get_idx(rows, i), -1);
-		}
-	}
+	print_rows(options, result);
 	json_object_put(result);
 	return 0;
 }
@@ -257,33 +277,59 @@ static struct json_object *find_row(struct json_object *rows, struct json_object
 	return NULL;
 }
 
-int cli_stat(const struct cli_options *options, struct err *err)
+/* What each thread that was there before got since then. */
+static void add_rates(struct json_object *rows, struct json_object *before, int64_t passed_ns)
 {
-	struct json_object *first, *second, *rows, *before;
-	int64_t from, to;
-
-	if (get_rows(options, &first, err) < 0) {
-		return 1;
-	}
-	from = clock_mono_ns();
-	usleep((useconds_t)options->interval);
-	if (get_rows(options, &second, err) < 0) {
-		json_object_put(first);
-		return 1;
-	}
-	to = clock_mono_ns();
-	rows = json_object_object_get(second, "threads");
-	before = json_object_object_get(first, "threads");
-	print_heading(options);
 	for (size_t i = 0; i < json_object_array_length(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i), *old = find_row(before, row);
 
-		print_row(options, row,
-			  old ? (double)(number(row, "used_ns") - number(old, "used_ns")) / (double)(to - from) : -1);
+		if (old) {
+			double used = (double)(number(row, "used_ns") - number(old, "used_ns"));
+
+			json_object_object_add(row, GOT, json_object_new_double(100 * used / (double)passed_ns));
+		}
 	}
+}
+
+int cli_stat(const struct cli_options *options, struct err *err)
+{
+	const struct timespec interval = {.tv_sec = options->interval / USEC_PER_SEC,
+					  .tv_nsec = options->interval % USEC_PER_SEC * 1000};
+	struct json_object *first, *second;
+	int64_t from, id;
+
+	if (read_task(options, &id, err) < 0) {
+		return 2;
+	}
+	if (get_rows(options, id, &first, err) < 0) {
+		return 1;
+	}
+	from = clock_mono_ns();
+	nanosleep(&interval, NULL);
+	if (get_rows(options, id, &second, err) < 0) {
+		json_object_put(first);
+		return 1;
+	}
+	add_rates(json_object_object_get(second, "threads"), json_object_object_get(first, "threads"),
+		  clock_mono_ns() - from);
+	print_rows(options, second);
 	json_object_put(first);
 	json_object_put(second);
 	return 0;
+}
+
+/* "0-2,5" for [0,1,2,5]. */
+static void print_cpus(struct json_object *list)
+{
+	char out[256];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		CPU_SET((size_t)json_object_get_int(json_object_array_get_idx(list, i)), &set);
+	}
+	proc_cpus_text(&set, out, sizeof(out));
+	printf("CPUs             %s\n", out);
 }
 
 int cli_node(const struct cli_options *options, struct err *err)
@@ -304,7 +350,7 @@ int cli_node(const struct cli_options *options, struct err *err)
 	if (*text(node, "reason")) {
 		printf("because          %s\n", text(node, "reason"));
 	}
-	printf("CPUs             %s\n", text(node, "cpus"));
+	print_cpus(json_object_object_get(node, "cpus"));
 	printf("limit            %.1f %% of each\n", (double)number(node, "limit_ppm") / 1e4);
 	printf("promised         %.2f %% of a CPU, %" PRId64 " threads of %" PRId64 " tasks\n",
 	       (double)number(node, "promised_ppm") / 1e4, number(node, "threads"), number(node, "tasks"));

@@ -17,7 +17,7 @@ int cli_serve(const struct cli_options *options, struct err *err);
 int cli_release(const struct cli_options *options, struct err *err);
 int cli_calibrate(const struct cli_options *options, struct err *err);
 
-/* What commands that change something share: slice and period as given, into params. ERR_PARAMS if one is missing. */
-int cli_constraint(const struct cli_options *options, struct json_object *params, struct err *err);
+/* What commands that change something share: slice, period and what else was given of them, into params. */
+void cli_constraint(const struct cli_options *options, struct json_object *params);
 
 #endif

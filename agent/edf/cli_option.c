@@ -11,36 +11,49 @@
 static const struct row {
 	const char *name;
 	const char *arg; /* NULL = none */
+	const char *of;  /* the commands that have it, between spaces; NULL = all */
 	const char *help;
 } rows[] = {
-	{"slice", "TIME", "CPU time in every period, as 20ms, 500us, 2h"},
-	{"period", "TIME", "the period"},
-	{"strict", NULL, "nothing beyond the slice, even if the CPU is idle"},
-	{"aligned", NULL, "periods begin at multiples of the period on the wall clock: a gang's, on all machines"},
-	{"name", "NAME", "of the task, in lists (default: the process')"},
-	{"thread", NULL, "attach: the numbers are threads, of which each is one task"},
-	{"qemu", NULL, "attach: the processes are QEMU's; its vCPUs are meant, all else goes to the housekeeping CPUs"},
-	{"interval", "TIME", "stat: the time over which rates are measured (default 1s)"},
-	{"output", "FORM", "table, csv or json"},
-	{"dir", "DIR",
+	{"slice", "TIME", " run attach set ", "CPU time in every period, as 20ms, 500us, 2h"},
+	{"period", "TIME", " run attach set ", "the period"},
+	{"strict", NULL, " run attach set ", "nothing beyond the slice, even if the CPU is idle"},
+	{"aligned", NULL, " run attach ",
+	 "periods begin at multiples of the period on the wall clock: a gang's, on all machines"},
+	{"name", "NAME", " run attach ", "of the task, in lists (default: the process')"},
+	{"thread", NULL, " attach ", "the numbers are threads, of which each is one task"},
+	{"qemu", NULL, " attach ",
+	 "the processes are QEMU's; its vCPUs are meant, all else goes to the housekeeping CPUs"},
+	{"interval", "TIME", " stat ", "the time over which rates are measured (default 1s)"},
+	{"output", "FORM", " list stat node ", "table, csv or json (node: table or json)"},
+	{"dir", "DIR", NULL,
 	 "where the scheduler's table and socket are (default " ENGINE_DIR ", or $XDG_RUNTIME_DIR/tenure-edf)"},
-	{"cpus", "LIST", "CPUs to manage, as 1-3,5 (default: all but the housekeeping CPUs)"},
-	{"housekeeping", "LIST", "CPUs for QEMU's other threads"},
-	{"backend", "NAME", "edf, deadline, quota or none (default edf)"},
-	{"limit", "PERCENT", "of a CPU that may be promised (default 90)"},
-	{"group", "NAME", "serve: the group that may use the socket, beside its owner"},
-	{"once", NULL, "serve: end with the last task"},
-	{"force", NULL, "release: even if a scheduler is alive there"},
-	{"help", NULL, "print this, and end"},
+	{"cpus", "LIST", " run attach serve calibrate ",
+	 "CPUs to manage, as 1-3,5 (default: all but the housekeeping CPUs)"},
+	{"housekeeping", "LIST", " run attach serve ", "CPUs for QEMU's other threads"},
+	{"backend", "NAME", " run attach serve ", "edf, deadline, quota or none (default edf)"},
+	{"limit", "PERCENT", " run attach serve calibrate ", "of a CPU that may be promised (default 90)"},
+	{"group", "NAME", " serve ", "the group that may use the socket, beside its owner"},
+	{"once", NULL, " serve ", "end with the last task"},
+	{"force", NULL, " release ", "even if a scheduler is alive there"},
+	{"help", NULL, NULL, "print this, and end"},
 };
 
-void cli_option_help(FILE *out)
+static bool has(const char *command, const struct row *row)
+{
+	_cleanup_free_ char *word = xasprintf(" %s ", command);
+
+	return !row->of || strstr(row->of, word);
+}
+
+void cli_option_help(const char *command, FILE *out)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		_cleanup_free_ char *left =
 			xasprintf("--%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
 
-		fprintf(out, "  %-20s %s\n", left, rows[i].help);
+		if (has(command, &rows[i])) {
+			fprintf(out, "  %-20s %s\n", left, rows[i].help);
+		}
 	}
 }
 
@@ -156,9 +169,9 @@ static int read_all(struct cli_options *options, int argc, char **argv, struct e
 		if (rc == ':') {
 			return err_set(err, ERR_PARAMS, "%s needs a value", argv[optind - 1]);
 		}
-		if (rc != 0) {
-			return err_set(err, ERR_PARAMS, "there is no option %s; tenure-edf --help names them",
-				       argv[optind - 1]);
+		if (rc != 0 || !has(argv[0], &rows[which])) {
+			return err_set(err, ERR_PARAMS, "%s has no option %s; tenure-edf %s --help names them", argv[0],
+				       argv[optind - 1], argv[0]);
 		}
 		if (read_one(options, rows[which].name, optarg, err) < 0) {
 			return -1;
@@ -169,10 +182,18 @@ static int read_all(struct cli_options *options, int argc, char **argv, struct e
 	return 0;
 }
 
+static int check_constraint(const struct cli_options *options, const char *command, struct err *err)
+{
+	return has(command, &rows[0]) && !options->help && (!options->slice || !options->period)
+		       ? err_set(err, ERR_PARAMS, "both --slice and --period must be given")
+		       : 0;
+}
+
 int cli_option_read(struct cli_options *options, int argc, char **argv, struct err *err)
 {
 	*options = (struct cli_options){.interval = USEC_PER_SEC};
-	if (read_all(options, argc, argv, err) < 0 || default_dir(options, err) < 0) {
+	if (read_all(options, argc, argv, err) < 0 || check_constraint(options, argv[0], err) < 0 ||
+	    default_dir(options, err) < 0) {
 		cli_option_fini(options);
 		return -1;
 	}

@@ -23,13 +23,13 @@ struct cli_options {
 };
 
 /*
- * Reads argv, of which argv[0] is the command's name. The first word ends the options of `run`. ERR_PARAMS with what is
- * wrong.
+ * Reads argv, of which argv[0] is the command's name: an option that is another's is refused, and a missing constraint
+ * of one that needs it. The first word ends the options of `run`. ERR_PARAMS with what is wrong.
  */
 int cli_option_read(struct cli_options *options, int argc, char **argv, struct err *err);
 void cli_option_fini(struct cli_options *options);
-/* The lines of --help about options. */
-void cli_option_help(FILE *out);
+/* The lines of a command's --help about options. */
+void cli_option_help(const char *command, FILE *out);
 /* What an engine started for these options gets. */
 int cli_option_settings(const struct cli_options *options, struct engine_settings *out, struct err *err);
 

@@ -80,10 +80,7 @@ static int attach_child(const struct cli_options *options, const struct child *c
 						       : slash       ? slash + 1
 								     : options->words[0]);
 
-	if (cli_constraint(options, params, err) < 0) {
-		json_object_put(params);
-		return -1;
-	}
+	cli_constraint(options, params);
 	jsonx_add_string(params, "kind", "process");
 	jsonx_add_int(params, "pid", child->pid);
 	jsonx_add_int(params, "start_time", (int64_t)proc_start_time(child->pid));
@@ -137,15 +134,6 @@ int cli_run(const struct cli_options *options, struct err *err)
 {
 	struct child child = {-1, -1, -1};
 
-	if (!options->count) {
-		err_set(err, ERR_PARAMS,
-			"run what? tenure-edf run --slice TIME --period TIME -- COMMAND [ARGUMENT...]");
-		return 2;
-	}
-	if (!options->slice || !options->period) {
-		err_set(err, ERR_PARAMS, "both --slice and --period must be given");
-		return 2;
-	}
 	if (ask_start(options, err) < 0 || start_child(&child, options->words, err) < 0) {
 		return 1;
 	}

@@ -16,7 +16,7 @@
 #include "rpc.h"
 #include "util.h"
 
-#define SPAN_MAX_US (100000 * USEC_PER_DAY) /* of what is read; the engine has a limit of its own */
+#define SPAN_MAX_US (100000 * USEC_PER_DAY) /* more than the engine takes, and what it counts in fits */
 
 struct server {
 	struct event_base *base;
@@ -51,17 +51,23 @@ static int read_flag(const struct request *request, const char *key, bool *out, 
 	return given(request, key) ? jsonx_bool(&request->params, key, out, err) : 0;
 }
 
+/* What is too long stays so: why it is refused is the engine's to say. */
+static int64_t in_ns(int64_t us)
+{
+	return 1000 * (us > SPAN_MAX_US ? SPAN_MAX_US : us < -SPAN_MAX_US ? -SPAN_MAX_US : us);
+}
+
 static int read_constraint(const struct request *request, struct edf_constraint *out, struct err *err)
 {
 	int64_t slice, period;
 
-	if (jsonx_i64(&request->params, "slice_us", -SPAN_MAX_US, SPAN_MAX_US, &slice, err) < 0 ||
-	    jsonx_i64(&request->params, "period_us", -SPAN_MAX_US, SPAN_MAX_US, &period, err) < 0 ||
+	if (jsonx_i64(&request->params, "slice_us", INT64_MIN, INT64_MAX, &slice, err) < 0 ||
+	    jsonx_i64(&request->params, "period_us", INT64_MIN, INT64_MAX, &period, err) < 0 ||
 	    read_flag(request, "strict", &out->strict, err) < 0) {
 		return -1;
 	}
-	out->slice_ns = slice * 1000;
-	out->period_ns = period * 1000;
+	out->slice_ns = in_ns(slice);
+	out->period_ns = in_ns(period);
 	return 0;
 }
 

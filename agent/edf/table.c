@@ -86,7 +86,8 @@ int table_create(const char *run_dir, struct table **table, int *lock_fd, unsign
 		return -1;
 	}
 	/* Grown, never cut: a watchdog may still have it mapped. */
-	if (posix_fallocate(fd, 0, sizeof(**table)) != 0 || !(*table = map(fd))) {
+	errno = posix_fallocate(fd, 0, sizeof(**table));
+	if (errno != 0 || !(*table = map(fd))) {
 		err_set(err, ERR_LIMIT, "cannot map %s/table: %s", run_dir, strerror(errno));
 		close(fd);
 		return -1;

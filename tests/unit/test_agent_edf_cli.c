@@ -35,7 +35,7 @@ START_TEST(run_command)
 	ck_assert_str_eq(options.words[1], "--slice");
 	ck_assert_str_eq(options.dir, "/tmp/x");
 	cli_option_fini(&options);
-	ck_assert_int_eq(read_line("run --dir /tmp/x -- --odd"), 0);
+	ck_assert_int_eq(read_line("run --dir /tmp/x --slice 1ms --period 5ms -- --odd"), 0);
 	ck_assert_str_eq(options.words[0], "--odd");
 	cli_option_fini(&options);
 }
@@ -56,9 +56,30 @@ END_TEST
 START_TEST(refused)
 {
 	static const char *const bad[] = {
-		"list --nonsense",   "list -x",         "run --slice",       "run --slice 20",  "run --slice 0ms",
-		"run --slice -5ms",  "list --dir x",    "list --output xml", "serve --limit 0", "serve --limit 101",
-		"serve --limit 9.5", "run --period 1x", "stat --interval 0", "list --dir=",     "run --period -1s",
+		"list --nonsense",
+		"list -x",
+		"run --slice",
+		"run --slice 20",
+		"run --slice 0ms",
+		"run --slice -5ms",
+		"list --dir x",
+		"list --output xml",
+		"serve --limit 0",
+		"serve --limit 101",
+		"serve --limit 9.5",
+		"run --period 1x",
+		"stat --interval 0",
+		"list --dir=",
+		"run --period -1s",
+		"run --slice 5ms ls",
+		"attach --period 5ms 1",
+		"set 1",
+		"list --slice 5ms",
+		"run --slice 1ms --period 5ms --qemu ls",
+		"set --slice 1ms --period 5ms --aligned 1",
+		"node --once",
+		"serve --force",
+		"detach --output csv 1",
 	};
 
 	ck_assert_int_eq(read_line(bad[_i]), -1);
@@ -84,29 +105,47 @@ START_TEST(settings)
 }
 END_TEST
 
-/* Every word of the help that looks like an option. */
+/* What the completion offers for the command, " --a --b ". */
+static void completed(const char *command, char *out, size_t size)
+{
+	_cleanup_free_ char *line = xasprintf("bash -c '. etc/tenure-edf.bash-completion 2> /dev/null; echo \" "
+					      "$(_tenure_edf_options %s) \"'",
+					      command);
+	FILE *bash = popen(line, "r");
+
+	ck_assert_ptr_nonnull(bash);
+	ck_assert_ptr_nonnull(fgets(out, (int)size, bash));
+	ck_assert_int_eq(pclose(bash), 0);
+}
+
+/* Every option that a command's help shows, and no other, is offered, and on the page. */
 START_TEST(documented)
 {
+	static const char *const names[] = {"run",  "attach", "set",   "detach",  "list",
+					    "stat", "node",   "serve", "release", "calibrate"};
 	_cleanup_free_ char *page = file_read("man/tenure-edf.1", 1 << 20, NULL);
-	_cleanup_free_ char *words = file_read("etc/tenure-edf.bash-completion", 1 << 16, NULL);
-	char *help = NULL;
-	size_t size, n = 0;
+	char *help = NULL, offered[512];
+	size_t size, n = 0, offers = 0;
 	FILE *out = open_memstream(&help, &size);
 
-	cli_option_help(out);
+	completed(names[_i], offered, sizeof(offered));
+	fputc('\n', out);
+	cli_option_help(names[_i], out);
 	fclose(out);
 	ck_assert_ptr_nonnull(page);
-	ck_assert_ptr_nonnull(words);
 	for (char *at = help; (at = strstr(at, "\n  --")); n++) {
 		_cleanup_free_ char *name = strndup(at + 5, strcspn(at + 5, " "));
 		_cleanup_free_ char *item = xasprintf("Fl -%s", name);
-		_cleanup_free_ char *word = xasprintf("--%s", name);
+		_cleanup_free_ char *word = xasprintf(" --%s ", name);
 
 		at += 5;
 		ck_assert_msg(strstr(page, item) != NULL, "man/tenure-edf.1 lacks --%s", name);
-		ck_assert_msg(strstr(words, word) != NULL, "etc/tenure-edf.bash-completion lacks --%s", name);
+		ck_assert_msg(strstr(offered, word) != NULL, "no completion of %s --%s", names[_i], name);
 	}
-	ck_assert_uint_gt(n, 10);
+	for (char *at = offered; (at = strstr(at, " --")); at += 3) {
+		offers++;
+	}
+	ck_assert_uint_eq(n, offers);
 	free(help);
 }
 END_TEST
@@ -146,9 +185,9 @@ int main(void)
 
 	tcase_add_test(tests, run_command);
 	tcase_add_test(tests, words_between);
-	tcase_add_loop_test(tests, refused, 0, 15);
+	tcase_add_loop_test(tests, refused, 0, 24);
 	tcase_add_test(tests, settings);
-	tcase_add_test(tests, documented);
+	tcase_add_loop_test(tests, documented, 0, 10);
 	tcase_add_test(tests, commands);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

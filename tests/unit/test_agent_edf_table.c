@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +72,26 @@ START_TEST(none_there)
 	table->head.magic++;
 	ck_assert_ptr_null(table_open(dir, &alive, &err));
 	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+}
+END_TEST
+
+/* A disk that is full, by a limit that has the same way out. */
+START_TEST(no_space)
+{
+	_cleanup_free_ char *inner = xasprintf("%s/full", dir);
+	_cleanup_free_ char *path = xasprintf("%s/table", inner);
+	const struct rlimit small = {4096, 4096};
+	struct table *other;
+	unsigned released;
+	struct err err;
+	int fd;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ck_assert_int_eq(table_create(inner, &other, &fd, &released, &err), -1);
+	ck_assert_msg(strstr(err.text, "/full/table: File too large") != NULL, "%s", err.text);
+	unlink(path);
+	ck_assert_int_eq(rmdir(inner), 0);
 }
 END_TEST
 
@@ -238,6 +259,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, one_owner);
 	tcase_add_test(tests, none_there);
+	tcase_add_test(tests, no_space);
 	tcase_add_test(tests, constraint_whole_or_not);
 	tcase_add_test(tests, statistics);
 	tcase_add_test(tests, given_back);

@@ -206,7 +206,7 @@ START_TEST(bad_values)
 	refused("[head]\nfolder = \"/var/lib\"\n", 2, "without quotes");
 	refused("[head]\nfolder = /var/lib # the folder\n", 2, "line of its own");
 	refused("[head]\nname = a\x01z\n", 2, "control character");
-	refused("[head]\nname =\n", 2, "at least 1 byte");
+	refused("[head]\nname =\n", 2, "a value is needed");
 	refused("[plan]\nlead = 30\n", 2, "1h30m");
 	refused("[plan]\nlead = nan\n", 2, "lead: ");
 	refused("[plan]\nrate = 30\n", 2, "512M");
