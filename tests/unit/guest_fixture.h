@@ -386,10 +386,11 @@ static inline int guest_suite(const char *name, TCase *without, TCase *with)
 {
 	virConnectPtr conn = geteuid() == 0 ? virConnectOpen("qemu:///system") : NULL;
 	bool there = conn != NULL;
-	Suite *suite = suite_create(name);
-	SRunner *runner = srunner_create(suite);
+	Suite *suite = suite_create(name), *guests = suite_create(name);
+	SRunner *runner = srunner_create(suite), *unused = there ? NULL : srunner_create(guests);
 	int failed;
 
+	suite_add_tcase(guests, with);
 	first_lease = 900000000 + (uint64_t)getpid() * 100;
 	snprintf(root, sizeof(root), "/tmp/tenure-test-guest-XXXXXX");
 	if (!mkdtemp(root)) {
@@ -403,11 +404,14 @@ static inline int guest_suite(const char *name, TCase *without, TCase *with)
 	if (there) {
 		virConnectClose(conn);
 		tcase_set_timeout(with, 300);
-		suite_add_tcase(suite, with);
+		srunner_add_suite(runner, guests);
 	}
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	if (unused) {
+		srunner_free(unused);
+	}
 	conn = there ? virConnectOpen("qemu:///system") : NULL;
 	if (conn) {
 		destroy_leftovers(conn);
