@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "suite.h"
 #include "world.h"
 
 #define STEPS_EACH 5000 /* one world's; then it drains and another is made */
@@ -109,9 +110,5 @@ int main(void)
 	tcase_add_test(worlds, faulty);
 	tcase_add_test(worlds, crowded);
 	suite_add_tcase(suite, worlds);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

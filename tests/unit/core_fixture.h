@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "plan.h"
+#include "suite.h"
 
 #define SEC USEC_PER_SEC
 #define MIB (INT64_C(1) << 20)
@@ -166,16 +167,6 @@ static inline size_t count_actions(enum action_kind kind)
 		n += actions.item[i].kind == kind;
 	}
 	return n;
-}
-
-static inline int run_suite(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
 }
 
 #endif

@@ -7,7 +7,6 @@
 
 #include <check.h>
 #include <event2/event.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <libvirt/libvirt.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "guest.h"
 #include "guestxml.h"
 #include "util.h"
@@ -370,14 +370,6 @@ static inline void destroy_leftovers(virConnectPtr conn)
 	free(doms);
 }
 
-static inline int delete_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /*
  * Runs the tests without libvirt (or NULL), and those with it where there is a qemu:///system; else a line that begins
  * with "skip" says so. Returns the program's exit status.
@@ -420,7 +412,7 @@ static inline int guest_suite(const char *name, TCase *without, TCase *with)
 	if (!there) {
 		printf("skip  %s: no qemu:///system for root here\n", name);
 	}
-	nftw(root, delete_one, 8, FTW_DEPTH | FTW_PHYS);
+	folder_remove(root);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

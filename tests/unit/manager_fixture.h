@@ -352,4 +352,32 @@ static inline char *picture(void)
 	return all;
 }
 
+/* A number in an answer. */
+static inline int64_t number(struct json_object *object, const char *key)
+{
+	return json_object_get_int64(json_object_object_get(object, key));
+}
+
+/* A column of the lease's row. */
+static inline int64_t row(uint64_t lease, const char *column)
+{
+	_cleanup_free_ char *sql = xasprintf("SELECT %s FROM leases WHERE id = %d", column, (int)lease);
+
+	return raw_number(dir, sql);
+}
+
+/* The head is stopped and started, with nothing changed by that. */
+static inline void restart(void)
+{
+	char *before = picture(), *after;
+
+	stop();
+	start();
+	after = picture();
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+	ck_assert_int_eq(violations(dir), 0);
+}
+
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "suite.h"
 #include "util.h"
 
 static const struct {
@@ -129,17 +130,11 @@ int main(void)
 {
 	Suite *suite = suite_create("address");
 	TCase *tcase = tcase_create("address");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, plaintext_rule, 0, ARRAY_SIZE(plaintext));
 	tcase_add_loop_test(tcase, network_refused, 0, ARRAY_SIZE(bad_networks));
 	tcase_add_loop_test(tcase, address_refused, 0, ARRAY_SIZE(bad_addresses));
 	tcase_add_test(tcase, address_texts);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

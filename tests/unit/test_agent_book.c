@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "book.h"
+#include "suite.h"
 #include "util.h"
 
 #define SEC USEC_PER_SEC
@@ -278,8 +279,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_book");
 	TCase *tcase = tcase_create("book");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -292,9 +291,5 @@ int main(void)
 	tcase_add_test(tcase, disk_full);
 	tcase_add_test(tcase, lost_book);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

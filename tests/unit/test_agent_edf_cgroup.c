@@ -1,7 +1,6 @@
 /* What is found in a tree of cgroup files, what is written into it, and what calibration allows. */
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +8,8 @@
 
 #include "calibrate.h"
 #include "cgroup.h"
+#include "folder.h"
+#include "suite.h"
 #include "util.h"
 
 static char dir[64];
@@ -19,17 +20,9 @@ static void setup(void)
 	ck_assert(mkdtemp(dir) != NULL);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-	(void)st;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static void teardown(void)
 {
-	ck_assert_int_eq(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	folder_remove(dir);
 }
 
 static void put(const char *name, const char *text)
@@ -305,8 +298,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_edf_cgroup");
 	TCase *tests = tcase_create("files");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, nothing_there);
@@ -322,9 +313,5 @@ int main(void)
 	tcase_add_test(tests, calibration_is_kept);
 	tcase_add_test(tests, limit);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli_option.h"
+#include "suite.h"
 #include "util.h"
 
 static struct cli_options options;
@@ -180,8 +181,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_edf_cli");
 	TCase *tests = tcase_create("options");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, run_command);
 	tcase_add_test(tests, words_between);
@@ -190,9 +189,5 @@ int main(void)
 	tcase_add_loop_test(tests, documented, 0, 10);
 	tcase_add_test(tests, commands);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

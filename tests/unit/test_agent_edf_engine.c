@@ -1,7 +1,6 @@
 /* The engine: taking tasks on and refusing them, what becomes of their threads, and its local door. */
 #include <check.h>
 #include <event2/event.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,9 +11,11 @@
 
 #include "ask.h"
 #include "engine.h"
+#include "folder.h"
 #include "jsonx.h"
 #include "proc.h"
 #include "server.h"
+#include "suite.h"
 #include "util.h"
 
 #define MS INT64_C(1000000)
@@ -95,20 +96,12 @@ static void setup_none(void)
 	start(ENGINE_NONE);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-	(void)st;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 static void teardown(void)
 {
 	end_child(child);
 	engine_free(engine);
 	engine = NULL;
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	folder_remove(dir);
 }
 
 static struct engine_task task_of(pid_t pid, int64_t slice_ns, int64_t period_ns)
@@ -508,8 +501,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_edf_engine");
 	TCase *none = tcase_create("noting"), *real = tcase_create("real-time");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(none, setup_none, teardown);
 	tcase_add_test(none, attach_set_detach);
@@ -528,9 +519,5 @@ int main(void)
 	tcase_add_test(real, born_later);
 	tcase_add_test(real, door);
 	suite_add_tcase(suite, real);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ring.h"
+#include "suite.h"
 #include "table.h"
 #include "util.h"
 
@@ -253,8 +254,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_edf_table");
 	TCase *tests = tcase_create("table");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, one_owner);
@@ -268,9 +267,5 @@ int main(void)
 	tcase_add_test(tests, by_the_next_owner);
 	tcase_add_test(tests, ring_in_order);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -15,6 +15,7 @@
 
 #include "fetch.h"
 #include "sha256.h"
+#include "suite.h"
 #include "util.h"
 
 #define DAY_S (24 * 60 * 60L)
@@ -252,8 +253,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_fetch_tls");
 	TCase *tls = tcase_create("tls");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tls, setup, teardown);
 	tcase_set_timeout(tls, 2 * LIMIT_S);
@@ -264,9 +263,5 @@ int main(void)
 	tcase_add_test(tls, to_plaintext);
 	tcase_add_test(tls, no_ca_file);
 	suite_add_tcase(suite, tls);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

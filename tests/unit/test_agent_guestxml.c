@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guestxml.h"
+#include "suite.h"
 #include "util.h"
 
 static const struct guestxml disk_guest = {.lease = 7,
@@ -209,8 +210,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_guestxml");
 	TCase *tcase = tcase_create("guestxml");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, disk);
 	tcase_add_test(tcase, kernel_and_kvm);
@@ -219,9 +218,5 @@ int main(void)
 	tcase_add_test(tcase, names);
 	tcase_add_test(tcase, metadata);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "link.h"
 #include "rpc.h"
+#include "suite.h"
 #include "util.h"
 
 #define SEC USEC_PER_SEC
@@ -407,8 +408,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_link");
 	TCase *tcase = tcase_create("link");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -423,9 +422,5 @@ int main(void)
 	tcase_add_test(tcase, mute_head);
 	tcase_add_test(tcase, bad_address);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

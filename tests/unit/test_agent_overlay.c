@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "overlay.h"
 #include "qcow2.h"
+#include "suite.h"
 #include "util.h"
 
 #define DEADLINE_US (60 * USEC_PER_SEC)
@@ -156,8 +157,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_overlay");
 	TCase *tcase = tcase_create("overlay");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -166,9 +165,5 @@ int main(void)
 	tcase_add_test(tcase, on_qcow2);
 	tcase_add_test(tcase, failures);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

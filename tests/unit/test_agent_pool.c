@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pool.h"
+#include "suite.h"
 #include "util.h"
 
 #define FILES 12
@@ -289,8 +290,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_pool");
 	TCase *tcase = tcase_create("pool");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -300,9 +299,5 @@ int main(void)
 	tcase_add_test(tcase, damaged);
 	tcase_add_test(tcase, unreadable_folder);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

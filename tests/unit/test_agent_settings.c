@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../agent/settings.h"
+#include "suite.h"
 #include "util.h"
 
 static char path[64];
@@ -234,8 +235,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_settings");
 	TCase *tcase = tcase_create("settings");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, defaults);
@@ -249,9 +248,5 @@ int main(void)
 	tcase_add_loop_test(tcase, manual_of_settings, 0, (int)settings_count);
 	tcase_add_test(tcase, manual_of_options);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "sha256.h"
 #include "stage.h"
+#include "suite.h"
 #include "util.h"
 
 #define SIZE 300000
@@ -538,8 +539,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_stage");
 	TCase *tcase = tcase_create("stage");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 20);
@@ -555,9 +554,5 @@ int main(void)
 	tcase_add_test(tcase, no_longer_wanted);
 	tcase_add_test(tcase, given_up_then_mended);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "text.h"
 
 START_TEST(fits)
@@ -49,16 +50,10 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_text");
 	TCase *texts = tcase_create("texts");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(texts, fits);
 	tcase_add_test(texts, loses_its_middle);
 	tcase_add_test(texts, is_plain);
 	suite_add_tcase(suite, texts);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  */
 #include <check.h>
 
+#include "suite.h"
 #include "util.h"
 #include "work_fixture.h"
 #include "work_next.h"
@@ -293,8 +294,6 @@ int main(void)
 {
 	Suite *suite = suite_create("agent_work_next");
 	TCase *tcase = tcase_create("next");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, every_combination);
 	tcase_add_loop_test(tcase, single_cases, 0, ARRAY_SIZE(ones));
@@ -303,9 +302,5 @@ int main(void)
 	tcase_add_test(tcase, retry_does_not_miss_the_end);
 	tcase_add_test(tcase, hopeless_is_not_retried);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fakehead.h"
 #include "show.h"
+#include "suite.h"
 
 static struct event_base *base;
 static struct fakehead *head;
@@ -228,7 +229,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_call");
 	TCase *tc = tcase_create("calls");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_test(tc, answers);
 	tcase_add_test(tc, mutating_calls_carry_an_id);
@@ -240,9 +240,5 @@ int main(void)
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, notifications);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

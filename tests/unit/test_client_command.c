@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "fakehead.h"
+#include "suite.h"
 #include "util.h"
 #include "wait.h"
 
@@ -593,7 +594,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_command");
 	TCase *tc = tcase_create("commands");
-	SRunner *runner = srunner_create(suite);
 
 	setenv("TZ", "UTC", 1);
 	tzset();
@@ -622,9 +622,5 @@ int main(void)
 	tcase_add_test(tc, follow);
 	tcase_add_test(tc, event_lines);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "gantt.h"
+#include "suite.h"
 #include "util.h"
 
 #define DATA "tests/unit/data/"
@@ -153,7 +154,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_gantt");
 	TCase *tc = tcase_create("pictures");
-	SRunner *runner = srunner_create(suite);
 
 	setenv("TZ", "UTC", 1);
 	tzset();
@@ -168,9 +168,5 @@ int main(void)
 	tcase_add_test(tc, kept_ready);
 	tcase_add_test(tc, wide_window);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

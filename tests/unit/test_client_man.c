@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "suite.h"
 #include "util.h"
 
 static char *page;
@@ -162,7 +163,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_man");
 	TCase *tc = tcase_create("man");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_checked_fixture(tc, read_page, free_page);
 	tcase_set_timeout(tc, 30);
@@ -173,9 +173,5 @@ int main(void)
 	tcase_add_test(tc, completion_of_options);
 	tcase_add_test(tc, completion_of_commands);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "suite.h"
 #include "util.h"
 
 #define TODAY INT64_C(1795269600000000)
@@ -292,7 +293,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_option");
 	TCase *tc = tcase_create("options");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_loop_test(tc, good_lines, 0, ARRAY_SIZE(good));
 	tcase_add_loop_test(tc, bad_lines, 0, ARRAY_SIZE(bad));
@@ -300,9 +300,5 @@ int main(void)
 	tcase_add_test(tc, statuses);
 	tcase_add_test(tc, table_is_unambiguous);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

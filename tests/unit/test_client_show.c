@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "safe.h"
 #include "show.h"
+#include "suite.h"
 #include "util.h"
 
 #define TODAY INT64_C(1795269600000000) /* 2026-11-21 14:00:00 UTC */
@@ -357,7 +358,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_show");
 	TCase *tc = tcase_create("show");
-	SRunner *runner = srunner_create(suite);
 
 	setenv("TZ", "UTC", 1);
 	tzset();
@@ -378,9 +378,5 @@ int main(void)
 	tcase_add_loop_test(tc, filtering, 0, ARRAY_SIZE(filters));
 	tcase_add_test(tc, filter_in_lists);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "conf.h"
+#include "suite.h"
 #include "usec.h"
 #include "util.h"
 
@@ -369,8 +370,6 @@ int main(void)
 {
 	Suite *suite = suite_create("conf");
 	TCase *tcase = tcase_create("conf");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, defaults);
@@ -391,9 +390,5 @@ int main(void)
 	tcase_add_test(tcase, printed_text);
 	tcase_add_test(tcase, restart);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -12,6 +12,7 @@
 #include "address.h"
 #include "conn.h"
 #include "socket_fixture.h"
+#include "suite.h"
 #include "util.h"
 #include "wire.h"
 
@@ -572,8 +573,6 @@ int main(void)
 {
 	Suite *suite = suite_create("conn");
 	TCase *tcase = tcase_create("conn");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, lines);
@@ -601,9 +600,5 @@ int main(void)
 	tcase_add_test(tcase, tcp4);
 	tcase_add_test(tcase, tcp6);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

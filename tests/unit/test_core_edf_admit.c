@@ -1,12 +1,12 @@
 /* Admission of (slice, period) demands against every possible placement, and what is offered instead. */
 #include <check.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "edf_admit.h"
+#include "seed.h"
+#include "suite.h"
 
 #define MOST 7 /* demands of a random set */
 #define WIDE 4 /* threads of one */
@@ -14,7 +14,6 @@
 static struct edf_node node;
 static struct edf_demand demands[MOST];
 static int32_t cpus[MOST][WIDE];
-static uint64_t seed;
 
 static void setup(void)
 {
@@ -126,24 +125,6 @@ START_TEST(who_has_a_cpu_stays)
 END_TEST
 
 /* ---- random ---- */
-
-static void take_seed(void)
-{
-	const char *text = getenv("TENURE_SEED");
-
-	seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
-	printf("edf_admit: seed %" PRIu64 "\n", seed);
-	fflush(stdout);
-	seed = seed * 2 + 1;
-}
-
-static int64_t pick(int64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (int64_t)(seed >> 11) % below;
-}
 
 static size_t random_set(void)
 {
@@ -334,9 +315,5 @@ int main(void)
 	tcase_add_test(all, sequence_does_not_matter);
 	tcase_add_test(all, offers_fit_and_no_more_does);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

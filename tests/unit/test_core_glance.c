@@ -1,12 +1,12 @@
 /* What is seen at a glance against the slot tables of the same nodes. */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "glance.h"
+#include "seed.h"
 #include "slots.h"
+#include "suite.h"
 
 #define NODES 150 /* more than two blocks of columns */
 #define ROWS 600
@@ -26,22 +26,10 @@ static size_t row_count;
 static struct slots *slots[NODES];
 static struct glance *glance;
 static wall_us now;
-static uint64_t seed;
-
-static int64_t pick(int64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (int64_t)(seed >> 1) % below;
-}
 
 static void setup(void)
 {
-	const char *given = getenv("TENURE_SEED");
-
-	seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) | 1;
-	printf("seed %llu\n", (unsigned long long)seed);
+	take_seed();
 	glance = glance_new();
 	for (uint32_t i = 0; i < NODES; i++) {
 		slots[i] = slots_new();
@@ -238,9 +226,5 @@ int main(void)
 	tcase_add_test(tcase, sums_too_large_to_be_told_are_not_full);
 	tcase_add_test(tcase, asks_anew_after_a_change);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include "action.h"
 #include "estimate.h"
 #include "lease.h"
+#include "suite.h"
 
 START_TEST(names)
 {
@@ -125,9 +126,5 @@ int main(void)
 	tcase_add_test(all, vectors);
 	tcase_add_test(all, estimates);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -1,10 +1,10 @@
 /* The slot table against a list of reservations that is simply walked through. */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "seed.h"
 #include "slots.h"
+#include "suite.h"
 
 #define ROWS 60
 #define SPAN 200
@@ -17,15 +17,6 @@ struct row {
 
 static struct row rows[ROWS];
 static struct slots *slots;
-static uint64_t seed;
-
-static int64_t pick(int64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (int64_t)(seed >> 1) % below;
-}
 
 static struct capacity naive_use(wall_us at)
 {
@@ -150,16 +141,6 @@ static void compare_more(void)
 			ck_assert_int_eq(slots_until(slots, limit, from), until);
 		}
 	}
-}
-
-static void take_seed(void)
-{
-	const char *text = getenv("TENURE_SEED");
-
-	seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
-	printf("slots: seed %llu\n", (unsigned long long)seed);
-	fflush(stdout);
-	seed = seed * 2 + 1;
 }
 
 START_TEST(against_naive)
@@ -423,9 +404,5 @@ int main(void)
 	tcase_add_test(all, for_ever);
 	tcase_add_test(all, uses);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -1,10 +1,9 @@
 /* The heap of timers against a search through all of them. */
 #include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "plan_state.h"
+#include "seed.h"
+#include "suite.h"
 
 #define GUESTS 200
 
@@ -12,22 +11,10 @@ static struct timers timers;
 static struct guest guests[GUESTS];
 static struct vm vms[GUESTS];
 static wall_us want[GUESTS];
-static uint64_t seed;
-
-static int64_t pick(int64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (int64_t)(seed >> 1) % below;
-}
 
 static void setup(void)
 {
-	const char *text = getenv("TENURE_SEED");
-
-	seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) | 1;
-	printf("seed %llu\n", (unsigned long long)seed);
+	take_seed();
 	for (uint32_t i = 0; i < GUESTS; i++) {
 		vms[i] = (struct vm){.lease = 1 + i / 3, .index = i % 3};
 		guests[i] = (struct guest){.vm = &vms[i]};
@@ -98,9 +85,5 @@ int main(void)
 	tcase_add_test(all, the_first_is_due_first);
 	tcase_add_test(all, all_come_in_order);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -2,15 +2,16 @@
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <utlist.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "head.h"
 #include "log.h"
 #include "method.h"
 #include "part.h"
 #include "session.h"
+#include "suite.h"
 #include "util.h"
 
 static char dir[64];
@@ -159,19 +160,11 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char *argv[] = {"rm", "-rf", dir, NULL};
-	pid_t pid;
-
 	rpc_close(client);
 	head_free(head);
 	settings_free(&settings);
 	event_base_free(base);
-	pid = fork();
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(1);
-	}
-	waitpid(pid, NULL, 0);
+	folder_remove(dir);
 }
 
 /* ---- parameters, by the table ---- */
@@ -650,8 +643,6 @@ int main(void)
 	Suite *suite = suite_create("daemon_api");
 	TCase *bare = tcase_create("bare");
 	TCase *full = tcase_create("cluster");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(bare, setup, teardown);
 	tcase_set_timeout(bare, 30);
@@ -672,9 +663,5 @@ int main(void)
 	tcase_add_test(full, drains_and_resumes);
 	tcase_add_test(full, removes_an_image_with_its_file);
 	suite_add_tcase(suite, full);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -9,12 +9,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "http.h"
 #include "http_range.h"
 #include "sha256.h"
+#include "suite.h"
 #include "util.h"
 
 #define SIZE (300 * 1024)
@@ -52,18 +53,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char *argv[] = {"rm", "-rf", dir, NULL};
-	pid_t pid;
-
 	http_free(http);
 	images_free(images);
 	event_base_free(base);
-	pid = fork();
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(1);
-	}
-	waitpid(pid, NULL, 0);
+	folder_remove(dir);
 }
 
 /* ---- a client that sends bytes as they are, and gathers what comes until the server closes -------------------------
@@ -496,8 +489,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_http");
 	TCase *tcase = tcase_create("http");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 15);
@@ -520,9 +511,5 @@ int main(void)
 	tcase_add_test(tcase, listens_where_it_may);
 	tcase_add_test(tcase, etags);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

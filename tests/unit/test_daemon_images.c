@@ -8,12 +8,13 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
+#include "folder.h"
 #include "imagefile.h"
 #include "images.h"
 #include "qcow2.h"
 #include "sha256.h"
+#include "suite.h"
 #include "util.h"
 
 static char dir[64];
@@ -43,17 +44,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char *argv[] = {"rm", "-rf", dir, NULL};
-	pid_t pid;
-
 	images_free(images);
 	event_base_free(base);
-	pid = fork();
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(1);
-	}
-	waitpid(pid, NULL, 0);
+	folder_remove(dir);
 }
 
 static char *write_file(const char *name, const void *data, size_t len)
@@ -422,8 +415,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_images");
 	TCase *tcase = tcase_create("images");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, imports_under_the_digest);
@@ -440,9 +431,5 @@ int main(void)
 	tcase_add_test(tcase, refuses_too_many);
 	tcase_add_test(tcase, says_why_a_folder_is_no_good);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

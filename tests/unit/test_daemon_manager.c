@@ -1,5 +1,6 @@
 /* The manager's decisions: one transaction per pass, answers after it, idempotency, and what nodes say. */
 #include "manager_fixture.h"
+#include "suite.h"
 
 /* ---- requests ---- */
 
@@ -352,8 +353,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_manager");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -373,8 +372,5 @@ int main(void)
 	tcase_add_test(cases, silence_and_drain);
 	tcase_add_test(cases, images);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

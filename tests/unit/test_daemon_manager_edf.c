@@ -26,30 +26,6 @@ static struct command tune(uint64_t id, span_us slice, span_us period)
 	};
 }
 
-static int64_t number(struct json_object *object, const char *key)
-{
-	return json_object_get_int64(json_object_object_get(object, key));
-}
-
-static int64_t row(uint64_t lease, const char *column)
-{
-	_cleanup_free_ char *sql = xasprintf("SELECT %s FROM leases WHERE id = %d", column, (int)lease);
-
-	return raw_number(dir, sql);
-}
-
-static void restart(void)
-{
-	char *before = picture(), *after;
-
-	stop();
-	start();
-	after = picture();
-	ck_assert_str_eq(before, after);
-	free(before);
-	free(after);
-}
-
 START_TEST(asked_stored_and_told)
 {
 	uint32_t node = hello("n1");

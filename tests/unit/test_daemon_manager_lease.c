@@ -2,6 +2,7 @@
 #include "manager_fixture.h"
 
 #include "query.h"
+#include "suite.h"
 
 static struct command extend(uint64_t id, span_us add, span_us duration)
 {
@@ -14,33 +15,6 @@ static struct command extend(uint64_t id, span_us add, span_us duration)
 		.add_us = add,
 		.duration_us = duration,
 	};
-}
-
-static int64_t number(struct json_object *object, const char *key)
-{
-	return json_object_get_int64(json_object_object_get(object, key));
-}
-
-/* A column of the lease's row. */
-static int64_t row(uint64_t lease, const char *column)
-{
-	_cleanup_free_ char *sql = xasprintf("SELECT %s FROM leases WHERE id = %d", column, (int)lease);
-
-	return raw_number(dir, sql);
-}
-
-/* The head is stopped and started, with nothing changed by that. */
-static void restart(void)
-{
-	char *before = picture(), *after;
-
-	stop();
-	start();
-	after = picture();
-	ck_assert_str_eq(before, after);
-	free(before);
-	free(after);
-	ck_assert_int_eq(violations(dir), 0);
 }
 
 START_TEST(a_window)
@@ -489,8 +463,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_manager_lease");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -509,8 +481,5 @@ int main(void)
 	tcase_add_test(cases, fair_shares);
 	tcase_add_test(cases, measured_times_are_shown);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

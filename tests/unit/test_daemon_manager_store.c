@@ -1,5 +1,6 @@
 /* The manager and its disk: restart, nothing half done when the disk fails, clocks set back, and the end of history. */
 #include "manager_fixture.h"
+#include "suite.h"
 
 /* ---- restart, failure ---- */
 
@@ -244,8 +245,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_manager_store");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -259,8 +258,5 @@ int main(void)
 	tcase_add_test(cases, stopping_answers);
 	tcase_add_test(cases, history_ends);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "migrate.h"
 #include "store.h"
+#include "suite.h"
 
 static char *dir;
 
@@ -347,8 +348,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_migrate");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -365,8 +364,5 @@ int main(void)
 	tcase_add_loop_test(cases, io_error_at_every_write, 0, 2);
 	tcase_add_test(cases, full_disk);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

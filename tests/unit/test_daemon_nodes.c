@@ -12,6 +12,7 @@
 #include "log.h"
 #include "manager.h"
 #include "nodes.h"
+#include "suite.h"
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
@@ -565,8 +566,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_nodes");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	signal(SIGPIPE, SIG_IGN); /* as tenured does */
@@ -583,8 +582,5 @@ int main(void)
 	tcase_add_test(cases, a_subscriber_of_what_is_to_come);
 	tcase_add_test(cases, a_subscriber_too_far_behind);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

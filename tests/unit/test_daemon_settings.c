@@ -6,6 +6,7 @@
 #include "method.h"
 #include "policy.h"
 #include "settings.h"
+#include "suite.h"
 #include "util.h"
 
 static char path[64];
@@ -225,8 +226,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_settings");
 	TCase *tcase = tcase_create("settings");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, defaults);
@@ -237,9 +236,5 @@ int main(void)
 	tcase_add_test(tcase, manual_has_every_choice);
 	tcase_add_test(tcase, manual_has_every_method);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "store.h"
 #include "store_sql.h"
+#include "suite.h"
 
 static char *dir;
 static struct store *store;
@@ -719,8 +720,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon_store");
 	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	log_init(LOG_LEVEL_ERROR);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -739,8 +738,5 @@ int main(void)
 	tcase_add_test(cases, full_database);
 	tcase_add_loop_test(cases, invariants_notice, 0, 13);
 	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -12,6 +12,7 @@
 #include "address.h"
 #include "rpc.h"
 #include "socket_fixture.h"
+#include "suite.h"
 #include "util.h"
 
 #define LONG_US (20 * USEC_PER_SEC)
@@ -496,8 +497,6 @@ int main(void)
 	Suite *suite = suite_create("half_close");
 	TCase *conns = tcase_create("conn");
 	TCase *rpcs = tcase_create("rpc");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(conns, setup, teardown);
 	tcase_add_test(conns, idle);
@@ -520,9 +519,5 @@ int main(void)
 	tcase_add_test(rpcs, subscriber);
 	tcase_add_test(rpcs, full_close_while_pending);
 	suite_add_tcase(suite, rpcs);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 
 #include "address.h"
 #include "conn.h"
+#include "suite.h"
 #include "util.h"
 
 static struct event_base *base;
@@ -227,8 +228,6 @@ int main(void)
 {
 	Suite *suite = suite_create("listener");
 	TCase *tcase = tcase_create("listener");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, nobody_cares);
@@ -239,9 +238,5 @@ int main(void)
 	tcase_add_test(tcase, plaintext_stays_home);
 	tcase_add_test(tcase, plaintext_peers);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "method.h"
+#include "suite.h"
 #include "usec.h"
 #include "util.h"
 #include "wire.h"
@@ -295,8 +296,6 @@ int main(void)
 {
 	Suite *suite = suite_create("method");
 	TCase *tcase = tcase_create("method");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, right, 0, METHOD_COUNT);
 	tcase_add_loop_test(tcase, missing, 0, METHOD_COUNT);
@@ -308,9 +307,5 @@ int main(void)
 	tcase_add_test(tcase, by_hand);
 	tcase_add_test(tcase, openrpc);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "notify.h"
+#include "suite.h"
 #include "util.h"
 
 static int fd;
@@ -96,8 +97,6 @@ int main(void)
 {
 	Suite *suite = suite_create("notify");
 	TCase *tcase = tcase_create("notify");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, messages);
@@ -105,9 +104,5 @@ int main(void)
 	tcase_add_test(tcase, watchdog);
 	tcase_add_test(tcase, no_watchdog);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

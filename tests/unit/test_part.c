@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "part.h"
+#include "suite.h"
 #include "util.h"
 #include "wire.h"
 
@@ -506,8 +507,6 @@ int main(void)
 {
 	Suite *suite = suite_create("part");
 	TCase *tcase = tcase_create("part");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, there_and_back, 0, ARRAY_SIZE(kinds));
 	tcase_add_loop_test(tcase, spoilt, 0, ARRAY_SIZE(kinds));
@@ -522,9 +521,5 @@ int main(void)
 	tcase_add_test(tcase, greatest);
 	tcase_add_test(tcase, names);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "qcow2.h"
+#include "suite.h"
 #include "util.h"
 
 #define CLUSTER 65536
@@ -238,8 +239,6 @@ int main(void)
 {
 	Suite *suite = suite_create("qcow2");
 	TCase *tcase = tcase_create("qcow2");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, accepts_what_qemu_makes);
@@ -252,9 +251,5 @@ int main(void)
 	tcase_add_test(tcase, refuses_other_formats_and_short_ones);
 	tcase_add_test(tcase, survives_noise);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "reason.h"
+#include "suite.h"
 #include "util.h"
 
 #define T INT64_C(1795269600000000) /* 2026-11-21T14:00:00Z */
@@ -81,17 +82,11 @@ int main(void)
 {
 	Suite *suite = suite_create("reason");
 	TCase *tcase = tcase_create("reason");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, names);
 	tcase_add_test(tcase, sentences);
 	tcase_add_test(tcase, no_earliest_time);
 	tcase_add_test(tcase, every_code);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

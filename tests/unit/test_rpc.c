@@ -12,6 +12,7 @@
 #include "address.h"
 #include "rpc.h"
 #include "socket_fixture.h"
+#include "suite.h"
 #include "util.h"
 #include "wire.h"
 
@@ -574,8 +575,6 @@ int main(void)
 {
 	Suite *suite = suite_create("rpc");
 	TCase *tcase = tcase_create("rpc");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, both_ways);
@@ -597,9 +596,5 @@ int main(void)
 	tcase_add_loop_test(tcase, malformed, 0, ARRAY_SIZE(rubbish));
 	tcase_add_test(tcase, strange_answers);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

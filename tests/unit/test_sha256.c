@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sha256.h"
+#include "suite.h"
 #include "util.h"
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -59,16 +60,10 @@ int main(void)
 {
 	Suite *suite = suite_create("sha256");
 	TCase *tcase = tcase_create("sha256");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, in_one_call);
 	tcase_add_test(tcase, in_pieces);
 	tcase_add_test(tcase, as_new_after_final);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "blue.h"
+#include "suite.h"
 #include "util.h"
 
 #define ck_close(a, b) ck_assert_msg(fabs((a) - (b)) < 1e-9, "%s is %f, not %f", #a, (double)(a), (double)(b))
@@ -116,9 +117,5 @@ int main(void)
 	tcase_add_test(tcase, test_config);
 	tcase_add_test(tcase, test_repeat);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

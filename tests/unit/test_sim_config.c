@@ -6,6 +6,7 @@
 #include "config.h"
 #include "profile.h"
 #include "sim_command.h"
+#include "suite.h"
 #include "util.h"
 #include "workload.h"
 
@@ -315,9 +316,5 @@ int main(void)
 	tcase_add_test(all, distributions);
 	tcase_add_test(all, options);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include "experiment.h"
 #include "parallel.h"
 #include "published.h"
+#include "suite.h"
 #include "util.h"
 
 #define ck_close(a, b, by) ck_assert_msg(fabs((a) - (b)) <= (by), "%s is %f, not %f", #a, (double)(a), (double)(b))
@@ -271,9 +272,5 @@ int main(void)
 	tcase_add_test(tcase, test_agreement);
 	tcase_add_test(tcase, test_agreement_ties);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include "csv.h"
 #include "figure.h"
 #include "figure_internal.h"
+#include "suite.h"
 #include "util.h"
 
 #define INTERVALS                                                                                         \
@@ -322,8 +323,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_figure");
 	TCase *tcase = tcase_create("sim_figure");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 20);
@@ -341,9 +340,5 @@ int main(void)
 	tcase_add_test(tcase, no_intervals);
 	tcase_add_test(tcase, units);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

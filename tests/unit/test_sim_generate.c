@@ -5,6 +5,7 @@
 
 #include "draw.h"
 #include "generate.h"
+#include "suite.h"
 #include "util.h"
 
 #define SEEDS 5
@@ -348,8 +349,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_generate");
 	TCase *tcase = tcase_create("sim_generate");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -366,9 +365,5 @@ int main(void)
 	tcase_add_loop_test(tcase, refused, 0, 13);
 	tcase_add_test(tcase, drawing);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sim_command.h"
+#include "suite.h"
 #include "util.h"
 
 static const struct sim_command *const commands[] = {
@@ -78,16 +79,10 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_man");
 	TCase *tests = tcase_create("page");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, read_page, free_page);
 	tcase_add_loop_test(tests, every_command, 0, ARRAY_SIZE(commands));
 	tcase_add_test(tests, nothing_else);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

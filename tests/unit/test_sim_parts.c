@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "sim_link.h"
 #include "sim_pool.h"
+#include "suite.h"
 #include "util.h"
 
 #define SEC USEC_PER_SEC
@@ -204,9 +205,5 @@ int main(void)
 	tcase_add_test(on_link, link_shared);
 	tcase_add_test(on_link, link_dropped);
 	suite_add_tcase(suite, on_link);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "manager_fixture.h"
 
 #include "replay.h"
+#include "suite.h"
 
 static uint32_t one, two;
 static uint64_t seed;
@@ -266,8 +267,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_replay");
 	TCase *tcase = tcase_create("replay");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, set_up, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -276,9 +275,5 @@ int main(void)
 	tcase_add_test(tcase, nothing_recorded);
 	tcase_add_test(tcase, a_recording_begins_anew_with_the_head);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "suite.h"
 #include "testbed.h"
 #include "util.h"
 
@@ -143,9 +144,5 @@ int main(void)
 	tcase_add_test(tests, reuse);
 	tcase_add_test(tests, least_used_goes);
 	tcase_add_test(tests, too_wide);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "suite.h"
 #include "trace.h"
 #include "util.h"
 
@@ -522,8 +523,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_trace");
 	TCase *tcase = tcase_create("sim_trace");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -550,9 +549,5 @@ int main(void)
 	tcase_add_loop_test(tcase, bomb, 0, 2);
 	tcase_add_test(tcase, no_file);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "draw.h"
+#include "suite.h"
 #include "trace.h"
 #include "util.h"
 
@@ -219,16 +220,10 @@ int main(void)
 {
 	Suite *suite = suite_create("sim_trace_fuzz");
 	TCase *tcase = tcase_create("sim_trace_fuzz");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, damaged_text, 0, 4);
 	tcase_add_loop_test(tcase, damaged_packing, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "run.h"
+#include "suite.h"
 #include "util.h"
 #include "world.h"
 
@@ -480,9 +481,5 @@ int main(void)
 	tcase_add_test(all, both_find_room);
 	tcase_add_test(all, twice_the_same);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "clock.h"
+#include "suite.h"
 #include "util.h"
 
 static char folder[64];
@@ -271,8 +272,6 @@ int main(void)
 	Suite *suite = suite_create("util");
 	TCase *tcase = tcase_create("util");
 	TCase *plain = tcase_create("without a folder"); /* its test does not come back to remove one */
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, errors);
@@ -292,9 +291,5 @@ int main(void)
 	tcase_add_test(tcase, folders);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, plain);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "suite.h"
 #include "util.h"
 #include "uuid5.h"
 
@@ -37,15 +38,9 @@ int main(void)
 {
 	Suite *suite = suite_create("uuid5");
 	TCase *tcase = tcase_create("uuid5");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, known);
 	tcase_add_test(tcase, each_part_counts);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

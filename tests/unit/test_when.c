@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "suite.h"
 #include "util.h"
 #include "when.h"
 
@@ -433,8 +434,6 @@ int main(void)
 {
 	Suite *suite = suite_create("when");
 	TCase *tcase = tcase_create("when");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, moment, 0, ARRAY_SIZE(moments));
 	tcase_add_loop_test(tcase, no_moment, 0, ARRAY_SIZE(no_moments));
@@ -451,9 +450,5 @@ int main(void)
 	tcase_add_test(tcase, writing_spans);
 	tcase_add_test(tcase, writing_sizes);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

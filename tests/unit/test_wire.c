@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jsonscan.h"
+#include "suite.h"
 #include "util.h"
 #include "wire.h"
 
@@ -302,8 +303,6 @@ int main(void)
 {
 	Suite *suite = suite_create("wire");
 	TCase *tcase = tcase_create("wire");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, taken, 0, ARRAY_SIZE(good));
 	tcase_add_loop_test(tcase, refused, 0, ARRAY_SIZE(bad));
@@ -314,9 +313,5 @@ int main(void)
 	tcase_add_loop_test(tcase, envelope, 0, ARRAY_SIZE(envelopes));
 	tcase_add_test(tcase, built);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }
