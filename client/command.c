@@ -10,7 +10,7 @@
 	 BIT(DEADLINE) | BIT(NOT_BEFORE) | BIT(OPEN) | BIT(UNTIL) | BIT(RESPONSE) | BIT(NOW) | BIT(SERIAL) | \
 	 BIT(PRICE_MAX) | BIT(SLICE) | BIT(PERIOD) | BIT(NAME) | BIT(REQUEST_ID) | BIT(DRY_RUN) | BIT(WAIT))
 #define EXTEND_OPTIONS (BIT(BY) | BIT(END) | BIT(DURATION) | BIT(REQUEST_ID))
-#define TUNE_OPTIONS (BIT(SLICE) | BIT(PERIOD) | BIT(REQUEST_ID))
+#define TUNE_OPTIONS (BIT(SLICE) | BIT(PERIOD) | BIT(NONE) | BIT(REQUEST_ID))
 #define LIST_OPTIONS (BIT(ONLY_STATE) | BIT(OWNER) | BIT(LIMIT))
 #define ADD_OPTIONS                                                                                           \
 	(BIT(IMAGE_DISK) | BIT(FORMAT) | BIT(KERNEL) | BIT(INITRD) | BIT(CMDLINE) | BIT(SHA256) | BIT(SIZE) | \
@@ -27,7 +27,7 @@ const struct command commands[] = {
 	{"lease", "cancel", "ID ...", 1, 1000, BIT(REQUEST_ID), "end leases", lease_cancel},
 	{"lease", "extend", "ID", 1, 1, EXTEND_OPTIONS, "make a lease longer or shorter", lease_extend},
 	{"lease", "call", "ID", 1, 1, BIT(REQUEST_ID), "let a lease on standby run", lease_call},
-	{"lease", "tune", "ID", 1, 1, TUNE_OPTIONS, "give a lease another slice and period", lease_tune},
+	{"lease", "tune", "ID", 1, 1, TUNE_OPTIONS, "give a lease another slice and period, or none", lease_tune},
 	{"lease", "wait", "ID", 1, 1, BIT(STATE), "wait until a lease ends, or is in a state", lease_wait},
 	{"lease", "explain", "ID", 1, 1, 0, "say why a lease is where it is, and what it waits for", lease_explain},
 	{"node", "list", "", 0, 0, 0, "list nodes", node_list},

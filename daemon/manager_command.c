@@ -298,20 +298,25 @@ static void refuse_tuning(struct manager *manager, struct work *work)
 	err_set(&work->err, ERR_REJECTED, "%s%s", text, instead);
 }
 
+/* The caller frees it. */
+static char *constraint_text(span_us slice_us, span_us period_us)
+{
+	char slice[WHEN_TEXT], period[WHEN_TEXT];
+
+	when_span(slice_us, slice);
+	when_span(period_us, period);
+	return period_us ? xasprintf("%s in every %s", slice, period) : xstrdup("by shares");
+}
+
 /* One line, one row in events. */
 static int tell_tuned(struct manager *manager, const struct command *command, span_us slice_us, span_us period_us,
 		      struct err *err)
 {
 	struct json_object *data = json_object_new_object();
-	char slice[WHEN_TEXT], period[WHEN_TEXT], was_slice[WHEN_TEXT], was_period[WHEN_TEXT];
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *was = constraint_text(slice_us, period_us);
+	_cleanup_free_ char *now = constraint_text(command->spec.slice_us, command->spec.period_us);
+	_cleanup_free_ char *text = xasprintf("%s -> %s", was, now);
 
-	when_span(slice_us, was_slice);
-	when_span(period_us, was_period);
-	when_span(command->spec.slice_us, slice);
-	when_span(command->spec.period_us, period);
-	text = period_us ? xasprintf("%s in every %s -> %s in every %s", was_slice, was_period, slice, period)
-			 : xasprintf("by shares -> %s in every %s", slice, period);
 	manager_note(manager, LOG_LEVEL_INFO, "lease %" PRIu64 ": CPU %s, asked by %s", command->lease, text,
 		     command->owner);
 	json_object_object_add(data, "was_slice_us", json_object_new_int64(slice_us));

@@ -1,4 +1,4 @@
-/* Another slice and period for a lease that is not over: on all its nodes at once, or on none. */
+/* Another slice and period, or none, for a lease that is not over: on all its nodes at once, or on none. */
 #include <stdlib.h>
 
 #include "admit.h"
@@ -16,6 +16,7 @@ static struct lease_spec tuned_spec(const struct plan *plan, const struct lease_
 	struct lease_spec tuned = *spec;
 
 	tuned.per_vm.amount[RES_CPU] = lease_cpu(spec);
+	tuned.cpu = 0;
 	tuned.slice_us = slice_us;
 	tuned.period_us = period_us;
 	rate_spec(plan, &tuned);
@@ -94,7 +95,7 @@ static void offer(struct plan *plan, struct contract *contract, struct unit *uni
 	offer->valid = offer->slice_us > 0 || offer->period_us > 0;
 }
 
-/* False with the reason if a node of it cannot be told, or could not keep that for anybody. */
+/* False with the reason if a node of it cannot be told, or could not keep that for anybody. Shares any node gives. */
 static bool nodes_take(const struct unit *unit, const struct lease_spec *tuned, struct reason *reason)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -103,7 +104,7 @@ static bool nodes_take(const struct unit *unit, const struct lease_spec *tuned, 
 			*reason = (struct reason){.code = REASON_NODE_SILENT};
 			return false;
 		}
-		if (node && !rate_possible_on(node, tuned, reason)) {
+		if (node && tuned->period_us && !rate_possible_on(node, tuned, reason)) {
 			return false;
 		}
 	}
@@ -129,7 +130,7 @@ static bool tune(struct plan *plan, struct contract *contract, span_us slice_us,
 	int64_t price;
 
 	*reason = (struct reason){.code = REASON_TUNE};
-	if (slice_us <= 0 || !rate_sane(&tuned)) {
+	if (!rate_sane(&tuned)) {
 		return false;
 	}
 	queue_drop(plan);
@@ -143,7 +144,9 @@ static bool tune(struct plan *plan, struct contract *contract, span_us slice_us,
 		done = place_holds(plan, &unit);
 		if (!done) {
 			rebook(plan, contract, &unit, &was);
-			offer(plan, contract, &unit, slice_us, period_us);
+			if (period_us) {
+				offer(plan, contract, &unit, slice_us, period_us);
+			}
 			*reason = (struct reason){.code = REASON_TUNE};
 		}
 	}

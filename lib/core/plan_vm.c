@@ -480,7 +480,9 @@ static void due(struct plan *plan, struct guest *guest)
 static wall_us next_due(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
-	wall_us wish[] = {TIMER_NONE, TIMER_NONE, guest_tail(guest), given_up_at(plan, guest)};
+	/* Whether its image comes too late may change: once its end has passed, that is no reason to look sooner. */
+	wall_us wish[] = {TIMER_NONE, TIMER_NONE, guest_tail(guest), given_up_at(plan, guest),
+			  vm->run.release_us + plan->settings.grace_us};
 	wall_us next_us = TIMER_NONE;
 
 	if (guest_stands_by(guest)) {

@@ -112,7 +112,7 @@ static void stretch_one(struct world *world)
 	}
 }
 
-/* Somebody wants another slice or period, or any at all, and gets an answer. */
+/* Somebody wants another slice or period, or any at all, or none, and gets an answer. */
 static void tune_one(struct world *world)
 {
 	struct world_lease *row = world_lease_row(world, 1 + world_random(world, world->last_lease + 1));
@@ -122,7 +122,7 @@ static void tune_one(struct world *world)
 	if (!row || lease_state_final(row->lease.state)) {
 		return;
 	}
-	while (!spec.period_us) {
+	while (!spec.period_us && !world_chance(world, 100)) {
 		draw_constraint(world, &spec);
 	}
 	event.tuned.id = row->id;

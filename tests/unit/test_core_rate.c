@@ -279,7 +279,8 @@ START_TEST(tune_is_refused_with_an_offer)
 	refused(1, 46 * MS, 50 * MS, REASON_SLICE);
 	refused(1, 100, 500, REASON_PERIOD);
 	refused(1, 60 * MS, 50 * MS, REASON_TUNE);
-	refused(1, 0, 0, REASON_TUNE);
+	refused(1, 0, 50 * MS, REASON_TUNE);
+	refused(1, 10 * MS, 0, REASON_TUNE);
 }
 END_TEST
 
@@ -340,6 +341,35 @@ START_TEST(tune_what_waits)
 	ck_assert_int_eq(third->spec.cpu, 1000);
 	tuned(third->id, 4 * MS, 50 * MS);
 	ck_assert_int_eq(third->spec.cpu, 1000);
+}
+END_TEST
+
+START_TEST(tune_away)
+{
+	wall_us start = now + 60 * SEC;
+
+	rate_node(2, NODE_DRAINING);
+	const struct lease *lease = ask(start, 20 * MS, 50 * MS);
+	const struct lease *other = request(rated(ar_of(1, start, 30 * SEC), 0, 0));
+	ck_assert_int_eq(other->state, LEASE_SCHEDULED);
+	tuned(1, 0, 0);
+	ck_assert_int_eq(slot_cpu(1), 1000);
+	ck_assert_int_eq(lease->spec.per_vm.amount[RES_CPU], 1000);
+	ck_assert_int_eq(lease->spec.cpu, 0);
+	ck_assert_uint_eq(count_actions(ACTION_NODE_PLAN), 1);
+	/* Nobody waits for its share of the node's promises now, but for what it takes of the node. */
+	ck_assert_int_eq(ask(start, 5 * MS, 50 * MS)->state, LEASE_REJECTED);
+	tuned(1, 20 * MS, 50 * MS);
+	const struct lease *third = ask(start, 20 * MS, 50 * MS);
+	ck_assert_int_eq(third->state, LEASE_SCHEDULED);
+	refused(1, 0, 0, REASON_TUNE);
+	ck_assert(!plan_offer(plan).valid);
+	cancel(third->id);
+	/* A node that can do nothing about slices can do without. */
+	abilities = (struct edf_node){0};
+	rate_node(1, NODE_UP);
+	tuned(1, 0, 0);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
 }
 END_TEST
 
@@ -434,6 +464,7 @@ int main(void)
 	tcase_add_test(tuning, longer_periods_cost_less);
 	tcase_add_test(tuning, all_or_none);
 	tcase_add_test(tuning, tune_what_waits);
+	tcase_add_test(tuning, tune_away);
 	tcase_add_test(tuning, price_follows);
 	tcase_add_test(tuning, a_node_that_can_less);
 	tcase_add_test(tuning, rebuilt);

@@ -129,6 +129,34 @@ START_TEST(tuned)
 }
 END_TEST
 
+START_TEST(tuned_away)
+{
+	uint32_t node = hello("n1");
+	uint64_t id = accepted(rated(2, 20 * MS, 50 * MS));
+	struct part *part;
+
+	live(node, 40 * SECOND);
+	accepted(tune(id, 0, 0));
+	part = manager_part(manager, node);
+	ck_assert_int_eq(part->vms[0].period_us, 0);
+	ck_assert_int_eq(part->vms[0].use.amount[RES_CPU], 1000);
+	part_free(part);
+	ck_assert_int_eq(raw_number(dir, "SELECT sum(cpu) FROM slots WHERE kind = 'run'"), 2000);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM events WHERE kind = 'lease.tuned' AND"
+					 " json_extract(data, '$.text') = '20ms in every 50ms -> by shares'"),
+			 1);
+	restart();
+	report(node);
+	ck_assert_int_eq(row(id, "cpu"), 1000);
+	ck_assert_int_eq(row(id, "period_us"), 0);
+	accepted(tune(id, 10 * MS, 50 * MS));
+	ck_assert_int_eq(row(id, "cpu_booked"), 200);
+	live(node, 100 * SECOND);
+	ck_assert_int_eq(state_is(id, "done"), 1);
+	ck_assert_int_eq(violations(dir), 0);
+}
+END_TEST
+
 /* A report in which the only VM has missed so many periods, so often more than its node allows. */
 static void say(uint32_t node, int64_t alarms, int64_t misses)
 {
@@ -196,6 +224,7 @@ int main(void)
 	tcase_add_test(cases, asked_stored_and_told);
 	tcase_add_test(cases, refused_with_reason);
 	tcase_add_test(cases, tuned);
+	tcase_add_test(cases, tuned_away);
 	tcase_add_test(cases, misses_are_events);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_NORMAL);
