@@ -32,7 +32,7 @@ const struct command commands[] = {
 	{"lease", "explain", "ID", 1, 1, 0, "say why a lease is where it is, and what it waits for", lease_explain},
 	{"node", "list", "", 0, 0, 0, "list nodes", node_list},
 	{"node", "show", "NODE", 1, 1, 0, "show one node", node_show},
-	{"node", "edf", "[NODE]", 0, 1, 0, "what is enforced of slices and periods, guest by guest", node_edf},
+	{"node", "edf", "[NODE]", 0, 1, BIT(WATCH) | BIT(EVERY), "what is enforced of slices and periods", node_edf},
 	{"node", "drain", "NODE", 1, 1, BIT(REQUEST_ID), "place nothing new on a node", node_drain},
 	{"node", "resume", "NODE", 1, 1, BIT(REQUEST_ID), "end a drain", node_resume},
 	{"image", "add", "NAME", 1, 1, ADD_OPTIONS, "add an image: a disk, or a kernel with its initrd", image_add},

@@ -1,8 +1,12 @@
 /* The commands about nodes. */
 #include <string.h>
 
+#include "clock.h"
 #include "command.h"
 #include "util.h"
+#include "when.h"
+
+#define WATCH_EVERY (2 * USEC_PER_SEC)
 
 static const struct show_column list_columns[] = {
 	SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
@@ -93,18 +97,85 @@ static const struct show_column edf_columns[] = {
 	SHOW_COLUMN("text", "TEXT", SHOW_TEXT, .cut = true),
 };
 
-int node_edf(struct client *client, struct err *err)
+static int get_edf(struct client *client, struct json_object **result, struct err *err)
 {
-	struct json_object *params = json_object_new_object(), *result;
+	struct json_object *params = json_object_new_object();
 
 	if (client->arg_count && client_add_name(client, 0, params, err) < 0) {
 		json_object_put(params);
 		return -1;
 	}
-	if (client_call(client, "node.edf", params, CALL_TIMEOUT, &result, err) < 0) {
+	return client_call(client, "node.edf", params, CALL_TIMEOUT, result, err);
+}
+
+static int show_edf(const struct client *client, struct json_object *result, struct err *err)
+{
+	return show_list(&client->show, result, "guests", edf_columns, ARRAY_SIZE(edf_columns), err);
+}
+
+/* A terminal is written over; elsewhere it is one block after the other, or with --output json a line each time. */
+static int show_edf_again(struct client *client, struct json_object *result, span_us every, unsigned times,
+			  struct err *err)
+{
+	struct show *show = &client->show;
+	char at[WHEN_TEXT], rest[WHEN_TEXT];
+
+	show->now = clock_wall();
+	if (show->form == SHOW_JSON) {
+		show_json(show->out, result, JSON_C_TO_STRING_PLAIN);
+		return 0;
+	}
+	if (show->form == SHOW_TABLE) {
+		when_local(show->now, show->now, at);
+		when_span(every, rest);
+		fprintf(show->out, "%s%s, every %s%s\n",
+			show->width ? "\033[H\033[J"
+			: times     ? "\n"
+				    : "",
+			at, rest, show->width ? "; ^C ends" : "");
+	}
+	return show_edf(client, result, err);
+}
+
+static int watch_edf(struct client *client, struct err *err)
+{
+	span_us every = option_number(&client->options, OPT(EVERY), WATCH_EVERY);
+	span_us patience = option_number(&client->options, OPT(TIMEOUT), WALL_NEVER);
+	mono_us end = clock_mono() + patience;
+	struct json_object *result;
+	bool lost = false;
+
+	for (unsigned times = 0; clock_mono() < end; call_sleep(client->call, every)) {
+		if (get_edf(client, &result, err) == 0) {
+			int failed = show_edf_again(client, result, every, times++, err);
+
+			json_object_put(result);
+			/* Nobody reads any more, as after "| head". */
+			if (failed || fflush(client->show.out) != 0) {
+				return failed ? -1 : err_set(err, ERR_INTERNAL, "the output cannot be written");
+			}
+			lost = false;
+		} else if (!times || (err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT)) {
+			return -1;
+		} else if (!lost) {
+			fprintf(client->show.err, "tenure: connection lost; trying again\n");
+			lost = true;
+		}
+	}
+	return err_set(err, ERR_TIMEOUT, "the time given with --timeout is over");
+}
+
+int node_edf(struct client *client, struct err *err)
+{
+	struct json_object *result;
+
+	if (client->options.value[OPT(WATCH)].given) {
+		return watch_edf(client, err);
+	}
+	if (get_edf(client, &result, err) < 0) {
 		return -1;
 	}
-	int failed = show_list(&client->show, result, "guests", edf_columns, ARRAY_SIZE(edf_columns), err);
+	int failed = show_edf(client, result, err);
 
 	json_object_put(result);
 	return failed;
