@@ -3,88 +3,24 @@
  * above holds for each page below the highest and lowest use in it, and what is to be added to all of it. Decides
  * nothing and knows no leases.
  */
-#include "slots.h"
+#include "slots_page.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAGE_FULL 64 /* rows at which a page is split */
-#define PAGE_STEP 8  /* a page has room for a multiple of so many: little is wasted, small tables are small */
-
-#define LINE 8 /* numbers in a line of the processor's cache */
-
-/* The times of its rows lie together, as that is what is searched. */
-struct page {
-	uint32_t count, room;
-	int64_t cell[]; /* room times, then room rows */
-};
-
-/*
- * A resource no slot of the table ever used takes no place in it: levels have only width numbers. A leaf's row is a
- * level. The row of a page above, whose time is the first one below it: the page, and three levels.
- */
-struct slots {
-	struct page *root; /* NULL = nothing is used */
-	unsigned height;   /* of the root; leaves have 0 */
-	unsigned width;
-	uint8_t column[RES_COUNT]; /* which resources the width numbers are of */
-	struct {
-		struct capacity limit;
-		wall_us from_us,
-			to_us; /* use is within limit, or over it, in all of this time; empty = nothing known */
-		bool over;
-		bool ends; /* at to_us that is different */
-	} seen;            /* until()'s last answer: searches ask the same of the same tables over and over */
-};
-
-/* Of the page below; the last two have the first in them. */
-enum row_part { ROW_OFFSET, ROW_HIGH, ROW_LOW, ROW_PARTS };
-
-/* Use by column, as in the rows. */
-struct level {
-	int64_t n[RES_COUNT];
-};
-static const struct level none;
 
 struct slots *slots_new(void)
 {
 	struct slots *slots = calloc(1, sizeof(*slots));
 
 	assert(slots);
+	for (unsigned r = 0; r < RES_COUNT; r++) {
+		slots->column[r] = (uint8_t)r;
+	}
 	return slots;
 }
 
 /* ---- pages ---- */
-
-/* Numbers in a row. */
-static size_t row_size(const struct slots *slots, unsigned height)
-{
-	return height ? 1 + ROW_PARTS * slots->width : slots->width;
-}
-
-static int64_t *row_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
-{
-	return (int64_t *)page->cell + page->room + i * row_size(slots, height);
-}
-
-/* One of the levels in a row of a page that is not a leaf. */
-static int64_t *part_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i,
-			enum row_part part)
-{
-	return row_at(slots, page, height, i) + 1 + part * slots->width;
-}
-
-/* The highest use there is from row i to the next. */
-static const int64_t *high_at(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
-{
-	return height ? part_at(slots, page, height, i, ROW_HIGH) : row_at(slots, page, 0, i);
-}
-
-static struct page *page_below(const struct slots *slots, const struct page *page, unsigned height, uint32_t i)
-{
-	return (struct page *)(intptr_t)*row_at(slots, page, height, i);
-}
 
 static void set_below(const struct slots *slots, struct page *page, unsigned height, uint32_t i, struct page *below)
 {
@@ -156,68 +92,13 @@ static void row_erase(const struct slots *slots, struct page **page, unsigned he
 	page_resize(slots, page, height, (*page)->count);
 }
 
-/* How many rows begin at or before at_us: first over the cache lines of times, then within one. */
-static uint32_t rows_upto(const struct page *page, wall_us at_us)
-{
-	uint32_t n = 0;
-
-	while (n + LINE < page->count && page->cell[n + LINE] <= at_us) {
-		n += LINE;
-	}
-	const uint32_t end = n + LINE < page->count ? n + LINE : page->count;
-	for (uint32_t i = n; i < end; i++) {
-		n += page->cell[i] <= at_us;
-	}
-	return n;
-}
-
-/* The row in which at_us is, or the first one. */
-static uint32_t row_of(const struct page *page, wall_us at_us)
-{
-	uint32_t n = rows_upto(page, at_us);
-
-	return n ? n - 1 : 0;
-}
-
 /* ---- levels ---- */
-
-static struct level pack(const struct slots *slots, const struct capacity *use)
-{
-	struct level level = {{0}};
-
-	for (unsigned c = 0; c < slots->width; c++) {
-		level.n[c] = use->amount[slots->column[c]];
-	}
-	return level;
-}
-
-static struct level plus(const struct slots *slots, const struct level *a, const int64_t *b)
-{
-	struct level sum;
-
-	for (unsigned c = 0; c < slots->width; c++) {
-		sum.n[c] = a->n[c] + b[c];
-	}
-	return sum;
-}
 
 static void raise(const struct slots *slots, int64_t *level, const int64_t *by)
 {
 	for (unsigned c = 0; c < slots->width; c++) {
 		level[c] += by[c];
 	}
-}
-
-/* True if level + offset is within limit. */
-static bool within(const struct slots *slots, const int64_t *level, const struct level *offset,
-		   const struct level *limit)
-{
-	bool over = false;
-
-	for (unsigned c = 0; c < slots->width; c++) {
-		over |= level[c] + offset->n[c] > limit->n[c];
-	}
-	return !over;
 }
 
 /* Adds to all levels of a row, and so to everything below it. */
@@ -490,81 +371,105 @@ static struct page *widen(const struct slots *old, const struct slots *wide, str
 /* Makes place for the resources of which there is use. */
 static void take_columns(struct slots *slots, const struct capacity *use)
 {
-	for (unsigned r = 0; r < RES_COUNT; r++) {
-		bool there = use->amount[r] == 0;
-		for (unsigned c = 0; c < slots->width && !there; c++) {
-			there = slots->column[c] == r;
-		}
-		if (!there) {
+	int64_t missing = 0;
+
+	for (unsigned c = slots->width; c < RES_COUNT; c++) {
+		missing |= use->amount[slots->column[c]];
+	}
+	for (unsigned c = slots->width; missing && c < RES_COUNT; c++) {
+		uint8_t r = slots->column[c];
+		if (use->amount[r]) {
 			struct slots old = *slots;
-			slots->column[slots->width++] = (uint8_t)r;
+			slots->column[c] = slots->column[slots->width];
+			slots->column[slots->width++] = r;
 			slots->root = slots->root ? widen(&old, slots, slots->root, slots->height) : NULL;
 		}
 	}
 }
 
-/* The row of a point at at_us in a leaf that is the root; *new = it was put there just now and changes nothing yet. */
-static uint32_t leaf_point(struct slots *slots, wall_us at_us, bool *new)
-{
-	uint32_t i = rows_upto(slots->root, at_us);
+/* Rows that come in place of some of a leaf. */
+struct merge {
+	uint32_t count;
+	wall_us at_us[PAGE_FULL];
+	int64_t level[PAGE_FULL * RES_COUNT];
+};
 
-	*new = i == 0 || slots->root->cell[i - 1] != at_us;
-	if (!*new) {
-		return i - 1;
+/* Puts the new rows in the place of those from from to to - 1. */
+static void merge_in(struct slots *slots, const struct merge *merge, uint32_t from, uint32_t to)
+{
+	uint32_t count = slots->root->count, left = count - (to - from) + merge->count;
+
+	if (left > slots->root->room) {
+		page_resize(slots, &slots->root, 0, left);
 	}
-	row_insert(slots, &slots->root, 0, i, at_us);
-	int64_t *row = row_at(slots, slots->root, 0, i);
-	for (unsigned c = 0; c < slots->width; c++) {
-		row[c] = i ? row[(int)c - (int)slots->width] : 0;
+	rows_move(slots, 0, slots->root, from + merge->count, slots->root, to, count - to);
+	memcpy(&slots->root->cell[from], merge->at_us, merge->count * sizeof(int64_t));
+	memcpy(row_at(slots, slots->root, 0, from), merge->level, merge->count * slots->width * sizeof(int64_t));
+	slots->root->count = left;
+	page_resize(slots, &slots->root, 0, left);
+	clear_if_empty(slots);
+}
+
+/* Adds a row, the sum of two levels; true if it is not like before. */
+INLINE bool merge_row(unsigned width, struct merge *merge, wall_us at_us, const int64_t *here, const int64_t *more,
+		      const int64_t *before)
+{
+	int64_t *level = &merge->level[(size_t)merge->count * width], differ = 0;
+
+	merge->at_us[merge->count] = at_us;
+	for (unsigned c = 0; c < width; c++) {
+		level[c] = here[c] + more[c];
+		differ |= level[c] ^ before[c];
+	}
+	return differ != 0;
+}
+
+/* Fills merge with what a leaf becomes from row from on; returns the first row that stays as it is. */
+INLINE uint32_t merge_leaf(unsigned width, const struct slots *slots, const struct slots_step *steps, unsigned n,
+			   int64_t sign, uint32_t from, struct merge *merge)
+{
+	const struct page *leaf = slots->root;
+	const int64_t *here = from ? leaf_level(width, leaf, from - 1) : none.n, *before = here;
+	struct level more = none;
+	uint32_t i = from;
+
+	merge->count = 0;
+	for (unsigned s = 0; s < n; s++) {
+		for (; i < leaf->count && leaf->cell[i] < steps[s].at_us; i++) {
+			here = leaf_level(width, leaf, i);
+			merge_row(width, merge, leaf->cell[i], here, more.n, before);
+			before = &merge->level[(size_t)merge->count++ * width];
+		}
+		if (i < leaf->count && leaf->cell[i] == steps[s].at_us) {
+			here = leaf_level(width, leaf, i++);
+		}
+		for (unsigned c = 0; c < width; c++) {
+			more.n[c] = sign * steps[s].use.amount[slots->column[c]];
+		}
+		if (merge_row(width, merge, steps[s].at_us, here, more.n, before)) {
+			before = &merge->level[(size_t)merge->count++ * width];
+		}
 	}
 	return i;
 }
 
-static void leaf_tidy(struct slots *slots, uint32_t i)
+/* What change() does, if the root is a leaf and stays one: most tables are that small. */
+static void leaf_change(struct slots *slots, const struct slots_step *steps, unsigned n, int64_t sign)
 {
-	const int64_t *before = i ? row_at(slots, slots->root, 0, i - 1) : none.n;
+	uint32_t from = rows_upto(slots->root, steps[0].at_us - 1);
+	struct merge merge;
+	uint32_t to = BY_WIDTH(slots, merge_leaf, slots, steps, n, sign, from, &merge);
 
-	if (memcmp(row_at(slots, slots->root, 0, i), before, slots->width * sizeof(int64_t)) == 0) {
-		row_erase(slots, &slots->root, 0, i);
-	}
+	merge_in(slots, &merge, from, to);
 }
 
-/* What slots_reserve() does, if the root is a leaf and stays one: most tables are that small. */
-static void leaf_reserve(struct slots *slots, wall_us start_us, wall_us end_us, const struct level *use)
+/* The same of a larger table, for use that does not change. */
+static void tree_change(struct slots *slots, wall_us start_us, wall_us end_us, const struct level *use)
 {
-	bool new_start, new_end;
-	uint32_t start = leaf_point(slots, start_us, &new_start), end = leaf_point(slots, end_us, &new_end);
-
-	for (uint32_t i = start; i < end; i++) {
-		raise(slots, row_at(slots, slots->root, 0, i), use->n);
-	}
-	if (!new_end) {
-		leaf_tidy(slots, end);
-	}
-	if (!new_start) {
-		leaf_tidy(slots, start);
-	}
-	clear_if_empty(slots);
-}
-
-void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
-{
-	static const struct capacity nothing;
-
-	assert(start_us < end_us);
-	if (memcmp(&use, &nothing, sizeof(nothing)) == 0) {
-		return;
-	}
-	slots->seen.to_us = slots->seen.from_us;
-	take_columns(slots, &use);
-	struct level level = pack(slots, &use);
-	if (slots->root && slots->height == 0 && slots->root->count + 2 < PAGE_FULL) {
-		leaf_reserve(slots, start_us, end_us, &level);
-		return;
-	}
 	bool new_start = put_at(slots, start_us);
 	bool new_end = put_at(slots, end_us);
-	add(slots, slots->root, slots->height, start_us, end_us, &level);
+
+	add(slots, slots->root, slots->height, start_us, end_us, use);
 	/* At a new point use does change. */
 	if (!new_start) {
 		tidy(slots, start_us);
@@ -574,224 +479,48 @@ void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct
 	}
 }
 
+static void change(struct slots *slots, const struct slots_step *steps, unsigned n, int64_t sign)
+{
+	slots->seen.to_us = slots->seen.from_us;
+	for (unsigned s = 0; s < n; s++) {
+		take_columns(slots, &steps[s].use);
+	}
+	if (!slots->root) {
+		slots->root = page_new(slots, 0, 0);
+	}
+	if (slots->height == 0 && slots->root->count + n < PAGE_FULL) {
+		leaf_change(slots, steps, n, sign);
+		return;
+	}
+	for (unsigned s = 0; s + 1 < n; s++) {
+		struct level use = pack(slots, &steps[s].use);
+		for (unsigned c = 0; c < slots->width; c++) {
+			use.n[c] *= sign;
+		}
+		if (memcmp(use.n, none.n, sizeof(use.n)) != 0) {
+			tree_change(slots, steps[s].at_us, steps[s + 1].at_us, &use);
+		}
+	}
+}
+
+void slots_add(struct slots *slots, const struct slots_step *steps, unsigned n)
+{
+	change(slots, steps, n, 1);
+}
+
+void slots_remove(struct slots *slots, const struct slots_step *steps, unsigned n)
+{
+	change(slots, steps, n, -1);
+}
+
+void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
+{
+	assert(start_us < end_us);
+	slots_add(slots, (struct slots_step[]){{start_us, use}, {.at_us = end_us}}, 2);
+}
+
 void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use)
 {
-	slots_reserve(slots, start_us, end_us, capacity_sub((struct capacity){{0}}, use));
-}
-
-/* ---- asking ---- */
-
-/* Raises peak to the use in [start_us, end_us) as far as this page knows it. */
-static void find_peak(const struct slots *slots, const struct page *page, unsigned height, wall_us start_us,
-		      wall_us end_us, const struct level *offset, struct level *peak)
-{
-	struct level here = *offset;
-	uint32_t i = row_of(page, start_us);
-
-	for (; height > 0 && (i + 1 == page->count || page->cell[i + 1] >= end_us); height--) {
-		here = plus(slots, &here, part_at(slots, page, height, i, ROW_OFFSET));
-		page = page_below(slots, page, height, i);
-		i = row_of(page, start_us);
-	}
-	for (; i < page->count && page->cell[i] < end_us; i++) {
-		const int64_t *high = high_at(slots, page, height, i);
-		if (within(slots, high, &here, peak)) {
-			continue;
-		}
-		bool whole = page->cell[i] >= start_us && i + 1 < page->count && page->cell[i + 1] <= end_us;
-		if (height == 0 || whole) {
-			for (unsigned c = 0; c < slots->width; c++) {
-				int64_t use = high[c] + here.n[c];
-				peak->n[c] = use > peak->n[c] ? use : peak->n[c];
-			}
-		} else {
-			struct level below = plus(slots, &here, part_at(slots, page, height, i, ROW_OFFSET));
-			find_peak(slots, page_below(slots, page, height, i), height - 1, start_us, end_us, &below,
-				  peak);
-		}
-	}
-}
-
-struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us)
-{
-	struct level offset = {{0}}, peak;
-	struct capacity use = {{0}};
-
 	assert(start_us < end_us);
-	if (!slots->root) {
-		return use;
-	}
-	for (unsigned c = 0; c < slots->width; c++) {
-		peak.n[c] = slots->root->cell[0] > start_us ? 0 : INT64_MIN;
-	}
-	find_peak(slots, slots->root, slots->height, start_us, end_us, &offset, &peak);
-	for (unsigned c = 0; c < slots->width; c++) {
-		use.amount[slots->column[c]] = peak.n[c];
-	}
-	return use;
-}
-
-/* False if limit is below zero in a resource of which, at from_us or, unseen by the rows, for ever, nothing is used. */
-static bool zero_fits(const struct slots *slots, const struct capacity *limit, wall_us from_us)
-{
-	unsigned below = 0;
-
-	for (unsigned r = 0; r < RES_COUNT; r++) {
-		below |= (unsigned)(limit->amount[r] < 0) << r;
-	}
-	for (unsigned c = 0; below && c < slots->width && slots->root->cell[0] <= from_us; c++) {
-		below &= ~(1U << slots->column[c]);
-	}
-	return below == 0;
-}
-
-/* The first point before end_us, from that in force at from_us on, where use exceeds limit, or WALL_NEVER. */
-static wall_us first_over(const struct slots *slots, const struct page *page, unsigned height, wall_us from_us,
-			  wall_us end_us, const struct level *offset, const struct level *limit)
-{
-	for (uint32_t i = row_of(page, from_us); i < page->count && page->cell[i] < end_us; i++) {
-		if (within(slots, high_at(slots, page, height, i), offset, limit)) {
-			continue;
-		}
-		if (height == 0) {
-			return page->cell[i];
-		}
-		struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
-		wall_us at_us = first_over(slots, page_below(slots, page, height, i), height - 1, from_us, end_us,
-					   &below, limit);
-		if (at_us < WALL_NEVER) {
-			return at_us;
-		}
-	}
-	return WALL_NEVER;
-}
-
-wall_us slots_next(const struct slots *slots, wall_us after_us)
-{
-	const struct page *page = slots->root;
-	wall_us next_us = WALL_NEVER;
-
-	for (unsigned height = slots->height; page; height--) {
-		uint32_t n = rows_upto(page, after_us);
-		next_us = n < page->count ? page->cell[n] : next_us;
-		page = height && n ? page_below(slots, page, height, n - 1) : NULL;
-	}
-	return next_us;
-}
-
-/* What until() found is kept for the next question: it is true for all of [from_us, to_us). */
-static void see(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us at_us, wall_us end_us)
-{
-	struct slots *memo = (struct slots *)slots; /* a table is none the different for it */
-	bool over = at_us == from_us;
-	wall_us to_us = over ? slots_next(slots, from_us) : at_us < end_us ? at_us : end_us;
-
-	memo->seen.limit = *limit;
-	memo->seen.from_us = from_us;
-	memo->seen.to_us = to_us;
-	memo->seen.over = over;
-	memo->seen.ends = at_us < end_us || end_us == WALL_NEVER;
-}
-
-/* The same before end_us only; not before from_us. */
-static wall_us until(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us end_us)
-{
-	struct level offset = {{0}}, most;
-	wall_us at_us = WALL_NEVER;
-
-	if (from_us >= slots->seen.from_us && from_us < slots->seen.to_us && capacity_same(limit, &slots->seen.limit)) {
-		if (slots->seen.over) {
-			return from_us;
-		}
-		if (slots->seen.ends || end_us <= slots->seen.to_us) {
-			return slots->seen.to_us;
-		}
-	}
-	if (!zero_fits(slots, limit, from_us)) {
-		at_us = from_us;
-	} else if (slots->root) {
-		most = pack(slots, limit);
-		at_us = first_over(slots, slots->root, slots->height, from_us, end_us, &offset, &most);
-		at_us = at_us > from_us ? at_us : from_us;
-	}
-	see(slots, limit, from_us, at_us, end_us);
-	return at_us;
-}
-
-wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
-{
-	return until(slots, &limit, from_us, WALL_NEVER);
-}
-
-bool slots_within(const struct slots *slots, struct capacity limit, wall_us start_us, wall_us end_us)
-{
-	assert(start_us < end_us);
-	return until(slots, &limit, start_us, end_us) >= end_us;
-}
-
-/* A walk through the points in order, for slots_fit(). */
-struct fit {
-	struct level limit;
-	wall_us from_us;
-	span_us length_us;
-	bool open; /* use has been within limit since since_us */
-	wall_us since_us;
-	size_t points; /* still to be looked at */
-};
-
-/* True if no more need be looked at. */
-static bool find_fit(const struct slots *slots, const struct page *page, unsigned height, const struct level *offset,
-		     struct fit *fit)
-{
-	for (uint32_t i = row_of(page, fit->from_us); i < page->count; i++) {
-		const int64_t *high = high_at(slots, page, height, i), *low = high + slots->width;
-		wall_us at_us = page->cell[i] > fit->from_us ? page->cell[i] : fit->from_us;
-		if (fit->open && at_us - fit->since_us >= fit->length_us) {
-			return true;
-		}
-		bool all = within(slots, high, offset, &fit->limit);
-		if (height == 0) {
-			fit->since_us = all && !fit->open ? at_us : fit->since_us;
-			fit->open = all;
-			fit->points -= fit->points > 0;
-			if (fit->points == 0 && !all && at_us > fit->from_us) {
-				fit->since_us = at_us;
-				fit->open = true; /* for all that is known */
-				return true;
-			}
-		} else if (fit->open ? !all : within(slots, low, offset, &fit->limit)) {
-			struct level below = plus(slots, offset, part_at(slots, page, height, i, ROW_OFFSET));
-			if (find_fit(slots, page_below(slots, page, height, i), height - 1, &below, fit)) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us,
-		       size_t points)
-{
-	struct level offset = {{0}};
-	struct fit fit = {
-		.limit = pack(slots, &limit),
-		.from_us = from_us,
-		.length_us = length_us,
-		.open = zero_fits(slots, &limit, from_us),
-		.since_us = from_us,
-		.points = points,
-	};
-
-	if (!zero_fits(slots, &limit, WALL_NEVER)) {
-		return WALL_NEVER; /* short for ever of what the rows do not show */
-	}
-	if (slots->root) {
-		find_fit(slots, slots->root, slots->height, &offset, &fit);
-	}
-	return fit.open ? fit.since_us : WALL_NEVER;
-}
-
-wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
-{
-	return slots_fit_near(slots, limit, from_us, length_us, SIZE_MAX);
+	slots_remove(slots, (struct slots_step[]){{start_us, use}, {.at_us = end_us}}, 2);
 }

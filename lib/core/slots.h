@@ -23,6 +23,17 @@ void slots_reserve(struct slots *slots, wall_us start_us, wall_us end_us, struct
 /* Takes back what was reserved with the same arguments. */
 void slots_release(struct slots *slots, wall_us start_us, wall_us end_us, struct capacity use);
 
+#define SLOTS_STEPS 16 /* at most, in one change */
+
+/* So much from then on, up to the next step. */
+struct slots_step {
+	wall_us at_us;
+	struct capacity use;
+};
+/* The same of use that changes: 2..SLOTS_STEPS steps in order of time, no two at once, the last of which is of none. */
+void slots_add(struct slots *slots, const struct slots_step *steps, unsigned n);
+void slots_remove(struct slots *slots, const struct slots_step *steps, unsigned n);
+
 /* The highest use of each resource in [start_us, end_us), start_us < end_us; the maxima need not be at one instant. */
 struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us);
 /* The first time at or after from_us when use exceeds limit in some resource, or WALL_NEVER. */

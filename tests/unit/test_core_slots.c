@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #define ROWS 60
+#define ROWS_TOGETHER 4 /* the first of them */
 #define SPAN 200
 
 struct row {
@@ -84,9 +85,36 @@ static struct capacity random_use(int64_t most)
 	return use;
 }
 
+/* Rows one after another come, or go, in one change. */
+static void change_some(void)
+{
+	struct slots_step step[SLOTS_STEPS];
+	bool in = !rows[0].used;
+	wall_us at = pick(SPAN);
+	unsigned n = 0;
+
+	for (int i = 0; i < ROWS_TOGETHER; i++) {
+		struct row *row = &rows[i];
+		if (in) {
+			*row = (struct row){.start = at, .end = at + 1 + pick(SPAN / 8), .use = random_use(3)};
+			at = row->end + (pick(2) ? pick(20) : 0);
+		}
+		row->used = in;
+		n -= n && step[n - 1].at_us == row->start;
+		step[n++] = (struct slots_step){row->start, row->use};
+		step[n++] = (struct slots_step){.at_us = row->end};
+	}
+	(in ? slots_add : slots_remove)(slots, step, n);
+}
+
 static void change_one(void)
 {
-	struct row *row = &rows[pick(ROWS)];
+	struct row *row = &rows[ROWS_TOGETHER + pick(ROWS - ROWS_TOGETHER)];
+
+	if (pick(10) == 0) {
+		change_some();
+		return;
+	}
 
 	if (row->used) {
 		slots_release(slots, row->start, row->end, row->use);
