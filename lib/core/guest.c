@@ -82,29 +82,22 @@ bool guest_stands_by(const struct guest *guest)
 	       (vm->state == LEASE_SCHEDULED || vm->state == LEASE_STANDBY);
 }
 
-static void put(const struct guest *guest, struct guest_slots *out, enum guest_slot at, enum slot_kind kind,
-		wall_us start_us, wall_us end_us)
-{
-	bool elsewhere = at == SLOT_AT_HOLD && guest->vm->planned && guest->vm->run.from_node;
-	const struct vm *vm = guest->vm;
+/* When what the guest takes begins and ends, by enum guest_slot; kind of each that is there. */
+struct spans {
+	bool there[GUEST_SLOTS];
+	enum slot_kind kind[GUEST_SLOTS];
+	wall_us start_us[GUEST_SLOTS], end_us[GUEST_SLOTS];
+};
 
-	if (start_us >= end_us) {
-		return;
-	}
-	out->there[at] = true;
-	out->at[at] = (struct slot){
-		.id = guest->slot_id[at],
-		.kind = kind,
-		.node = elsewhere ? vm->run.from_node : vm->node,
-		.lease = vm->lease,
-		.vm = vm->index,
-		.start_us = start_us,
-		.end_us = end_us,
-		.use = slot_use(kind, guest->contract->lease.spec.per_vm),
-	};
+static void put(struct spans *out, enum guest_slot at, enum slot_kind kind, wall_us start_us, wall_us end_us)
+{
+	out->there[at] = start_us < end_us;
+	out->kind[at] = kind;
+	out->start_us[at] = start_us;
+	out->end_us[at] = end_us;
 }
 
-void guest_slots(const struct guest *guest, struct guest_slots *out)
+static void find_spans(const struct guest *guest, struct spans *out)
 {
 	const struct vm *vm = guest->vm;
 	const struct run *run = &vm->run;
@@ -114,28 +107,57 @@ void guest_slots(const struct guest *guest, struct guest_slots *out)
 		return;
 	}
 	if (guest_stands_by(guest)) {
-		put(guest, out, SLOT_AT_HOLD, SLOT_STANDBY, run->start_us, run->release_us);
+		put(out, SLOT_AT_HOLD, SLOT_STANDBY, run->start_us, run->release_us);
 		return;
 	}
 	if (!vm->planned) {
-		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, WALL_NEVER);
+		put(out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, WALL_NEVER);
 		return;
 	}
 	if (run->from == RUN_RESUME && !run->from_node) {
-		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->prepare_us);
+		put(out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->prepare_us);
 	} else if (guest_moving(guest)) {
 		/* What is copied is given up when the guest is seen to run, however late that is. */
-		put(guest, out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->end_us);
+		put(out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->end_us);
 	}
-	put(guest, out, SLOT_AT_LEAD, run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, run->prepare_us,
-	    run->start_us);
-	put(guest, out, SLOT_AT_RUN, SLOT_RUN, run->start_us, run->end_us);
+	put(out, SLOT_AT_LEAD, run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, run->prepare_us, run->start_us);
+	put(out, SLOT_AT_RUN, SLOT_RUN, run->start_us, run->end_us);
 	wall_us tail_us = guest_tail(guest);
 	if (run->then == RUN_STOP) {
-		put(guest, out, SLOT_AT_TAIL, SLOT_STOP, run->end_us, tail_us);
+		put(out, SLOT_AT_TAIL, SLOT_STOP, run->end_us, tail_us);
 	} else {
-		put(guest, out, SLOT_AT_TAIL, SLOT_SUSPEND, run->end_us, tail_us);
-		put(guest, out, SLOT_AT_REST, SLOT_HOLD, tail_us, WALL_NEVER);
+		put(out, SLOT_AT_TAIL, SLOT_SUSPEND, run->end_us, tail_us);
+		put(out, SLOT_AT_REST, SLOT_HOLD, tail_us, WALL_NEVER);
+	}
+}
+
+/* True if that slot of the guest is on the node its memory is on, which is not its own. */
+static bool elsewhere(const struct guest *guest, enum guest_slot at)
+{
+	return at == SLOT_AT_HOLD && guest->vm->planned && guest->vm->run.from_node;
+}
+
+void guest_slots(const struct guest *guest, struct guest_slots *out)
+{
+	const struct vm *vm = guest->vm;
+	struct spans spans;
+
+	find_spans(guest, &spans);
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		out->there[i] = spans.there[i];
+		if (!spans.there[i]) {
+			continue;
+		}
+		out->at[i] = (struct slot){
+			.id = guest->slot_id[i],
+			.kind = spans.kind[i],
+			.node = elsewhere(guest, (enum guest_slot)i) ? vm->run.from_node : vm->node,
+			.lease = vm->lease,
+			.vm = vm->index,
+			.start_us = spans.start_us[i],
+			.end_us = spans.end_us[i],
+			.use = slot_use(spans.kind[i], guest->contract->lease.spec.per_vm),
+		};
 	}
 }
 
@@ -184,35 +206,64 @@ struct guest_moves guest_moves(const struct guest *guest)
 	return moves;
 }
 
-/* The node of one of its slots. */
-static struct node *node_of(const struct plan *plan, const struct guest *guest, const struct slot *slot)
+/* Slots of one guest on one node, as steps. */
+struct steps {
+	struct slots_step item[SLOTS_STEPS];
+	unsigned count;
+};
+
+static void steps_done(struct steps *steps, struct slots *slots, bool in)
 {
-	return slot->node == guest->node->info.id ? guest->node : plan_find_node(plan, slot->node);
+	if (steps->count) {
+		(in ? slots_add : slots_remove)(slots, steps->item, steps->count);
+	}
+	steps->count = 0;
+}
+
+/* Puts one more slot into the table, or takes it out: at once with those before it, if it comes after them. */
+static void steps_more(struct steps *steps, struct slots *slots, bool in, wall_us start_us, wall_us end_us,
+		       struct capacity use)
+{
+	if (steps->count && start_us < steps->item[steps->count - 1].at_us) {
+		steps_done(steps, slots, in);
+	}
+	steps->count -= steps->count && start_us == steps->item[steps->count - 1].at_us;
+	steps->item[steps->count++] = (struct slots_step){start_us, use};
+	steps->item[steps->count++] = (struct slots_step){.at_us = end_us};
 }
 
 /* Puts what the guest's slots take into the tables of its nodes, or takes it out again. */
 static void count_slots(struct plan *plan, const struct guest *guest, bool in)
 {
-	void (*table)(struct slots *, wall_us, wall_us, struct capacity) = in ? slots_reserve : slots_release;
 	void (*glance)(struct glance *, uint32_t, wall_us, wall_us, struct capacity) = in ? glance_add : glance_remove;
 	struct node *node = guest->node;
-	struct guest_slots slots;
+	struct steps steps;
+	struct spans spans;
 
-	guest_slots(guest, &slots);
+	steps.count = 0;
+	find_spans(guest, &spans);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
-		const struct slot *slot = &slots.at[i];
-		if (!slots.there[i]) {
+		if (!spans.there[i] || spans.kind[i] == SLOT_STANDBY) {
 			continue;
 		}
-		if (slot->kind != SLOT_STANDBY) {
-			table(node_of(plan, guest, slot)->slots, slot->start_us, slot->end_us, slot->use);
+		steps_more(&steps, node->slots, in, spans.start_us[i], spans.end_us[i],
+			   slot_use(spans.kind[i], guest->contract->lease.spec.per_vm));
+		if (elsewhere(guest, (enum guest_slot)i)) {
+			steps_done(&steps, plan_find_node(plan, guest->vm->run.from_node)->slots, in);
 		}
-		if (is_best_effort(guest)) {
-			continue;
-		}
-		glance(plan->glance, node->column, slot->start_us, slot->end_us, slot->use);
-		if (node->firm) {
-			table(node->firm, slot->start_us, slot->end_us, slot->use);
+	}
+	steps_done(&steps, node->slots, in);
+	if (is_best_effort(guest)) {
+		return;
+	}
+	for (int i = 0; i < GUEST_SLOTS; i++) {
+		if (spans.there[i]) {
+			struct capacity use = slot_use(spans.kind[i], guest->contract->lease.spec.per_vm);
+			glance(plan->glance, node->column, spans.start_us[i], spans.end_us[i], use);
+			if (node->firm) {
+				(in ? slots_reserve : slots_release)(node->firm, spans.start_us[i], spans.end_us[i],
+								     use);
+			}
 		}
 	}
 }

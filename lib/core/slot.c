@@ -25,29 +25,3 @@ int slot_kind_parse(const char *name, enum slot_kind *kind)
 	}
 	return -1;
 }
-
-struct capacity slot_use(enum slot_kind kind, struct capacity vm)
-{
-	struct capacity use = {.amount = {[RES_MEMORY] = vm.amount[RES_MEMORY], [RES_DISK] = vm.amount[RES_DISK]}};
-
-	switch (kind) {
-	case SLOT_RUN:
-	case SLOT_STANDBY:
-		return vm;
-	case SLOT_PREPARE:
-	case SLOT_STOP:
-		return use;
-	case SLOT_SUSPEND:
-	case SLOT_RESUME:
-		use.amount[RES_DISK] += vm.amount[RES_MEMORY];
-		return use;
-	case SLOT_HOLD:
-		use.amount[RES_DISK] += vm.amount[RES_MEMORY];
-		use.amount[RES_MEMORY] = 0;
-		return use;
-	case SLOT_KIND_COUNT:
-		break;
-	}
-	assert(!"a slot kind");
-	return use;
-}
