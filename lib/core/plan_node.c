@@ -23,7 +23,6 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	node->slots = slots_new();
 	node->firm = plan->firm ? slots_new() : NULL;
 	node->lane = plan->lane ? plan->lane : lane_new();
-	node->pool = slots_new();
 	node->pool_owed = info->pool_bytes;
 	node->column = (uint32_t)plan->node_count;
 	glance_node(plan->glance, node->column, info->capacity);

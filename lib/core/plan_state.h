@@ -160,7 +160,7 @@ struct node {
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */
 	struct stage_at *stages;   /* by image */
 	size_t stage_count, stage_room;
-	struct slots *pool;  /* bytes of needed images over time, as RES_DISK */
+	struct slots *pool;  /* bytes of needed images over time, as RES_DISK; NULL = nobody asked yet */
 	int64_t pool_booked; /* bytes of all images that are needed at any time */
 	int64_t pool_owed;   /* the pool's size, or what was needed when that grew unforeseen; for check.c */
 	struct learnt learnt;

@@ -1,4 +1,5 @@
-/* Keeps, per node, a table of the bytes of needed images over time. Plans no transfers and evicts nothing. */
+/* Keeps, per node that may be short of it, a table of the bytes of needed images over time. Plans no transfers and
+ * evicts nothing. */
 #include "pool.h"
 
 #include "estimate.h"
@@ -59,6 +60,33 @@ static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *un
 	}
 }
 
+/* What each stage of the node holds: made when somebody asks, as most pools are so large that nobody need. */
+static struct slots *table(const struct node *node)
+{
+	struct node *owner = (struct node *)node; /* it is none the different for it */
+
+	if (!owner->pool) {
+		owner->pool = slots_new();
+		for (size_t i = 0; i < node->stage_count; i++) {
+			const struct stage *stage = node->stages[i].stage;
+			if (stage->held_from_us < stage->held_until_us) {
+				slots_reserve(owner->pool, stage->held_from_us, stage->held_until_us,
+					      bytes(stage->size));
+			}
+		}
+	}
+	return owner->pool;
+}
+
+/* While all of it would fit at once nobody asks. */
+static void forget_table(struct node *node)
+{
+	if (node->pool && node->pool_booked <= node->info.pool_bytes / 2) {
+		slots_free(node->pool);
+		node->pool = NULL;
+	}
+}
+
 void pool_hold(struct stage *stage)
 {
 	struct node *node = stage->node;
@@ -69,20 +97,25 @@ void pool_hold(struct stage *stage)
 		return;
 	}
 	if (stage->held_from_us < stage->held_until_us) {
-		slots_release(node->pool, stage->held_from_us, stage->held_until_us, bytes(stage->size));
+		if (node->pool) {
+			slots_release(node->pool, stage->held_from_us, stage->held_until_us, bytes(stage->size));
+		}
 		node->pool_booked -= stage->size;
 	}
 	if (from_us < until_us) {
-		slots_reserve(node->pool, from_us, until_us, bytes(stage->size));
+		if (node->pool) {
+			slots_reserve(node->pool, from_us, until_us, bytes(stage->size));
+		}
 		node->pool_booked += stage->size;
 	}
 	stage->held_from_us = from_us;
 	stage->held_until_us = until_us;
+	forget_table(node);
 }
 
 int64_t pool_peak(const struct node *node, wall_us from_us, wall_us to_us)
 {
-	return slots_peak(node->pool, from_us, to_us).amount[RES_DISK];
+	return slots_peak(table(node), from_us, to_us).amount[RES_DISK];
 }
 
 bool pool_conflicts(const struct stage *stage)
@@ -103,11 +136,11 @@ static wall_us room_from(const struct node *node, int64_t size, wall_us from_us,
 		return from_us;
 	}
 	while (from_us < until_us) {
-		wall_us full_us = slots_until(node->pool, limit, from_us);
+		wall_us full_us = slots_until(table(node), limit, from_us);
 		if (full_us >= until_us) {
 			return from_us;
 		}
-		from_us = slots_fit(node->pool, limit, full_us, 1);
+		from_us = slots_fit(table(node), limit, full_us, 1);
 	}
 	return WALL_NEVER;
 }
@@ -166,7 +199,7 @@ bool pool_fits(const struct plan *plan, const struct node *node, uint64_t image,
 wall_us pool_next(const struct plan *plan, const struct node *node, uint64_t image, const struct run *run)
 {
 	span_us length_us = transfer_span(plan, plan_find_image(plan, image));
-	wall_us next_us = slots_next(node->pool, run->prepare_us - length_us);
+	wall_us next_us = slots_next(table(node), run->prepare_us - length_us);
 
 	return next_us < WALL_NEVER ? next_us + length_us : WALL_NEVER;
 }
