@@ -221,6 +221,40 @@ static void emit_guest(struct plan *plan, struct memory *memory, struct actions 
 	guest_set_timer(plan, guest);
 }
 
+/* True if there is nothing to tell of the guest. */
+static bool unchanged(const struct memory *memory)
+{
+	const struct guest *guest = memory->guest;
+
+	return !guest->fresh && !guest->leave_us && !guest->contract->tuned && memory->hold_us == guest->hold_us &&
+	       memory->tail_us == guest->tail_us && vm_equal(&memory->vm, guest->vm);
+}
+
+static void emit_guests(struct plan *plan, struct actions *out)
+{
+	size_t changed = 0;
+
+	/* Most were only tried elsewhere, and put back. */
+	for (size_t i = 0; i < plan->memory_count; i++) {
+		struct guest *guest = plan->memories[i].guest;
+		if (!unchanged(&plan->memories[i])) {
+			plan->memories[changed++] = plan->memories[i];
+			continue;
+		}
+		guest->memory = 0;
+		if (guest->contract->lease.state != LEASE_REJECTED) {
+			guest_set_timer(plan, guest);
+		}
+	}
+	plan->memory_count = changed;
+	if (changed) {
+		qsort(plan->memories, changed, sizeof(*plan->memories), by_vm);
+	}
+	for (size_t i = 0; i < changed; i++) {
+		emit_guest(plan, &plan->memories[i], out);
+	}
+}
+
 static bool transfer_equal(const struct transfer *a, const struct transfer *b)
 {
 	return a->id == b->id && a->state == b->state && a->start_us == b->start_us && a->end_us == b->end_us &&
@@ -364,12 +398,7 @@ void plan_emit(struct plan *plan, struct actions *out)
 	for (size_t i = 0; i < plan->touched_count; i++) {
 		emit_lease(plan, &plan->touched[i], out);
 	}
-	if (plan->memory_count) {
-		qsort(plan->memories, plan->memory_count, sizeof(*plan->memories), by_vm);
-	}
-	for (size_t i = 0; i < plan->memory_count; i++) {
-		emit_guest(plan, &plan->memories[i], out);
-	}
+	emit_guests(plan, out);
 	if (plan->staged_count) {
 		qsort(plan->staged, plan->staged_count, sizeof(struct stage *), by_stage);
 	}
