@@ -313,14 +313,12 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 bool place_within(const struct node *node, const struct lease_spec *spec, struct capacity use, wall_us from_us,
 		  wall_us to_us)
 {
-	struct capacity peak = place_peak(node, spec, from_us, to_us);
+	const struct slots *firm = firm_for(node, spec);
 
 	for (int r = 0; r < RES_COUNT; r++) {
-		if (use.amount[r] > 0 && peak.amount[r] > node->info.capacity.amount[r]) {
-			return false;
-		}
+		use.amount[r] = use.amount[r] > 0 ? node->info.capacity.amount[r] : INT64_MAX / 4;
 	}
-	return true;
+	return slots_within(node->slots, use, from_us, to_us) && (!firm || slots_within(firm, use, from_us, to_us));
 }
 
 wall_us place_next(const struct plan *plan, wall_us after_us)
