@@ -46,6 +46,17 @@ static void lost(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* Its run is over, and its node, which answers, never began it. */
+static void never_ran(struct plan *plan, struct guest *guest)
+{
+	if (is_best_effort(guest)) {
+		say_why(plan, guest, REASON_UNCONFIRMED);
+		contract_requeue(plan, guest);
+	} else {
+		fail(plan, guest, REASON_LATE);
+	}
+}
+
 /*
  * A cut that was withdrawn too late may leave a guest saved that has had all its time: its unit is done when that is
  * true of all that is left of it. The node has yet to hear of it and to clear up.
@@ -297,6 +308,19 @@ static void seen_suspended(struct plan *plan, struct guest *guest, wall_us at_us
 	suspended(plan, guest, at_us);
 }
 
+/* That its end passed before it could be begun, as of one whose image came late, says nothing against the guest. */
+static void seen_failed(struct plan *plan, struct guest *guest, wall_us at_us)
+{
+	const struct vm *vm = guest->vm;
+	bool waited = vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING;
+
+	if (waited && at_us >= vm->run.end_us) {
+		never_ran(plan, guest);
+	} else {
+		fail(plan, guest, REASON_GUEST_FAILED);
+	}
+}
+
 static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wall_us at_us)
 {
 	struct vm *vm = guest->vm;
@@ -323,7 +347,7 @@ static void act_on(struct plan *plan, struct guest *guest, enum vm_seen seen, wa
 		ended(plan, guest, at_us);
 		break;
 	case SEEN_FAILED:
-		fail(plan, guest, REASON_GUEST_FAILED);
+		seen_failed(plan, guest, at_us);
 		break;
 	case SEEN_COUNT:
 		break;
@@ -368,13 +392,7 @@ static void unconfirmed(struct plan *plan, struct guest *guest)
 	bool silent = guest->node->info.state == NODE_SILENT;
 
 	if (!vm->started_us && !silent) {
-		/* The node answers, and it never ran. */
-		if (is_best_effort(guest)) {
-			say_why(plan, guest, REASON_UNCONFIRMED);
-			contract_requeue(plan, guest);
-		} else {
-			fail(plan, guest, REASON_LATE);
-		}
+		never_ran(plan, guest);
 	} else if (vm->run.then == RUN_STOP) {
 		say_why(plan, guest, REASON_UNCONFIRMED);
 		guest_finish(plan, guest, LEASE_DONE, 0);

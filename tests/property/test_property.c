@@ -77,6 +77,7 @@ static const char *const cases[] = {
 	"other-link-asked",     /* a reservation's image was awaited from the other link, and put off by each pass */
 	"many-transfers",       /* the transfers to many nodes were put off by each pass */
 	"in-its-own-way",       /* the disk a suspended gang lay on was in its own way */
+	"image-late",           /* one whose image came later than its end was held to have failed for good */
 };
 
 START_TEST(once_broken)

@@ -437,6 +437,31 @@ START_TEST(gone_guest_begins_anew)
 }
 END_TEST
 
+/* Its image came too late for its run: it gets another. What was promised is broken. */
+START_TEST(image_later_than_its_end)
+{
+	plan_begin();
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 5 * SEC));
+	const struct lease *ar = request(ar_of(1, now + 600 * SEC, 5 * SEC));
+	tick_at(lease->vms[0].run.end_us - SEC);
+	image_there(lease->vms[0].node, 1, EVENT_IMAGE_PRESENT);
+	wall_us end = lease->vms[0].run.end_us;
+	tick_at(end);
+	ck_assert_int_eq(lease->state, LEASE_PREPARING);
+	see(lease, 0, SEEN_FAILED, end);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	ck_assert_int_gt(lease->vms[0].run.start_us, end);
+	/* What fails before that has nothing to do with images. */
+	see(lease, 0, SEEN_FAILED, end);
+	ck_assert_int_eq(lease->reason.code, REASON_GUEST_FAILED);
+	ck_assert_int_eq(lease->state, LEASE_FAILED);
+	tick_at(ar->vms[0].run.end_us);
+	see(ar, 0, SEEN_FAILED, now);
+	ck_assert_int_eq(ar->state, LEASE_FAILED);
+	ck_assert_int_eq(ar->reason.code, REASON_LATE);
+}
+END_TEST
+
 START_TEST(cancelled_in_every_state)
 {
 	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 4, 600 * SEC));
@@ -562,6 +587,7 @@ int main(void)
 	tcase_add_test(all, serial);
 	tcase_add_test(all, gang_fails_together);
 	tcase_add_test(all, gone_guest_begins_anew);
+	tcase_add_test(all, image_later_than_its_end);
 	tcase_add_test(all, cancelled_in_every_state);
 	tcase_add_test(all, silent_node);
 	tcase_add_test(all, drained_node);
