@@ -642,11 +642,7 @@ void link_undo(struct plan *plan)
 	}
 }
 
-/*
- * With a policy that brings images for nobody in particular, what was begun is brought to its end; but not what goes
- * blindly, and may come when its room is others'.
- */
-static bool lasting(const struct plan *plan, const struct flight *flight)
+bool link_lasting(const struct plan *plan, const struct flight *flight)
 {
 	return plan->settings.queue->restages && !link_blind(plan, flight->link);
 }
@@ -656,7 +652,7 @@ static void begin(const struct plan *plan, struct flight *flight)
 	struct stage *stage;
 
 	flight->begun = true;
-	if (flight->kept || !lasting(plan, flight)) {
+	if (flight->kept || !link_lasting(plan, flight)) {
 		return;
 	}
 	flight->kept = true;
@@ -701,7 +697,7 @@ void link_restore(struct plan *plan, struct stage *stage, const struct transfer 
 		flight = flight_new(link, stage->image, stage->size);
 		move(plan, flight, transfer->start_us, transfer->end_us);
 		flight->begun = transfer->start_us <= plan->now_us + plan->settings.lead_us;
-		flight->kept = flight->begun && lasting(plan, flight);
+		flight->kept = flight->begun && link_lasting(plan, flight);
 	}
 	flight_reboard(flight, stage, transfer);
 }

@@ -61,6 +61,11 @@ void link_undo(struct plan *plan);
 
 /* Those whose start, as their nodes were told, is too near to be changed begin. At a step's begin. */
 void link_begin(struct plan *plan);
+/*
+ * True if it is brought to its end once it has begun: with a policy that brings images for nobody in particular; but
+ * not if it goes blindly, and may come when its room is others'.
+ */
+bool link_lasting(const struct plan *plan, const struct flight *flight);
 /* From when on something new can go: after all that has begun. */
 wall_us link_free_us(const struct plan *plan, const struct link *link);
 /* For rebuilding: the stage's transfer is as its row says; rows of one image and time are one flight. */

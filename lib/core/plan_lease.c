@@ -6,6 +6,7 @@
 #include "offer.h"
 #include "open.h"
 #include "plan_state.h"
+#include "prep.h"
 #include "queue.h"
 #include "rate.h"
 
@@ -170,6 +171,7 @@ static void requeue(struct plan *plan, struct guest *guest)
 	if (lease_state_final(vm->state) || vm->state == LEASE_QUEUED) {
 		return;
 	}
+	prep_keep_going(plan, guest->stage);
 	guest_leave(plan, guest, gone_by(plan));
 	guest_move(plan, guest, LEASE_QUEUED);
 	vm->node = 0;

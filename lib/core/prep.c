@@ -469,25 +469,89 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes
 	return ready_us;
 }
 
-static void trim(struct plan *plan, bool begun_too)
+static void keep(struct plan *plan, struct flight *flight, bool kept)
 {
-	size_t kept = 0;
+	struct stage *stage;
+
+	flight->kept = kept;
+	DL_FOREACH (flight->stages, stage) {
+		stage_touch(plan, stage);
+		loosen(plan, stage);
+		pool_hold(stage);
+	}
+}
+
+static bool all_awaited(const struct flight *flight)
+{
+	const struct stage *stage;
+
+	DL_FOREACH (flight->stages, stage) {
+		if (!awaited(stage)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* It is kept no longer when all it is for are planned again, or when there is no room for it. */
+static void review(struct plan *plan, struct flight *flight)
+{
+	bool wanted = !all_awaited(flight);
+	const struct stage *stage;
+
+	DL_FOREACH (flight->stages, stage) {
+		wanted = wanted && (awaited(stage) || pool_within(plan, stage->node));
+	}
+	if (!wanted) {
+		keep(plan, flight, false);
+	}
+}
+
+void prep_keep_going(struct plan *plan, struct stage *stage)
+{
+	if (stage && stage->flight && stage->flight->begun && !stage->flight->kept && node_takes_new(stage->node)) {
+		keep(plan, stage->flight, true);
+		if (!pool_within(plan, stage->node)) {
+			keep(plan, stage->flight, false);
+		}
+	}
+}
+
+void prep_still_going(struct plan *plan)
+{
+	for (int l = 0; l < LINKS; l++) {
+		struct link *link = &plan->link[l];
+		for (size_t i = 0; i < link->count && link->item[i]->begun; i++) {
+			struct flight *flight = link->item[i];
+			if (!flight->kept && !all_awaited(flight)) {
+				keep(plan, flight, true);
+			}
+		}
+	}
+}
+
+/* What has begun is looked at when the step ends: until then somebody else may come to want it. */
+static void trim(struct plan *plan, bool ends)
+{
+	size_t left = 0;
 
 	for (size_t i = 0; i < plan->loose_count; i++) {
 		struct stage *stage = plan->loose[i];
+		struct flight *flight = stage->flight;
+		bool stays = !flight || (flight->kept && link_lasting(plan, flight));
 		stage->meant_us = 0;
-		stage->loose = false;
-		if (stage->flight && !stage->flight->kept && !awaited(stage)) {
-			if (stage->flight->begun && !begun_too) {
-				stage->loose = true;
-				plan->loose[kept++] = stage;
-			} else {
-				flight_leave(plan, stage);
-			}
+		stage->loose = !stays && flight->begun && !ends;
+		if (stage->loose) {
+			plan->loose[left++] = stage;
+		} else if (!stays && flight->kept) {
+			review(plan, flight);
+		}
+		if (!stays && !stage->loose && !flight->kept && !awaited(stage)) {
+			flight_leave(plan, stage);
 		}
 		pool_hold(stage);
 	}
-	plan->loose_count = kept;
+	plan->loose_count = left;
 }
 
 void prep_trim(struct plan *plan)
@@ -536,6 +600,7 @@ void prep_rollback(struct plan *plan)
 			link_restore(plan, stage, &stage->old);
 		}
 	}
+	prep_still_going(plan);
 	for (size_t i = 0; i < plan->loose_count; i++) {
 		struct stage *stage = plan->loose[i];
 		stage->meant_us = 0;
@@ -653,7 +718,12 @@ static void put_off(struct plan *plan, struct flight *flight)
 	    link_blind(plan, flight->link)) {
 		flight_delay(plan, flight, plan->now_us + more_us);
 		DL_FOREACH (flight->stages, stage) {
-			pool_owe(plan, stage->node); /* it was to be in use there already, or given up */
+			if (awaited(stage) || link_lasting(plan, flight)) {
+				pool_owe(plan, stage->node); /* it was to be in use there already, or given up */
+			}
+		}
+		if (flight->kept && !link_lasting(plan, flight)) {
+			review(plan, flight);
 		}
 		return;
 	}

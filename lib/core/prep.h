@@ -34,6 +34,14 @@ void prep_keep(struct plan *plan, struct node *node, struct guest *guest);
 void prep_let_go(struct plan *plan, struct guest *guest);
 
 /*
+ * Its transfer, if it is under way, is for a guest that goes back to the queue: it goes on while there is room for it,
+ * so that those who begin anew do not do so for ever. The stage may be NULL.
+ */
+void prep_keep_going(struct plan *plan, struct stage *stage);
+/* The same for all transfers under way that nobody planned waits for; once guests were put back, or rebuilt. */
+void prep_still_going(struct plan *plan);
+
+/*
  * Plans (or shares) transfers so that the image is on these nodes when the run wants to prepare. False if some
  * transfer, these or one promised before, would be late: then nothing is changed. A strategy that promises nothing
  * always says true.

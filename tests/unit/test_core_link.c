@@ -144,6 +144,36 @@ START_TEST(blind)
 }
 END_TEST
 
+/* A gang that begins anew, as one image came too late, has not to wait for the whole of it again. */
+START_TEST(goes_on_for_the_queue)
+{
+	settings.backfill = BACKFILL_FIRST_FIT;
+	plan_begin();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *gang = request(spec_of(LEASE_BEST_EFFORT, 4, 10 * SEC));
+	struct transfer first = on_way(2);
+	tick_at(gang->vms[0].run.start_us);
+	for (uint32_t i = 0; i < 4; i++) {
+		if (gang->vms[i].node == 1) {
+			see(gang, i, SEEN_RUNNING, now);
+		}
+	}
+	tick_at(gang->vms[0].run.end_us);
+	see(gang, gang->vms[0].node == 1 ? 3 : 0, SEEN_FAILED, now);
+	/* Its own remains are in the way. */
+	ck_assert_int_eq(gang->state, LEASE_QUEUED);
+	ck_assert_uint_eq(on_way(2).id, first.id);
+	tick_at(now + settings.lead_us + settings.stop_us);
+	ck_assert_int_eq(gang->state, LEASE_SCHEDULED);
+	ck_assert_uint_eq(on_way(2).id, first.id);
+	ck_assert_int_ge(gang->vms[0].run.prepare_us, on_way(2).end_us);
+	cancel(gang->id);
+	struct found found = {0};
+	plan_each_transfer(plan, 2, collect, &found);
+	ck_assert_uint_eq(found.n, 0);
+}
+END_TEST
+
 /* A refused request leaves the link as it was. */
 START_TEST(refused)
 {
@@ -176,6 +206,7 @@ int main(void)
 	tcase_add_test(all, parted);
 	tcase_add_test(all, as_early_as_possible);
 	tcase_add_test(all, blind);
+	tcase_add_test(all, goes_on_for_the_queue);
 	tcase_add_test(all, refused);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
