@@ -96,7 +96,9 @@ static struct work_step next_absent(const struct work_view *view)
 	if (view->now_us < run->prepare_us) {
 		return until(run->prepare_us);
 	}
-	return view->image ? act(view, WORK_PREPARE) : until(run->end_us);
+	/* What would not be prepared by its end would be in the way of who comes after it. */
+	bool in_time = view->now_us + (run->start_us - run->prepare_us) < run->end_us;
+	return view->image && in_time ? act(view, WORK_PREPARE) : until(run->end_us);
 }
 
 /* It waits for its start, paused. */

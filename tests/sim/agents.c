@@ -188,6 +188,15 @@ static bool has_image(const struct world *world, const struct body_of *body)
 	return world->node[body->node].pool[body->image] || (whole && body->body == BODY_AWAY);
 }
 
+/* True if it can be prepared before its end, and what it is made of is there. */
+static bool can_be_prepared(const struct world *world, const struct body_of *body)
+{
+	const struct run *run = &body->run;
+
+	return body->planned && has_image(world, body) &&
+	       world->now_us + (run->start_us - run->prepare_us) < run->end_us;
+}
+
 /* When the guest's next move is due. */
 static wall_us body_next(const struct world *world, const struct body_of *body)
 {
@@ -195,11 +204,8 @@ static wall_us body_next(const struct world *world, const struct body_of *body)
 
 	switch (body->body) {
 	case BODY_NONE:
-		return body->planned && has_image(world, body) && world->now_us < run->end_us ? run->prepare_us
-											      : WALL_NEVER;
 	case BODY_AWAY:
-		return body->planned && has_image(world, body) && world->now_us < run->end_us ? run->prepare_us
-											      : WALL_NEVER;
+		return can_be_prepared(world, body) ? run->prepare_us : WALL_NEVER;
 	case BODY_PREPARING:
 	case BODY_SAVING:
 	case BODY_COPYING:

@@ -43,7 +43,8 @@ static void check_safe(const struct work_view *v, struct work_step step)
 	switch (step.op) {
 	case WORK_PREPARE:
 		ck_assert(v->vm->planned && v->vm->run.from == RUN_BOOT && v->stage == WORK_NEW);
-		ck_assert(v->seen == SEEN_ABSENT && v->image && v->now_us >= PREPARE && v->now_us < END);
+		ck_assert(v->seen == SEEN_ABSENT && v->image && v->now_us >= PREPARE &&
+			  v->now_us + START - PREPARE < END);
 		break;
 	case WORK_RESTORE:
 		ck_assert(v->vm->planned && v->vm->run.from == RUN_RESUME && !told(v->stage) && !is_final(v->stage));
@@ -188,6 +189,7 @@ static const struct one ones[] = {
 	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_ABSENT, true, PREPARE, WORK_PREPARE, 0},
 	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_ABSENT, false, PREPARE, WORK_NONE, END},
 	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_ABSENT, true, START + SEC, WORK_PREPARE, 0},
+	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_ABSENT, true, END - (START - PREPARE), WORK_NONE, END},
 	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_ABSENT, true, END, WORK_FAIL, 0},
 	{RUN_BOOT, RUN_STOP, WORK_BOOTED, SEEN_ABSENT, true, START + SEC, WORK_FAIL, 0},
 	{RUN_BOOT, RUN_STOP, WORK_NEW, SEEN_PREPARED, true, PREPARE, WORK_NONE, START - WORK_RUN_AHEAD_US},
