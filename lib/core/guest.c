@@ -293,6 +293,7 @@ void plan_keep_firm(struct plan *plan)
 		node->firm = firm_of(node);
 		/* It may have shrunk before. */
 		node->owed_firm = capacity_max(node->info.capacity, slots_peak(node->firm, plan->now_us, WALL_NEVER));
+		plan->owing = true;
 	}
 	plan->firm = true;
 }

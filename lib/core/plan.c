@@ -252,6 +252,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	glance_pass(plan->glance, plan->now_us);
 	plan->queue_due = orphans_sweep(plan);
 	plan->queue_due = tick(plan, before_us) || plan->queue_due;
+	plan_owe_less(plan);
 	link_begin(plan); /* before anything may want to move a transfer */
 	plan_timers(plan);
 	prep_tick(plan);
@@ -305,6 +306,7 @@ void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, str
 
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	*answer = (struct plan_answer){0};
+	plan_owe_less(plan);
 	link_begin(plan);
 	plan_request(plan, id, spec);
 	struct contract *contract = plan_find_contract(plan, id);

@@ -39,6 +39,34 @@ struct node *node_add(struct plan *plan, const struct node_info *info)
 	return node;
 }
 
+void node_owe(struct plan *plan, struct node *node)
+{
+	const struct capacity has = node->info.capacity;
+
+	node->owed = capacity_max(has, slots_peak(node->slots, plan->now_us, WALL_NEVER));
+	node->owed_firm = has;
+	if (node->firm) {
+		node->owed_firm = capacity_max(has, slots_peak(node->firm, plan->now_us, WALL_NEVER));
+	}
+	plan->owing = plan->owing || !capacity_fits(node->owed, has) || !capacity_fits(node->owed_firm, has);
+	pool_owe(plan, node);
+}
+
+void plan_owe_less(struct plan *plan)
+{
+	if (!plan->owing) {
+		return;
+	}
+	plan->owing = false;
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct node *node = plan->nodes[i];
+		if (!capacity_fits(node->owed, node->info.capacity) ||
+		    !capacity_fits(node->owed_firm, node->info.capacity) || node->pool_owed > node->info.pool_bytes) {
+			node_owe(plan, node);
+		}
+	}
+}
+
 void plan_node_event(struct plan *plan, const struct node_info *info)
 {
 	struct node *node = plan_find_node(plan, info->id);
@@ -63,12 +91,8 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 		contract_requeue(plan, node->leaving);
 	}
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
-	node->owed = capacity_max(info->capacity, slots_peak(node->slots, plan->now_us, WALL_NEVER));
-	if (node->firm) {
-		node->owed_firm = capacity_max(info->capacity, slots_peak(node->firm, plan->now_us, WALL_NEVER));
-	}
+	node_owe(plan, node);
 	node->loose = !rate_keeps(plan, node);
-	pool_owe(plan, node);
 	for (guest = guest_first(node); guest; guest = guest_next(guest)) {
 		guest_touch(plan, guest); /* its timer depends on whether the node answers */
 	}

@@ -244,12 +244,8 @@ int plan_restored(struct plan *plan)
 	prep_still_going(plan);
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
-		node->owed = capacity_max(node->info.capacity, slots_peak(node->slots, 0, WALL_NEVER));
-		if (node->firm) {
-			node->owed_firm = capacity_max(node->info.capacity, slots_peak(node->firm, 0, WALL_NEVER));
-		}
+		node_owe(plan, node);
 		node->loose = !rate_keeps(plan, node);
-		pool_owe(plan, node);
 	}
 	free(plan->rows);
 	plan->rows = NULL;

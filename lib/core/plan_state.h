@@ -162,9 +162,9 @@ struct node {
 	size_t stage_count, stage_room;
 	struct slots *pool;  /* bytes of needed images over time, as RES_DISK; NULL = nobody asked yet */
 	int64_t pool_booked; /* bytes of all images that are needed at any time */
-	int64_t pool_owed;   /* the pool's size, or what was needed when that grew unforeseen; for check.c */
+	int64_t pool_owed;   /* the pool's size, or what is needed beyond that by no plan of ours */
 	struct learnt learnt;
-	struct capacity owed;      /* its capacity, or what was booked when it was lowered below that; for check.c */
+	struct capacity owed;      /* its capacity, or what is booked beyond it, since it was lowered; for check.c */
 	struct capacity owed_firm; /* the same of what is firm */
 	bool loose;   /* what it can keep of slices and periods was lowered below what was booked; for check.c */
 	bool listed;  /* in plan->changed */
@@ -282,6 +282,7 @@ struct plan {
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;
 	bool queue_due; /* something changed that may let the queue move */
+	bool owing;     /* some node owes more than it has */
 	bool restored;  /* no step was taken since it was rebuilt */
 	/* While rebuilding. */
 	bool restoring;
@@ -407,6 +408,10 @@ void plan_node_event(struct plan *plan, const struct node_info *info);
 void plan_image_event(struct plan *plan, const struct image_info *info);
 void plan_image_removed(struct plan *plan, uint64_t image);
 struct node *node_add(struct plan *plan, const struct node_info *info);
+/* What is booked beyond what it has is owed, as long as it is booked. */
+void node_owe(struct plan *plan, struct node *node);
+/* What is owed no longer is not. At a step's begin, so that it does not matter since when a planner remembers. */
+void plan_owe_less(struct plan *plan);
 /* The node's agent has given the image up: what waits for it there fails. */
 void plan_transfer_failed(struct plan *plan, struct node *node, uint64_t image);
 

@@ -209,9 +209,10 @@ bool pool_within(const struct plan *plan, const struct node *node)
 	return node->pool_booked <= node->pool_owed || pool_peak(node, plan->now_us, WALL_NEVER) <= node->pool_owed;
 }
 
-void pool_owe(const struct plan *plan, struct node *node)
+void pool_owe(struct plan *plan, struct node *node)
 {
 	int64_t peak = pool_peak(node, plan->now_us, WALL_NEVER);
 
 	node->pool_owed = peak > node->info.pool_bytes ? peak : node->info.pool_bytes;
+	plan->owing = plan->owing || peak > node->info.pool_bytes;
 }

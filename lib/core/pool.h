@@ -34,7 +34,7 @@ wall_us pool_next(const struct plan *plan, const struct node *node, uint64_t ima
 /* True if, from now on, the pool never holds more than it can of what is needed. */
 bool pool_within(const struct plan *plan, const struct node *node);
 /* What is needed was made to exceed the pool, by no plan of ours: that much is owed. */
-void pool_owe(const struct plan *plan, struct node *node);
+void pool_owe(struct plan *plan, struct node *node);
 /* The most bytes needed at one time in [from_us, to_us), from_us < to_us. */
 int64_t pool_peak(const struct node *node, wall_us from_us, wall_us to_us);
 

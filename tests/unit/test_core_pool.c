@@ -74,6 +74,61 @@ START_TEST(ahead_only_into_room)
 }
 END_TEST
 
+/* A planner rebuilt from what is now: node 1 with all images, and leases of one VM. */
+static struct plan *rebuilt(const struct lease *const *leases, size_t count)
+{
+	struct plan *again = plan_new(&settings);
+	struct guest_slots slots;
+
+	plan_restore_node(again, plan_node(plan, 1));
+	for (uint64_t i = 1; i <= 3; i++) {
+		plan_restore_image(again, &(struct image_info){i, IMAGE_SIZE});
+		plan_restore_pool(again, 1, i);
+	}
+	for (size_t i = 0; i < count; i++) {
+		plan_restore_lease(again, leases[i]);
+		guest_slots(&plan_find_contract(plan, leases[i]->id)->guest[0], &slots);
+		for (int s = 0; s < GUEST_SLOTS; s++) {
+			if (slots.there[s]) {
+				plan_restore_slot(again, &slots.at[s]);
+			}
+		}
+	}
+	plan_restore_ids(again, 100, 100);
+	ck_assert_int_eq(plan_restored(again), 0);
+	return again;
+}
+
+/* What an image nobody expected takes of others is owed as long as that is so: to a rebuilt planner as to one that went
+ * on. */
+START_TEST(owed_while_needed)
+{
+	struct actions ignored = {0};
+	const int64_t size = 2 * IMAGE_SIZE;
+	const struct lease *lease[3];
+
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	image_there(1, 2, EVENT_IMAGE_PRESENT);
+	for (uint64_t i = 0; i < 3; i++) {
+		lease[i] = ask(i + 1, now + (i < 2 ? 300 : 500) * SEC, 100 * SEC);
+		ck_assert_int_eq(lease[i]->state, LEASE_SCHEDULED);
+	}
+	image_there(1, 3, EVENT_IMAGE_PRESENT);
+	ck_assert_int_eq(plan->nodes[0]->pool_owed, size + IMAGE_SIZE);
+	struct plan *again = rebuilt(lease, 3);
+	ck_assert_int_eq(again->nodes[0]->pool_owed, size + IMAGE_SIZE);
+	cancel(2);
+	plan_step(again, &(struct event){.kind = EVENT_LEASE_CANCELLED, .cancelled = 2}, 1, now, &ignored);
+	now += SEC;
+	tick_at(now);
+	ck_assert_int_eq(plan->nodes[0]->pool_owed, size);
+	plan_step(again, &(struct event){.kind = EVENT_TICK}, 1, now, &ignored);
+	ck_assert_int_eq(again->nodes[0]->pool_owed, size);
+	actions_fini(&ignored);
+	plan_free(again);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_pool");
@@ -84,6 +139,7 @@ int main(void)
 	tcase_add_test(all, ends_free_it);
 	tcase_add_test(all, unneeded_makes_way);
 	tcase_add_test(all, ahead_only_into_room);
+	tcase_add_test(all, owed_while_needed);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
