@@ -289,28 +289,69 @@ static wall_us resume_until(const struct plan *plan, const struct unit *unit, wa
 	return until_us;
 }
 
+/*
+ * When the unit's image is on all the nodes it lies on, once it is brought where it was evicted: 0 = it is there,
+ * WALL_NEVER = some pool has no room for it. If that is not 0, to be followed by prep_trim().
+ */
+static wall_us fetch_again(struct plan *plan, const struct unit *unit, const struct run *run)
+{
+	wall_us ready_us = 0;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		struct node *node = unit->seat[i].node;
+		const struct stage *stage = unit->seat[i].guest->stage;
+		if (stage && !stage->present) {
+			wall_us at_us = prep_append(plan, stage->image, &node, 1, run, 0);
+			ready_us = at_us > ready_us ? at_us : ready_us;
+		}
+	}
+	return ready_us;
+}
+
+/* Books a lifted unit for the run, or for as much of it as there is room for. */
+static bool book_resume(struct plan *plan, struct unit *unit, const struct run *run, wall_us until_us)
+{
+	if (until_us >= run->end_us && place_book(plan, unit, run)) {
+		return true;
+	}
+	if (!place_may_cut(plan, unit->spec)) {
+		return false;
+	}
+	start_limit(unit, run->start_us);
+	return book_cut(plan, unit, *run);
+}
+
 /* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
 static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 {
-	start_us = preempt_restored(plan, unit, start_us);
-	wall_us until_us = resume_until(plan, unit, start_us);
-	if (until_us == 0) {
-		return false;
-	}
-	place_lift(plan, unit);
-	struct run run = boot_run(plan, unit, start_us);
-	run.from = RUN_RESUME;
-	if (until_us >= run.end_us && place_book(plan, unit, &run)) {
-		return true;
-	}
-	if (place_may_cut(plan, unit->spec)) {
-		start_limit(unit, start_us);
-		if (book_cut(plan, unit, run)) {
-			return true;
+	wall_us until_us = 0, ready_us = 0;
+	bool ready = false, fetched = false, done = false;
+	struct run run;
+
+	for (int i = 0; i < 2 && !ready && ready_us < WALL_NEVER; i++) {
+		span_us lead_us = ready_us > 0 ? preempt_restore_spans(plan, unit) : 0;
+		start_us = preempt_restored(plan, unit, ready_us > 0 ? ready_us + lead_us : start_us);
+		until_us = resume_until(plan, unit, start_us);
+		if (until_us == 0) {
+			break;
 		}
+		run = boot_run(plan, unit, start_us);
+		run.from = RUN_RESUME;
+		ready_us = fetch_again(plan, unit, &run);
+		fetched = fetched || ready_us > 0;
+		ready = ready_us == 0 || ready_us <= start_us - preempt_restore_spans(plan, unit);
 	}
-	place_put_back(plan, unit);
-	return false;
+	if (ready) {
+		place_lift(plan, unit);
+		done = book_resume(plan, unit, &run, until_us);
+	}
+	if (ready && !done) {
+		place_put_back(plan, unit);
+	}
+	if (fetched) {
+		prep_trim(plan);
+	}
+	return done;
 }
 
 /*

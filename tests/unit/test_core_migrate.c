@@ -131,6 +131,37 @@ static const struct lease *reserve_with_image(int64_t size)
 	return request(spec);
 }
 
+static bool note_end(const struct transfer *transfer, void *arg)
+{
+	*(wall_us *)arg = transfer->state == TRANSFER_PLANNED ? transfer->end_us : 0;
+	return true;
+}
+
+/* Where a guest lies its image was evicted: it is brought again before the guest goes on. */
+START_TEST(brought_again)
+{
+	migrate_begin(MIGRATION_NO);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].node;
+	wall_us end = 0;
+
+	image_there(own, 1, EVENT_IMAGE_ABSENT);
+	cancel(3);
+	tick_at(now + settings.lead_us + settings.stop_us);
+	ck_assert_uint_eq(lease->vms[0].node, own);
+	plan_each_transfer(plan, own, note_end, &end);
+	ck_assert_int_gt(end, now);
+	ck_assert(lease->vms[0].planned);
+	ck_assert_int_ge(lease->vms[1].run.prepare_us, end);
+	ck_assert_int_lt(lease->vms[1].run.prepare_us, end + 2 * RESTORE_US);
+	/* Nobody waits for it any more. */
+	cancel(lease->id);
+	end = 0;
+	plan_each_transfer(plan, own, note_end, &end);
+	ck_assert_int_eq(end, 0);
+}
+END_TEST
+
 START_TEST(brings_its_disk)
 {
 	settings.disks = DISKS_WHOLE;
@@ -267,6 +298,7 @@ int main(void)
 	tcase_add_test(all, goes_elsewhere);
 	tcase_add_test(all, goes_at_once);
 	tcase_add_test(all, stays);
+	tcase_add_test(all, brought_again);
 	tcase_add_test(all, brings_its_disk);
 	tcase_add_test(all, stands_on_the_image);
 	tcase_add_test(all, copied_at_boot);
