@@ -243,7 +243,10 @@ static enum check_rule check_guest(const struct plan *plan, const struct guest *
 		if (soft && prep_ready(guest->node, spec->image) > vm->run.prepare_us && !late) {
 			return broken(fault, CHECK_IMAGE, guest);
 		}
-		if (guest->node->info.state != NODE_SILENT && prep_ready(guest->node, spec->image) == WALL_NEVER) {
+		/* One that vanished waits until those who lie there suspended leave room for it. */
+		const struct node *node = guest->node;
+		bool room = !stage || pool_peak(node, plan->now_us, WALL_NEVER) <= node->info.pool_bytes - stage->size;
+		if (node->info.state != NODE_SILENT && room && prep_ready(node, spec->image) == WALL_NEVER) {
 			return broken(fault, CHECK_IMAGE, guest);
 		}
 	}

@@ -599,6 +599,19 @@ void link_layout(struct plan *plan, struct link *link)
 	}
 }
 
+void link_place_rest(struct plan *plan, struct link *link)
+{
+	for (size_t i = link->count; i > 0 && link->item[i - 1]->start_us == WALL_NEVER;) {
+		struct flight *flight = link->item[i - 1];
+		if (link_blind(plan, link)) {
+			link_place_blind(plan, flight, plan->now_us);
+		} else {
+			advance(plan, flight, link_free_us(plan, link));
+		}
+		i -= link->item[i - 1] == flight; /* else it is now where another one was that has no place */
+	}
+}
+
 void link_ahead(struct plan *plan, struct link *link)
 {
 	wall_us from_us = link_free_us(plan, link);

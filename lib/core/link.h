@@ -52,6 +52,8 @@ void link_hasten(struct plan *plan, struct flight *flight);
 
 /* Lays out anew all that has not begun; nothing that was in time becomes late by it, unless a new one cannot wait. */
 void link_layout(struct plan *plan, struct link *link);
+/* Gives those a place that had none, as no pool had room for them, if there is one now. */
+void link_place_rest(struct plan *plan, struct link *link);
 /* Moves promised flights into gaps before their places, at most stage_ahead_us before their deadlines. */
 void link_ahead(struct plan *plan, struct link *link);
 /* From here on places are remembered, until link_mark_end(); link_undo() then puts all back as it was. */

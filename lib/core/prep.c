@@ -573,6 +573,8 @@ void prep_ahead(struct plan *plan)
 {
 	trim(plan, true);
 	prep_layout(plan);
+	link_place_rest(plan, &plan->link[0]);
+	link_place_rest(plan, &plan->link[1]);
 	if (plan->link[0].changed) {
 		link_ahead(plan, &plan->link[0]);
 	}

@@ -129,6 +129,34 @@ START_TEST(owed_while_needed)
 }
 END_TEST
 
+static bool first_start(const struct transfer *transfer, void *arg)
+{
+	if (transfer->state == TRANSFER_PLANNED) {
+		*(wall_us *)arg = transfer->start_us;
+	}
+	return true;
+}
+
+/* An image that vanished from a pool that is over-full comes again as soon as there is room for it. */
+START_TEST(comes_when_there_is_room)
+{
+	wall_us start = 0;
+
+	for (uint64_t i = 1; i <= 3; i++) {
+		ck_assert_int_eq(ask(i, now + (i < 3 ? 300 : 500) * SEC, 100 * SEC)->state, LEASE_SCHEDULED);
+	}
+	for (uint64_t i = 1; i <= 3; i++) {
+		image_there(1, i, EVENT_IMAGE_PRESENT);
+	}
+	image_there(1, 1, EVENT_IMAGE_ABSENT);
+	plan_each_transfer(plan, 1, first_start, &start);
+	ck_assert_int_eq(start, WALL_NEVER);
+	cancel(3);
+	plan_each_transfer(plan, 1, first_start, &start);
+	ck_assert_int_le(start, now + 300 * SEC);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_pool");
@@ -140,6 +168,7 @@ int main(void)
 	tcase_add_test(all, unneeded_makes_way);
 	tcase_add_test(all, ahead_only_into_room);
 	tcase_add_test(all, owed_while_needed);
+	tcase_add_test(all, comes_when_there_is_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
