@@ -180,12 +180,12 @@ void agents_deliver(struct world *world, uint32_t id)
 	}
 }
 
-/* One that is to be fetched brings a disk that is whole along. */
+/* One that is saved, or to be fetched, has a disk that is whole. */
 static bool has_image(const struct world *world, const struct body_of *body)
 {
 	bool whole = world->plan_settings.disks == DISKS_WHOLE;
 
-	return world->node[body->node].pool[body->image] || (whole && body->body == BODY_AWAY);
+	return world->node[body->node].pool[body->image] || (whole && body->body != BODY_NONE);
 }
 
 /* True if it can be prepared before its end, and what it is made of is there. */
@@ -220,7 +220,7 @@ static wall_us body_next(const struct world *world, const struct body_of *body)
 	case BODY_SAVED:
 		/* What was told before it was saved is no order to restore it. */
 		return body->planned && run->from == RUN_RESUME && run->prepare_us >= body->since_us &&
-				       world->now_us < run->end_us
+				       has_image(world, body) && world->now_us < run->end_us
 			       ? run->prepare_us
 			       : WALL_NEVER;
 	case BODY_GONE:
@@ -456,6 +456,15 @@ static struct capacity taken(const struct body_of *body)
 	return (struct capacity){{0}};
 }
 
+/* It should have begun a while ago: its node was told in time. */
+static bool lacks_image(const struct world *world, const struct body_of *body)
+{
+	bool waits = body->body == BODY_NONE || body->body == BODY_AWAY || body->body == BODY_SAVED;
+
+	return waits && body->planned && body->run.prepare_us >= body->since_us &&
+	       body->run.prepare_us < world->now_us && world->now_us < body->run.end_us && !has_image(world, body);
+}
+
 /* What the planner holds of a guest that is saved, against what it really had. */
 static const char *check_served(const struct world *world, const struct body_of *body)
 {
@@ -504,6 +513,9 @@ const char *agents_check(const struct world *world)
 		use[body->node] = capacity_add(use[body->node], taken(body));
 		if (body->body == BODY_RESTORING && body->planned && world->now_us > body->run.start_us) {
 			return "a guest is restored too late";
+		}
+		if (world->plan_settings.staging <= STAGING_EDF && lacks_image(world, body)) {
+			return "a guest is to go where its image is not";
 		}
 		const char *wrong = check_served(world, body);
 		if (wrong) {

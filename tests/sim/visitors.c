@@ -178,6 +178,25 @@ static void vanish(struct world *world, uint32_t id)
 	}
 }
 
+static bool same_image(const struct transfer *transfer, void *arg)
+{
+	uint64_t *image = arg;
+
+	*image = transfer->image == *image ? 0 : *image;
+	return *image != 0;
+}
+
+/* The node makes room: what its part does not name goes. */
+static void evict(struct world *world, uint32_t id)
+{
+	uint64_t image = 1 + world_random(world, WORLD_IMAGES), unneeded = image;
+
+	plan_each_transfer(world->plan, id, same_image, &unneeded);
+	if (world->node[id].pool[image] && unneeded && !world->node[id].silent_us) {
+		world_step_pool(world, EVENT_IMAGE_ABSENT, id, image);
+	}
+}
+
 static void resize(struct world *world, uint32_t id)
 {
 	struct world_node *node = &world->node[id];
@@ -206,6 +225,12 @@ void visitors_mischief(struct world *world)
 	}
 	if (world_chance(world, 300)) {
 		agents_repeat(world, id);
+	}
+	if (world_chance(world, 500)) {
+		evict(world, id);
+	}
+	if (world_chance(world, 10)) {
+		world_switch(world);
 	}
 	if (!world->settings.faults) {
 		return;

@@ -108,6 +108,14 @@ static void write_lease(struct world *world, const struct lease *lease)
 	}
 }
 
+/* By what is in them: memory between that is anything. */
+static bool same_run(const struct run *a, const struct run *b)
+{
+	return a->from == b->from && a->then == b->then && a->prepare_us == b->prepare_us &&
+	       a->start_us == b->start_us && a->end_us == b->end_us && a->release_us == b->release_us &&
+	       a->from_node == b->from_node;
+}
+
 /* True if a reservation's run stays as it was, unless its user wants another duration. */
 static bool same_agreement(const struct world_lease *row, const struct run *old, const struct run *run)
 {
@@ -130,7 +138,7 @@ static void write_vm(struct world *world, const struct vm *vm)
 	    !(lease_move_allowed(old->state, LEASE_QUEUED) && lease_move_allowed(LEASE_QUEUED, vm->state))) {
 		world_wrong(world, "a move that is not allowed", vm->lease, vm->node);
 	}
-	if (vm->planned && (!old->planned || memcmp(&old->run, &vm->run, sizeof(vm->run)) != 0) &&
+	if (vm->planned && (!old->planned || !same_run(&old->run, &vm->run)) &&
 	    vm->run.prepare_us < world->now_us + world->plan_settings.lead_us && !old->planned) {
 		world_wrong(world, "a plan that begins too soon", vm->lease, vm->node);
 	}
@@ -329,7 +337,7 @@ static bool same_vm(const struct vm *a, const struct vm *b)
 {
 	return a->lease == b->lease && a->index == b->index && a->state == b->state && a->node == b->node &&
 	       a->generation == b->generation && a->planned == b->planned && a->served_us == b->served_us &&
-	       a->started_us == b->started_us && memcmp(&a->run, &b->run, sizeof(a->run)) == 0;
+	       a->started_us == b->started_us && same_run(&a->run, &b->run);
 }
 
 static bool same_action(const struct action *a, const struct action *b)
@@ -412,6 +420,28 @@ void world_step(struct world *world, const struct event *event)
 		world->twin_steps = TWIN_STEPS;
 		world->figures.restarts++;
 	}
+}
+
+/* One of the policies of that kind, the default one as often as all others together. */
+static const char *choose(struct world *world, enum policy_set set)
+{
+	size_t n = 0;
+
+	while (policy_name(set, n)) {
+		n++;
+	}
+	return policy_name(set, world_chance(world, 500) ? 0 : world_random(world, n));
+}
+
+void world_switch(struct world *world)
+{
+	plan_free(world->twin);
+	world->twin = NULL;
+	bool trial = world->plan_settings.queue->restages;
+	world->plan_settings.queue = policy_queue(trial ? choose(world, POLICY_QUEUE) : "trial");
+	struct plan *plan = rebuild(world);
+	plan_free(world->plan);
+	world->plan = plan;
 }
 
 void world_step_node(struct world *world, uint32_t id, enum node_state state)
@@ -637,17 +667,6 @@ const char *world_run(struct world *world, uint64_t steps)
 const struct world_figures *world_figures(const struct world *world)
 {
 	return &world->figures;
-}
-
-/* One of the policies of that kind, the default one as often as all others together. */
-static const char *choose(struct world *world, enum policy_set set)
-{
-	size_t n = 0;
-
-	while (policy_name(set, n)) {
-		n++;
-	}
-	return policy_name(set, world_chance(world, 500) ? 0 : world_random(world, n));
 }
 
 struct world *world_new(const struct world_settings *settings)

@@ -134,6 +134,8 @@ void world_step_node(struct world *world, uint32_t id, enum node_state state);
 void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image);
 /* The row of the lease, NULL if there is none. */
 struct world_lease *world_lease_row(struct world *world, uint64_t id);
+/* The planner is started anew with another order of the queue. */
+void world_switch(struct world *world);
 /* Notes the first thing that is not as it must be. */
 void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t node);
 
