@@ -152,7 +152,7 @@ endef
 $(foreach u,$(UNITS),$(eval $(call unit_rule,$(u))))
 
 check-unit: $(addprefix $(BUILD)/unit/,$(UNITS)) $(PROGRAMS)
-	@tests/run-units $(BUILD) $(UNITS)
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),8,2) tests/run-units $(BUILD) $(UNITS)
 
 SIM_OBJ = $(call objects,tests/sim)
 $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
