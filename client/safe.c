@@ -2,11 +2,13 @@
 #include "safe.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "util.h"
 
-size_t safe_decode(const char *s, uint32_t *c)
+/* Bytes of the UTF-8 sequence at s (1-4), its character through *c; 0 if it is not one. */
+static size_t decode(const char *s, uint32_t *c)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *p = (const unsigned char *)s;
@@ -43,7 +45,7 @@ static char *escape(const char *text, bool keep_newlines)
 
 	while (*text) {
 		uint32_t c = (unsigned char)*text;
-		size_t len = safe_decode(text, &c);
+		size_t len = decode(text, &c);
 
 		if (len == 0 || (is_hostile(c) && !(keep_newlines && c == '\n'))) {
 			end += sprintf(end, "\\u%04x", (unsigned)c);

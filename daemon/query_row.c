@@ -50,8 +50,8 @@ struct json_object *query_row(sqlite3_stmt *stmt, const struct query_column *col
 	return object;
 }
 
-struct json_object *query_rows(struct store *store, sqlite3_stmt *stmt, const struct query_column *columns, size_t n,
-			       int64_t max, bool *more, struct err *err)
+static struct json_object *all_rows(struct store *store, sqlite3_stmt *stmt, const struct query_column *columns,
+				    size_t n, int64_t max, bool *more, struct err *err)
 {
 	struct json_object *rows;
 	int step = -1;
@@ -79,7 +79,7 @@ struct json_object *query_rows(struct store *store, sqlite3_stmt *stmt, const st
 int query_add_rows(struct store *store, struct json_object *object, const char *key, sqlite3_stmt *stmt,
 		   const struct query_column *columns, size_t n, int64_t max, bool *more, struct err *err)
 {
-	struct json_object *rows = query_rows(store, stmt, columns, n, max, more, err);
+	struct json_object *rows = all_rows(store, stmt, columns, n, max, more, err);
 
 	if (!rows) {
 		return -1;

@@ -24,10 +24,8 @@ struct query_column {
 
 /* The present row; columns stand in the order of the SELECT. */
 struct json_object *query_row(sqlite3_stmt *stmt, const struct query_column *columns, size_t n);
-/* All rows (stmt NULL: err is set already) up to max; *more if there were others. NULL on failure. */
-struct json_object *query_rows(struct store *store, sqlite3_stmt *stmt, const struct query_column *columns, size_t n,
-			       int64_t max, bool *more, struct err *err);
-/* As query_rows(), put into object under key; -1 on failure. */
+/* All rows (stmt NULL: err is set already) up to max, into object under key; *more if there were others. -1 on failure.
+ */
 int query_add_rows(struct store *store, struct json_object *object, const char *key, sqlite3_stmt *stmt,
 		   const struct query_column *columns, size_t n, int64_t max, bool *more, struct err *err);
 

@@ -89,16 +89,6 @@ const struct part_image *part_find_image(const struct part *part, uint64_t id)
 	return NULL;
 }
 
-const struct part_vm *part_find_vm(const struct part *part, uint64_t lease, uint32_t vm)
-{
-	for (size_t i = 0; i < part->vm_count; i++) {
-		if (part->vms[i].lease == lease && part->vms[i].vm == vm) {
-			return &part->vms[i];
-		}
-	}
-	return NULL;
-}
-
 void part_free(struct part *part)
 {
 	if (!part) {

@@ -74,7 +74,6 @@ struct json_object *part_to_json(const struct part *part);
 struct part *part_from_json(struct json_object *value, struct err *err);
 void part_free(struct part *part); /* NULL is allowed */
 const struct part_image *part_find_image(const struct part *part, uint64_t id);
-const struct part_vm *part_find_vm(const struct part *part, uint64_t lease, uint32_t vm);
 
 const char *vm_seen_name(
 	enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */

@@ -55,7 +55,6 @@ struct blue {
 };
 
 const char *blue_policy_name(enum blue_policy policy);
-const char *blue_metric_name(enum blue_metric metric);
 /* The policy's settings, over those of its profile; the caller frees them with config_free(). */
 int blue_config(enum blue_policy policy, int64_t seed, struct sim_config *config, struct err *err);
 /* The paper's figure; NAN if there is none. For Tenure's own: the best of all configurations with virtual machines. */

@@ -68,11 +68,6 @@ const char *blue_policy_name(enum blue_policy policy)
 	return policies[policy].name;
 }
 
-const char *blue_metric_name(enum blue_metric metric)
-{
-	return metrics[metric].name;
-}
-
 int blue_config(enum blue_policy policy, int64_t seed, struct sim_config *config, struct err *err)
 {
 	_cleanup_free_ char *words = xasprintf("%s " INTERVAL " seed=%" PRId64, policies[policy].words, seed);

@@ -58,12 +58,3 @@ void results_add(struct results *results, const char *const *key, const char *me
 
 	results_add_more(results, key, metric, published, measured, none);
 }
-
-void results_add_one(struct results *results, const char *const *key, const char *metric, double published,
-		     double measured)
-{
-	struct sample sample = {0};
-
-	sample_add(&sample, measured);
-	results_add(results, key, metric, published, &sample);
-}

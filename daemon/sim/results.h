@@ -25,8 +25,5 @@ void results_add(struct results *results, const char *const *key, const char *me
 /* The same with words for the extras, as many as there are; elsewhere they stay empty. */
 void results_add_more(struct results *results, const char *const *key, const char *metric, double published,
 		      const struct sample *measured, const char *const *extra);
-/* One row of a figure that was measured once. */
-void results_add_one(struct results *results, const char *const *key, const char *metric, double published,
-		     double measured);
 
 #endif

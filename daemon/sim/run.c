@@ -1,19 +1,26 @@
 /* tenure-sim run: one simulation, and its results in a folder. */
-#include "run.h"
-
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
+#include "config.h"
 #include "figure.h"
 #include "progress.h"
 #include "sheet.h"
 #include "sim_command.h"
+#include "summary.h"
+#include "trace.h"
 #include "util.h"
 #include "world.h"
 
 #define WORDS_MAX 256 /* traces, and settings by --set, of one run */
+
+struct run_options {
+	const char *profile; /* for the summary only */
+	const char *out;     /* folder, made if it is not there */
+	bool check, slots, quiet;
+};
 
 /* ---- results ---- */
 
@@ -115,15 +122,15 @@ static int simulate(struct world *world, struct progress *progress, struct err *
 	return bad;
 }
 
-int run_simulation(const struct sim_config *config, const struct trace *trace, const struct run_options *options,
-		   struct summary *summary, struct err *err)
+static int run_simulation(const struct sim_config *config, const struct trace *trace, const struct run_options *options,
+			  struct summary *summary, struct err *err)
 {
 	struct workload workload;
 	struct progress progress;
 	struct world_options how = {
 		.check = options->check, .slots = options->slots, .progress = progress_tell, .arg = &progress};
 
-	if (options->out && begin_results(config, options->out, err) < 0) {
+	if (begin_results(config, options->out, err) < 0) {
 		return -1;
 	}
 	workload_make(config, trace, &workload);
@@ -132,7 +139,7 @@ int run_simulation(const struct sim_config *config, const struct trace *trace, c
 	int bad = simulate(world, &progress, err);
 	if (!bad) {
 		summary_make(world, summary);
-		bad = options->out ? write_results(world, config, trace, options, summary, err) : 0;
+		bad = write_results(world, config, trace, options, summary, err);
 	}
 	world_free(world);
 	workload_fini(&workload);

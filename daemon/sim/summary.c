@@ -11,7 +11,8 @@
 #define WARM_UP 20 /* one of so many leases, from the first on, are left out of means */
 #define BOUND_US (10 * USEC_PER_SEC)
 
-double summary_wait(const struct job *job)
+/* Seconds; of a job that is done. */
+static double wait_s(const struct job *job)
 {
 	return (double)(job->start_us - job->request->submit_us) / 1e6;
 }
@@ -76,12 +77,12 @@ static void count_waits(const struct job *jobs, size_t n, struct summary *summar
 		if (job->state != LEASE_DONE || !job->start_us) {
 			continue;
 		}
-		waits[all++] = summary_wait(job);
-		summary->mean_wait_all_s += summary_wait(job);
+		waits[all++] = wait_s(job);
+		summary->mean_wait_all_s += wait_s(job);
 		summary->mean_bounded_slowdown_all += summary_slowdown(job);
 		if (counts) {
 			warm++;
-			summary->mean_wait_s += summary_wait(job);
+			summary->mean_wait_s += wait_s(job);
 			summary->mean_bounded_slowdown += summary_slowdown(job);
 		}
 	}
@@ -203,7 +204,7 @@ static void put_job(FILE *out, uint64_t id, const struct job *job)
 	put_time(out, job->end_us);
 	fprintf(out, "%.6f,%.6f,", (double)spec->duration_us / 1e6, (double)request->real_us / 1e6);
 	if (ran) {
-		fprintf(out, "%.6f", summary_wait(job));
+		fprintf(out, "%.6f", wait_s(job));
 	}
 	fputc(',', out);
 	if (done) {

@@ -29,9 +29,7 @@ struct summary {
 void summary_make(const struct world *world, struct summary *summary);
 /* As members of an object. */
 void summary_add(const struct summary *summary, struct json_object *object);
-/* Wait, and the ratio of response time to the run time on a dedicated machine (at least 10 s), of a job that is done.
- */
-double summary_wait(const struct job *job);
+/* Of a job that is done: response time over the run time on a dedicated machine (at least 10 s). */
 double summary_slowdown(const struct job *job);
 /* Leases as CSV. */
 void summary_leases(const struct world *world, FILE *out);

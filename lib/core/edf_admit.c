@@ -8,15 +8,6 @@
 
 #define MILLION 1000000
 
-static const char *const names[EDF_VERDICT_COUNT] = {
-	"fits", "zero", "slice-long", "period-short", "period-long", "beyond-cpu", "more-threads", "no-room",
-};
-
-const char *edf_verdict_name(enum edf_verdict verdict)
-{
-	return names[verdict];
-}
-
 uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t period_us)
 {
 	__int128 nanoseconds = (__int128)slice_us * 1000 + 2 * node->wake_ns;

@@ -49,8 +49,6 @@ struct edf_offer {
 	int64_t period_slice_us; /* ... and the slice then */
 };
 
-/* A short word for the verdict, such as "no-room". */
-const char *edf_verdict_name(enum edf_verdict verdict);
 /* Part of a CPU that one thread needs, the scheduler's cost counted, in millionths, rounded up. slice <= period, > 0.
  */
 uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t period_us);

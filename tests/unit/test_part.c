@@ -212,9 +212,6 @@ START_TEST(fields)
 	ck_assert_uint_eq(part->vms[1].generation, UINT32_MAX);
 	ck_assert_ptr_eq(part_find_image(part, 2), &part->images[1]);
 	ck_assert_ptr_null(part_find_image(part, 3));
-	ck_assert_ptr_eq(part_find_vm(part, 42, 1), &part->vms[1]);
-	ck_assert_ptr_null(part_find_vm(part, 42, 2));
-	ck_assert_ptr_null(part_find_vm(part, 41, 1));
 	part_free(part);
 }
 END_TEST

@@ -71,15 +71,15 @@ END_TEST
 START_TEST(test_table)
 {
 	const char *const keys[] = {"duration", "size", NULL}, *const key[] = {"long", "1-4"};
-	const double value[] = {9, 10, 11};
-	struct sample sample = sample_of(value, 3), none = {0};
+	const double value[] = {9, 10, 11}, single[] = {0.9999};
+	struct sample sample = sample_of(value, 3), once = sample_of(single, 1), none = {0};
 	struct results results;
 	struct err err;
 
 	ck_assert_int_eq(results_open(&results, keys, (const char *[]){NULL}, &err), 0);
 	results_add(&results, key, "time_s", 12.5, &sample);
 	results_add(&results, key, "wait_s", NAN, &none);
-	results_add_one(&results, key, "load", 1, 0.9999);
+	results_add(&results, key, "load", 1, &once);
 	ck_assert_uint_eq(results.rows, 3);
 	fflush(results.sheet.out);
 	ck_assert_str_eq(results.sheet.text, "duration,size,metric,published,measured,low95,high95,difference\n"
@@ -94,14 +94,14 @@ END_TEST
 START_TEST(test_table_extras)
 {
 	const char *const keys[] = {"rho", NULL}, *const extras[] = {"haizea", "within", NULL}, *const key[] = {"10"};
-	const double value[] = {4};
-	struct sample sample = sample_of(value, 1);
+	const double value[] = {4}, single[] = {1};
+	struct sample sample = sample_of(value, 1), once = sample_of(single, 1);
 	struct results results;
 	struct err err;
 
 	ck_assert_int_eq(results_open(&results, keys, extras, &err), 0);
 	results_add_more(&results, key, "time", 5, &sample, (const char *[]){"4.5", "yes"});
-	results_add_one(&results, key, "load", NAN, 1);
+	results_add(&results, key, "load", NAN, &once);
 	fflush(results.sheet.out);
 	ck_assert_str_eq(results.sheet.text, "rho,metric,published,measured,low95,high95,difference,haizea,within\n"
 					     "10,time,5.000,4.000,,,-1.000,4.5,yes\n"

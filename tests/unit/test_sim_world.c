@@ -3,8 +3,8 @@
 #include <check.h>
 #include <string.h>
 
-#include "run.h"
 #include "suite.h"
+#include "summary.h"
 #include "util.h"
 #include "world.h"
 
