@@ -7,6 +7,7 @@
 
 struct events;
 
+/* The store, which must outlive it, is only read. */
 struct events *events_new(struct store *store);
 void events_free(struct events *events);
 /* Sends what is later than after_rev, then goes on. Where that is too much, {"lagged": rev} takes the place of all to

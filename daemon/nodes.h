@@ -9,6 +9,7 @@
 
 struct nodes;
 
+/* All three must outlive it. */
 struct nodes *nodes_new(struct event_base *base, struct manager *manager, const struct head_settings *settings);
 void nodes_free(struct nodes *nodes);
 

@@ -16,6 +16,7 @@ struct record_input {
 	struct event event;                /* if not */
 };
 
+/* In the open transaction: it is kept or lost with the rows that came of it. -1: it is not written. */
 int record_add(struct store *store, const struct record_input *input, struct err *err);
 /* One call per input of the recording attached by store_record_open(), in order; ends with -1 as soon as fn does. */
 int record_each(struct store *store, int (*fn)(const struct record_input *input, void *arg, struct err *err), void *arg,

@@ -30,6 +30,7 @@ struct store *store_open(const char *dir, struct err *err);
 void store_close(struct store *store); /* rolls back what is open; NULL is allowed */
 const char *store_path(const struct store *store);
 
+/* What follows is one transaction; there is none open. -1: nothing was begun. */
 int store_begin(struct store *store, struct err *err);
 /* 0: on disk. -1: nothing of the transaction is kept; it is rolled back already. */
 int store_commit(struct store *store, struct err *err);

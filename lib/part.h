@@ -69,14 +69,16 @@ struct part {
 	size_t vm_count;
 };
 
+/* What the caller puts. */
 struct json_object *part_to_json(const struct part *part);
 /* Checks everything: names, ranges, order of times, duplicates. Caller frees with part_free(). NULL on failure. */
 struct part *part_from_json(struct json_object *value, struct err *err);
 void part_free(struct part *part); /* NULL is allowed */
+/* Lives as long as the part; NULL if it has none of that number. */
 const struct part_image *part_find_image(const struct part *part, uint64_t id);
 
-const char *vm_seen_name(
-	enum vm_seen seen); /* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed" */
+/* "absent" "prepared" "running" "suspending" "suspended" "ended" "failed"; -1 if the name is none of them. */
+const char *vm_seen_name(enum vm_seen seen);
 int vm_seen_parse(const char *name, enum vm_seen *seen);
 
 #define REPORT_BACKEND 16
@@ -136,6 +138,7 @@ struct report {
 	size_t image_count;
 };
 
+/* As part_to_json(), part_from_json() and part_free(). */
 struct json_object *report_to_json(const struct report *report);
 struct report *report_from_json(struct json_object *value, struct err *err);
 void report_free(struct report *report);

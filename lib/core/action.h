@@ -24,6 +24,7 @@ struct transfer {
 			      */
 };
 
+/* -1, and nothing changed, if the name is none of them; so is that of estimate_what_parse(). */
 const char *transfer_state_name(enum transfer_state state);
 int transfer_state_parse(const char *name, enum transfer_state *state);
 
