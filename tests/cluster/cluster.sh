@@ -280,6 +280,14 @@ image_add_ticker() {
 	tenure image add ticker --disk "$BUILD_ABSOLUTE/tests/cluster/ticker.img" --format raw
 }
 
+# cluster_counter: the image of a boot sector that counts for ever: interrupts off, incl 0x500, again.
+cluster_counter() {
+	printf '\x31\xc0\x8e\xd8\xfa\x66\xff\x06\x00\x05\xeb\xf9'
+	head -c 498 /dev/zero
+	printf '\x55\xaa'
+	head -c 1M /dev/zero
+}
+
 # lease_is ID STATE
 lease_is() {
 	[ "$(tenure -o json lease show "$1" | jq -r .state)" = "$2" ]
