@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "edf_admit.h"
+#include "jsonx.h"
 #include "log.h"
 #include "rpc.h"
 #include "util.h"
@@ -328,6 +330,24 @@ static void log_refusal(struct link *link, const char *why)
 	}
 }
 
+/* ---- requests of the head ---- */
+
+static int take_task(struct link *link, struct json_object *params, struct json_object **result, struct err *err)
+{
+	struct jsonx at;
+	uint64_t id;
+	int64_t slice, period;
+
+	if (jsonx_root(params, "", &at, err) < 0 || jsonx_u64(&at, "id", 1, INT64_MAX, &id, err) < 0 ||
+	    jsonx_i64(&at, "slice_us", 0, EDF_PERIOD_MAX_US, &slice, err) < 0 ||
+	    jsonx_i64(&at, "period_us", 0, EDF_PERIOD_MAX_US, &period, err) < 0 ||
+	    link->ops.task(id, slice, period, err, link->arg) < 0) {
+		return -1;
+	}
+	*result = json_object_new_object();
+	return 0;
+}
+
 static void on_request(struct rpc *rpc, struct rpc_request *request, const char *method, struct json_object *params,
 		       void *arg)
 {
@@ -336,18 +356,22 @@ static void on_request(struct rpc *rpc, struct rpc_request *request, const char 
 	struct err err;
 
 	(void)rpc;
-	if (strcmp(method, "part.set") != 0) {
+	if (strcmp(method, "part.set") == 0) {
+		if (take_part(link, params, &result, &err) == 0) {
+			link->refused[0] = '\0';
+		} else {
+			log_refusal(link, err.text);
+		}
+	} else if (strcmp(method, "task.set") == 0) {
+		take_task(link, params, &result, &err);
+	} else {
 		err_set(&err, ERR_METHOD, "an agent has no method \"%.64s\"", method);
-		rpc_reply_error(request, &err, NULL);
-		return;
 	}
-	if (take_part(link, params, &result, &err) < 0) {
-		log_refusal(link, err.text);
+	if (result) {
+		rpc_reply(request, result);
+	} else {
 		rpc_reply_error(request, &err, NULL);
-		return;
 	}
-	link->refused[0] = '\0';
-	rpc_reply(request, result);
 }
 
 /* ---- connecting ---- */

@@ -28,6 +28,8 @@ struct link_ops {
 	void (*report)(struct report *report, void *arg);
 	/* Takes the part over if it returns 0; else it is the link's. */
 	int (*part)(struct part *part, struct err *err, void *arg);
+	/* The head gives a task of tenure-edf another slice and period; both 0: none. */
+	int (*task)(uint64_t id, span_us slice_us, span_us period_us, struct err *err, void *arg);
 	const char *(*hypervisor)(void *arg); /* "" = not known yet */
 	void (*connected)(bool ok, void *arg);
 };

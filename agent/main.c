@@ -121,6 +121,7 @@ static void make_report(struct report *report, void *arg)
 	const struct part *part = book_part(agent->book);
 
 	work_report(agent->work, report);
+	pace_tasks(agent->pace, report);
 	if (!part) {
 		return;
 	}
@@ -145,6 +146,19 @@ static int on_part(struct part *part, struct err *err, void *arg)
 	}
 	stage_want(agent->stage, part);
 	work_part_changed(agent->work);
+	return 0;
+}
+
+static int on_task(uint64_t id, span_us slice_us, span_us period_us, struct err *err, void *arg)
+{
+	struct agent *agent = arg;
+
+	if (pace_tune(agent->pace, id, slice_us, period_us, err) < 0) {
+		return -1;
+	}
+	log_info("edf: task %llu: slice %lld us, period %lld us, asked by the head", (unsigned long long)id,
+		 (long long)slice_us, (long long)period_us);
+	link_changed(agent->link);
 	return 0;
 }
 
@@ -304,8 +318,11 @@ static int open_guests(struct agent *agent, struct err *err)
 
 static int open_link(struct agent *agent, struct err *err)
 {
-	static const struct link_ops ops = {
-		.report = make_report, .part = on_part, .hypervisor = hypervisor, .connected = on_head};
+	static const struct link_ops ops = {.report = make_report,
+					    .part = on_part,
+					    .task = on_task,
+					    .hypervisor = hypervisor,
+					    .connected = on_head};
 	struct link_settings settings = {
 		.head = agent->settings.head,
 		.plaintext = agent->settings.plaintext,
@@ -335,6 +352,7 @@ static void open_pace(struct agent *agent)
 				.miss_ppm = agent->settings.miss_threshold * 10000,
 			},
 		.strict = agent->settings.strict,
+		.tasks_ppm = (uint32_t)agent->settings.tasks * 10000,
 	};
 
 	engine_backend_parse(agent->settings.backend, &settings.engine.backend);

@@ -1,6 +1,6 @@
 /*
- * Takes guests on in the EDF engine when they run, follows changes of their constraints, and lets them go. How CPU time
- * is given is the engine's; when a guest runs is work.c's.
+ * Takes guests on in the EDF engine when they run, follows changes of their constraints, and lets them go; lets
+ * tenure-edf have a part of that engine. How CPU time is given is the engine's; when a guest runs is work.c's.
  */
 #include "pace.h"
 
@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "guestxml.h"
 #include "log.h"
+#include "server.h"
 #include "text.h"
 #include "util.h"
 
@@ -35,6 +36,8 @@ struct paced {
 
 struct pace {
 	struct engine *engine; /* NULL = none */
+	struct server *server; /* for tenure-edf's tasks; NULL = none */
+	uint32_t tasks_ppm;
 	bool strict;
 	struct pace_ops ops;
 	void *arg;
@@ -340,6 +343,83 @@ void pace_report(struct pace *pace, const struct book_key *key, struct report_ed
 	}
 }
 
+/* ---- tenure-edf's tasks ---- */
+
+struct tasks {
+	struct report *report;
+	size_t room;
+	int64_t now_ns;
+};
+
+/* Names of processes may hold anything. */
+static void put_name(char *out, const char *name)
+{
+	size_t n = 0;
+
+	for (; *name && n + 1 < REPORT_NAME; name++) {
+		out[n++] = isprint((unsigned char)*name) ? *name : '?';
+	}
+	out[n] = '\0';
+}
+
+/* Rows of a task follow each other. */
+static void add_task(const struct engine_row *row, void *arg)
+{
+	struct tasks *tasks = arg;
+	struct report *report = tasks->report;
+	struct report_task *task = report->task_count ? &report->tasks[report->task_count - 1] : NULL;
+
+	if (row->owner_uid < 0) {
+		return;
+	}
+	if (!task || task->id != row->id) {
+		if (report->task_count == REPORT_TASKS_MAX) {
+			return;
+		}
+		if (report->task_count == tasks->room) {
+			tasks->room = 2 * tasks->room + 8;
+			report->tasks = xrealloc(report->tasks, tasks->room, sizeof(*report->tasks));
+		}
+		task = &report->tasks[report->task_count++];
+		*task = (struct report_task){.id = row->id, .pid = row->pid, .uid = row->owner_uid};
+		put_name(task->name, row->name);
+		snprintf(task->edf.backend, sizeof(task->edf.backend), "%s", engine_backend_name(row->backend));
+	}
+	struct rows rows = {.out = &task->edf, .change_ns = task->edf.change_us * 1000};
+	int64_t age_us = (tasks->now_ns - row->attached_ns) / 1000;
+
+	add_row(row, &rows);
+	task->edf.change_us = rows.change_ns / 1000;
+	task->edf.used_ppm += age_us > 0 && row->used_ns > 0 ? row->used_ns * 1000 / age_us / row->count : 0;
+}
+
+void pace_tasks(const struct pace *pace, struct report *report)
+{
+	struct tasks tasks = {.report = report, .now_ns = clock_mono_ns()};
+
+	if (pace->server) {
+		engine_list(pace->engine, 0, add_task, &tasks);
+	}
+}
+
+int pace_tune(struct pace *pace, uint64_t task, span_us slice_us, span_us period_us, struct err *err)
+{
+	if (!pace->server) {
+		return err_set(err, ERR_NOT_FOUND, "this node gives nothing to tasks: \"tasks\" in its settings is 0");
+	}
+	return server_tune(pace->server, task, slice_us, period_us, err);
+}
+
+/* ---- what the node can ---- */
+
+/* What is left of each CPU for guests. */
+static uint32_t guests_ppm(const struct pace *pace, const struct engine_node *node)
+{
+	uint32_t tasks_ppm = pace->server ? pace->tasks_ppm : 0;
+
+	return node->node.limit_ppm > tasks_ppm ? node->node.limit_ppm - tasks_ppm : 0;
+}
+
 void pace_hello(const struct pace *pace, struct hello_edf *out)
 {
 	struct engine_node node;
@@ -352,8 +432,9 @@ void pace_hello(const struct pace *pace, struct hello_edf *out)
 	engine_node(pace->engine, &node);
 	snprintf(out->backend, sizeof(out->backend), "%s", engine_backend_name(node.backend));
 	text_put(out->text, "%s%s%s", node.reason, *node.reason && *node.done ? "; " : "", node.done);
-	if (node.backend != ENGINE_NONE) {
+	if (node.backend != ENGINE_NONE && guests_ppm(pace, &node) > 0) {
 		out->can = node.node;
+		out->can.limit_ppm = guests_ppm(pace, &node);
 	}
 }
 
@@ -365,7 +446,7 @@ int64_t pace_capacity(const struct pace *pace)
 		return 0;
 	}
 	engine_node(pace->engine, &node);
-	return node.backend == ENGINE_EDF ? (int64_t)node.node.cpus * node.node.limit_ppm / 1000 : 0;
+	return node.backend == ENGINE_EDF ? (int64_t)node.node.cpus * guests_ppm(pace, &node) / 1000 : 0;
 }
 
 /* ---- starting and ending ---- */
@@ -386,6 +467,14 @@ struct pace *pace_new(struct event_base *base, const struct pace_settings *setti
 		text_put(pace->why, "%s", err.text);
 		log_warning("edf: %s; slices and periods are not enforced", err.text);
 		return pace;
+	}
+	pace->tasks_ppm = settings->tasks_ppm;
+	if (settings->tasks_ppm &&
+	    server_new(&pace->server, base, pace->engine, settings->engine.run_dir, NULL, &err) < 0) {
+		log_warning("edf: %s; there are no tasks of tenure-edf", err.text);
+		pace->server = NULL;
+	} else if (pace->server) {
+		server_limit(pace->server, settings->tasks_ppm);
 	}
 	pace->news = event_new(base, engine_fd(pace->engine), EV_READ | EV_PERSIST, on_news, pace);
 	event_add(pace->news, NULL);
@@ -409,6 +498,7 @@ void pace_free(struct pace *pace)
 		event_free(pace->news);
 	}
 	event_free(pace->retry);
+	server_free(pace->server);
 	engine_free(pace->engine);
 	free(pace);
 }

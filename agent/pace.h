@@ -15,7 +15,8 @@ struct pace;
 
 struct pace_settings {
 	struct engine_settings engine;
-	bool strict; /* guests get nothing beyond their slices */
+	bool strict;        /* guests get nothing beyond their slices */
+	uint32_t tasks_ppm; /* of each CPU for tenure-edf's tasks; 0 = none */
 };
 
 struct pace_ops {
@@ -39,7 +40,11 @@ void pace_free(struct pace *pace);
 void pace_set(struct pace *pace, const struct book_key *key, const struct part_vm *vm);
 /* What is done about the guest's constraint; out is all zeros. */
 void pace_report(struct pace *pace, const struct book_key *key, struct report_edf *out);
-/* What this node can do about constraints. */
+/* tenure-edf's tasks into a report that has none yet. */
+void pace_tasks(const struct pace *pace, struct report *report);
+/* Another constraint for one of them; slice and period both 0: it is let go. As server_tune(). */
+int pace_tune(struct pace *pace, uint64_t task, span_us slice_us, span_us period_us, struct err *err);
+/* What this node can do about guests' constraints. */
 void pace_hello(const struct pace *pace, struct hello_edf *out);
 /* Millicores that may be promised to guests by slices; 0 = the engine does not say. */
 int64_t pace_capacity(const struct pace *pace);

@@ -121,6 +121,8 @@ const struct setting settings_table[] = {
 	    "CPUs for QEMU's other threads, as 0; empty: those that are not in cpus", NULL),
 	EDF(run_dir, SETTING_PATH, "/run/tenure-edf", 1, 0, "folder of the scheduler's table and calibration", NULL),
 	EDF(limit, SETTING_INT, "90", 1, 100, "per cent of each CPU that may be promised by slices", NULL),
+	EDF(tasks, SETTING_INT, "0", 0, 100,
+	    "per cent of each CPU, out of limit, for tasks of tenure-edf; 0: none, and no socket for them", NULL),
 	EDF(miss_threshold, SETTING_INT, "1", 1, 100, "per cent of a guest's periods: an event if more are missed",
 	    NULL),
 	EDF(strict, SETTING_BOOL, "no", 0, 0, "guests get nothing beyond their slices, even if nobody else wants it",

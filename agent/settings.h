@@ -31,6 +31,7 @@ struct agent_settings {
 	char *housekeeping;
 	char *run_dir;
 	int64_t limit;
+	int64_t tasks;
 	int64_t miss_threshold;
 	bool strict;
 	/* [stage] */

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "command.h"
+#include "jsonx.h"
 #include "util.h"
 
 #define DEFAULT_SERVER "unix:/run/tenure/tenured.sock"
@@ -81,6 +82,20 @@ void client_add_text(struct client *client, enum option_id id, struct json_objec
 	if (client->options.value[id].given) {
 		json_object_object_add(params, key, json_object_new_string(client->options.value[id].text));
 	}
+}
+
+int client_add_constraint(struct client *client, struct json_object *params, struct err *err)
+{
+	const struct option_value *value = client->options.value;
+	unsigned given = value[OPT(SLICE)].given + value[OPT(PERIOD)].given;
+
+	if (given != (value[OPT(NONE)].given ? 0 : 2)) {
+		return err_set(err, ERR_PARAMS,
+			       "--slice and --period must be given, so much CPU time in each period, or --none");
+	}
+	jsonx_add_int(params, "slice_us", value[OPT(SLICE)].number);
+	jsonx_add_int(params, "period_us", value[OPT(PERIOD)].number);
+	return 0;
 }
 
 static int call_with(struct client *client, const char *method, struct json_object *params, int failed,

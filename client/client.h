@@ -46,6 +46,8 @@ int client_add_id(struct client *client, size_t i, struct json_object *params, s
 int client_add_name(struct client *client, size_t i, struct json_object *params, struct err *err);
 /* Options into params under key, if given. */
 void client_add_number(struct client *client, enum option_id id, struct json_object *params, const char *key);
+/* What --slice, --period and --none of a tune command say; one way must be given. */
+int client_add_constraint(struct client *client, struct json_object *params, struct err *err);
 void client_add_text(struct client *client, enum option_id id, struct json_object *params, const char *key);
 
 #endif

@@ -33,6 +33,8 @@ const struct command commands[] = {
 	{"node", "list", "", 0, 0, 0, "list nodes", node_list},
 	{"node", "show", "NODE", 1, 1, 0, "show one node", node_show},
 	{"node", "edf", "[NODE]", 0, 1, BIT(WATCH) | BIT(EVERY), "what is enforced of slices and periods", node_edf},
+	{"node", "tune", "NODE TASK", 2, 2, BIT(SLICE) | BIT(PERIOD) | BIT(NONE),
+	 "give a task of tenure-edf another slice and period, or none", node_tune},
 	{"node", "drain", "NODE", 1, 1, BIT(REQUEST_ID), "place nothing new on a node", node_drain},
 	{"node", "resume", "NODE", 1, 1, BIT(REQUEST_ID), "end a drain", node_resume},
 	{"image", "add", "NAME", 1, 1, ADD_OPTIONS, "add an image: a disk, or a kernel with its initrd", image_add},

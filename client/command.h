@@ -37,6 +37,7 @@ int lease_cancel(struct client *client, struct err *err);
 int lease_extend(struct client *client, struct err *err);
 int lease_call(struct client *client, struct err *err);
 int lease_tune(struct client *client, struct err *err);
+int node_tune(struct client *client, struct err *err);
 int lease_wait(struct client *client, struct err *err);
 int lease_explain(struct client *client, struct err *err);
 int gantt_command(struct client *client, struct err *err);

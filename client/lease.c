@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "command.h"
-#include "jsonx.h"
 #include "safe.h"
 #include "util.h"
 #include "wait.h"
@@ -326,25 +325,11 @@ static int not_tuned(const struct client *client, const struct err *err)
 	return STATUS_REJECTED;
 }
 
-static int tune_params(struct client *client, struct json_object *params, struct err *err)
-{
-	const struct option_value *value = client->options.value;
-	unsigned given = value[OPT(SLICE)].given + value[OPT(PERIOD)].given;
-
-	if (given != (value[OPT(NONE)].given ? 0 : 2)) {
-		return err_set(err, ERR_PARAMS,
-			       "--slice and --period must be given, so much CPU time in each period, or --none");
-	}
-	jsonx_add_int(params, "slice_us", value[OPT(SLICE)].number);
-	jsonx_add_int(params, "period_us", value[OPT(PERIOD)].number);
-	return client_add_id(client, 0, params, err);
-}
-
 int lease_tune(struct client *client, struct err *err)
 {
 	struct json_object *params = json_object_new_object(), *lease;
 
-	if (tune_params(client, params, err) < 0) {
+	if (client_add_constraint(client, params, err) < 0 || client_add_id(client, 0, params, err) < 0) {
 		json_object_put(params);
 		return -1;
 	}

@@ -97,6 +97,22 @@ static const struct show_column edf_columns[] = {
 	SHOW_COLUMN("text", "TEXT", SHOW_TEXT, .cut = true),
 };
 
+/* In a table after the guests, if there are any. */
+static const struct show_column task_columns[] = {
+	SHOW_COLUMN("node", "NODE", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("task", "TASK", SHOW_INT),
+	SHOW_COLUMN("name", "NAME", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("pid", "PID", SHOW_INT),
+	SHOW_COLUMN("uid", "UID", SHOW_INT),
+	SHOW_COLUMN("backend", "BY", SHOW_TEXT),
+	SHOW_COLUMN("cpus", "CPUS", SHOW_TEXT),
+	SHOW_COLUMN("slice", "SLICE", SHOW_SPAN),
+	SHOW_COLUMN("period", "PERIOD", SHOW_SPAN),
+	SHOW_COLUMN("used_ppm", "USED", SHOW_PPM),
+	SHOW_COLUMN("misses", "MISSES", SHOW_INT),
+	SHOW_COLUMN("late", "WORST", SHOW_SPAN),
+};
+
 static int get_edf(struct client *client, struct json_object **result, struct err *err)
 {
 	struct json_object *params = json_object_new_object();
@@ -110,7 +126,11 @@ static int get_edf(struct client *client, struct json_object **result, struct er
 
 static int show_edf(const struct client *client, struct json_object *result, struct err *err)
 {
-	return show_list(&client->show, result, "guests", edf_columns, ARRAY_SIZE(edf_columns), err);
+	if (show_list(&client->show, result, "guests", edf_columns, ARRAY_SIZE(edf_columns), err) < 0) {
+		return -1;
+	}
+	show_part(&client->show, task_columns, ARRAY_SIZE(task_columns), result, "tasks");
+	return 0;
 }
 
 /* A terminal is written over; elsewhere it is one block after the other, or with --output json a line each time. */
@@ -179,6 +199,27 @@ int node_edf(struct client *client, struct err *err)
 
 	json_object_put(result);
 	return failed;
+}
+
+int node_tune(struct client *client, struct err *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+	int64_t task;
+
+	if (client_add_name(client, 0, params, err) < 0 || client_add_constraint(client, params, err) < 0) {
+		json_object_put(params);
+		return -1;
+	}
+	if (parse_i64(client->args[1], 1, INT64_MAX, &task) < 0) {
+		json_object_put(params);
+		return err_set(err, ERR_PARAMS, "'%s' is not a task; \"tenure node edf\" shows them", client->args[1]);
+	}
+	json_object_object_add(params, "task", json_object_new_int64(task));
+	if (client_call(client, "node.tune", params, CALL_TIMEOUT, &result, err) < 0) {
+		return -1;
+	}
+	json_object_put(result);
+	return STATUS_OK;
 }
 
 static int change(struct client *client, const char *method, const char *done, struct err *err)

@@ -29,6 +29,7 @@
 	ROW(NODE_LIST, api_node_list)             \
 	ROW(NODE_SHOW, api_node_show)             \
 	ROW(NODE_EDF, api_node_edf)               \
+	ROW(NODE_TUNE, api_node_tune)             \
 	ROW(NODE_DRAIN, api_node_drain)           \
 	ROW(NODE_RESUME, api_node_resume)         \
 	ROW(NODE_HELLO, api_node_hello)           \

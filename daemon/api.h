@@ -30,7 +30,7 @@ api_handler api_node_list, api_node_show, api_node_drain, api_node_resume, api_n
 /* api_edf.c */
 /* Puts what is in force into the rows of the lease's VMs. */
 int api_add_applied(struct head *head, uint64_t id, struct json_object *lease, struct err *err);
-api_handler api_node_edf;
+api_handler api_node_edf, api_node_tune;
 /* api_image.c */
 api_handler api_image_add, api_image_list, api_image_show, api_image_remove;
 /* Removes repository files that no image of the catalogue and no image being added has. */
@@ -45,6 +45,9 @@ bool api_bool(struct json_object *params, const char *name);
 
 /* Answers with result (consumed), or with err if it is NULL. */
 void api_answer(struct rpc_request *request, struct json_object *result, const struct err *err);
+
+/* That slice and period go together; both 0 do. */
+int api_check_constraint(span_us slice_us, span_us period_us, struct err *err);
 
 /* Who asks, as a command wants it; what it points to is the session's and the params'. digest holds SHA256_HEX. */
 void api_command(struct session *session, const struct method *method, struct json_object *params, char *digest,

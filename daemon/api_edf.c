@@ -1,4 +1,7 @@
-/* What agents last said of slices and periods: beside a lease's VMs, and guest by guest. Decides nothing. */
+/*
+ * What agents last said of slices and periods: beside a lease's VMs, guest by guest, and of tenure-edf's tasks, whose
+ * changes are passed on to them. Decides nothing.
+ */
 #include <string.h>
 
 #include "api.h"
@@ -69,9 +72,25 @@ int api_add_applied(struct head *head, uint64_t id, struct json_object *lease, s
 struct table {
 	struct head *head;
 	const char *only; /* NULL = all nodes */
-	struct json_object *guests;
+	struct json_object *guests, *tasks;
 	bool found;
 };
+
+static void add_tasks(struct json_object *tasks, const char *node, const struct report *report)
+{
+	for (size_t i = 0; report && i < report->task_count; i++) {
+		const struct report_task *task = &report->tasks[i];
+		struct json_object *row = json_object_new_object();
+
+		jsonx_add_string(row, "node", node);
+		jsonx_add_int(row, "task", (int64_t)task->id);
+		jsonx_add_string(row, "name", task->name);
+		jsonx_add_int(row, "pid", task->pid);
+		jsonx_add_int(row, "uid", task->uid);
+		add_edf(row, &task->edf);
+		json_object_array_add(tasks, row);
+	}
+}
 
 static void add_guests(uint32_t id, const char *name, void *arg)
 {
@@ -82,6 +101,7 @@ static void add_guests(uint32_t id, const char *name, void *arg)
 		return;
 	}
 	table->found = true;
+	add_tasks(table->tasks, name, report);
 	for (size_t i = 0; report && i < report->vm_count; i++) {
 		const struct report_vm *vm = &report->vms[i];
 		struct json_object *row;
@@ -105,13 +125,49 @@ void api_node_edf(struct session *session, struct rpc_request *request, struct j
 	struct err err = {0};
 
 	table.guests = json_object_new_array();
+	table.tasks = json_object_new_array();
 	manager_each_node(session->head->manager, add_guests, &table);
 	if (table.only && !table.found) {
 		err_set(&err, ERR_NOT_FOUND, "there is no node \"%s\"; node.list shows those there are", table.only);
 		json_object_put(table.guests);
+		json_object_put(table.tasks);
 	} else {
 		result = json_object_new_object();
 		json_object_object_add(result, "guests", table.guests);
+		json_object_object_add(result, "tasks", table.tasks);
 	}
 	api_answer(request, result, &err);
+}
+
+/* ---- node.tune ---- */
+
+struct wanted {
+	const char *name;
+	uint32_t id; /* 0 = not found */
+};
+
+static void find_node(uint32_t id, const char *name, void *arg)
+{
+	struct wanted *wanted = arg;
+
+	if (strcmp(name, wanted->name) == 0) {
+		wanted->id = id;
+	}
+}
+
+void api_node_tune(struct session *session, struct rpc_request *request, struct json_object *params)
+{
+	struct wanted node = {.name = api_string(params, "name")};
+	span_us slice = api_int(params, "slice_us", 0), period = api_int(params, "period_us", 0);
+	struct err err = {0};
+
+	manager_each_node(session->head->manager, find_node, &node);
+	if (!node.id) {
+		err_set(&err, ERR_NOT_FOUND, "there is no node \"%s\"; node.list shows those there are", node.name);
+	}
+	if (err.code || api_check_constraint(slice, period, &err) < 0) {
+		rpc_reply_error(request, &err, NULL);
+		return;
+	}
+	nodes_task(session->head->nodes, node.id, request, api_int(params, "task", 0), slice, period);
 }

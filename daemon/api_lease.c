@@ -49,7 +49,7 @@ static int check_times(const struct lease_spec *spec, struct err *err)
 	return far ? err_set(err, ERR_PARAMS, "%s: too far in the future; it counts microseconds since 1970", far) : 0;
 }
 
-static int check_constraint(span_us slice_us, span_us period_us, struct err *err)
+int api_check_constraint(span_us slice_us, span_us period_us, struct err *err)
 {
 	if (slice_us && !period_us) {
 		return err_set(err, ERR_PARAMS, "period_us: a slice needs it: in every how many microseconds");
@@ -69,7 +69,7 @@ static int check_constraint(span_us slice_us, span_us period_us, struct err *err
 /* What the rows of method.tbl cannot say: which parameters belong to which kind, and sums. */
 static int check_spec(const struct lease_spec *spec, struct err *err)
 {
-	if (check_times(spec, err) < 0 || check_constraint(spec->slice_us, spec->period_us, err) < 0) {
+	if (check_times(spec, err) < 0 || api_check_constraint(spec->slice_us, spec->period_us, err) < 0) {
 		return -1;
 	}
 	if (spec->serial && spec->kind != LEASE_BEST_EFFORT) {
@@ -183,7 +183,7 @@ void api_lease_tune(struct session *session, struct rpc_request *request, struct
 	};
 	struct err err;
 
-	if (check_constraint(command.spec.slice_us, command.spec.period_us, &err) < 0) {
+	if (api_check_constraint(command.spec.slice_us, command.spec.period_us, &err) < 0) {
 		rpc_reply_error(request, &err, NULL);
 		return;
 	}

@@ -120,11 +120,15 @@ static struct report *copy_report(const struct report *report)
 	*copy = *report;
 	copy->vms = xcalloc(report->vm_count + 1, sizeof(*copy->vms));
 	copy->images = xcalloc(report->image_count + 1, sizeof(*copy->images));
+	copy->tasks = xcalloc(report->task_count + 1, sizeof(*copy->tasks));
 	if (report->vm_count) {
 		memcpy(copy->vms, report->vms, report->vm_count * sizeof(*copy->vms));
 	}
 	if (report->image_count) {
 		memcpy(copy->images, report->images, report->image_count * sizeof(*copy->images));
+	}
+	if (report->task_count) {
+		memcpy(copy->tasks, report->tasks, report->task_count * sizeof(*copy->tasks));
 	}
 	return copy;
 }

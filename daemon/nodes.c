@@ -16,6 +16,7 @@
 #include "util.h"
 
 #define HEARTBEATS_MISSED 3
+#define TASK_TIMEOUT_US (10 * USEC_PER_SEC)
 #define DELIVER_TIMEOUT_US (10 * USEC_PER_SEC) /* the agent writes its book to disk before it answers */
 
 struct agent {
@@ -378,6 +379,38 @@ void nodes_report(struct nodes *nodes, struct rpc *rpc, struct rpc_request *requ
 	manager_node_report(nodes->manager, agent->id, report);
 	report_free(report);
 	rpc_reply(request, json_object_new_object());
+}
+
+/* ---- tenure-edf's tasks --------------------------------------------------------------------------------------------
+ */
+
+static void on_task(struct json_object *result, const struct err *err, struct json_object *data, void *arg)
+{
+	if (err) {
+		rpc_reply_error(arg, err, json_object_get(data));
+	} else {
+		rpc_reply(arg, json_object_get(result));
+	}
+}
+
+void nodes_task(struct nodes *nodes, uint32_t node, struct rpc_request *request, int64_t task, span_us slice_us,
+		span_us period_us)
+{
+	const struct agent *agent = find(nodes, node);
+	struct json_object *params;
+
+	if (!agent || !agent->rpc) {
+		struct err err;
+
+		err_set(&err, ERR_UNAVAILABLE, "the node's agent is not connected");
+		rpc_reply_error(request, &err, NULL);
+		return;
+	}
+	params = json_object_new_object();
+	jsonx_add_int(params, "id", task);
+	jsonx_add_int(params, "slice_us", slice_us);
+	jsonx_add_int(params, "period_us", period_us);
+	rpc_call(agent->rpc, "task.set", params, TASK_TIMEOUT_US, on_task, request);
 }
 
 void nodes_closed(struct nodes *nodes, struct rpc *rpc)

@@ -19,6 +19,13 @@ void nodes_report(struct nodes *nodes, struct rpc *rpc, struct rpc_request *requ
 /* The connection is gone; the node becomes silent when its heartbeat is overdue, not before. */
 void nodes_closed(struct nodes *nodes, struct rpc *rpc);
 
+/*
+ * Asks the node's agent to give a task of tenure-edf another slice and period, both 0: none; answers the request with
+ * what it says.
+ */
+void nodes_task(struct nodes *nodes, uint32_t node, struct rpc_request *request, int64_t task, span_us slice_us,
+		span_us period_us);
+
 /* Called by the manager after a commit that changed the node's part: sends it if the node is connected. */
 void nodes_deliver(struct nodes *nodes, uint32_t node);
 /* True if the node's agent has acknowledged the newest part. */

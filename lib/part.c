@@ -117,6 +117,7 @@ void report_free(struct report *report)
 	if (report) {
 		free(report->vms);
 		free(report->images);
+		free(report->tasks);
 		free(report);
 	}
 }
@@ -267,6 +268,18 @@ static struct json_object *report_image_to_json(const struct report_image *image
 	return object;
 }
 
+static struct json_object *report_task_to_json(const struct report_task *task)
+{
+	struct json_object *object = json_object_new_object();
+
+	jsonx_add_int(object, "id", (int64_t)task->id);
+	jsonx_add_string(object, "name", task->name);
+	jsonx_add_int(object, "pid", task->pid);
+	jsonx_add_int(object, "uid", task->uid);
+	json_object_object_add(object, "edf", report_edf_to_json(&task->edf));
+	return object;
+}
+
 struct json_object *report_to_json(const struct report *report)
 {
 	struct json_object *object = json_object_new_object();
@@ -285,5 +298,13 @@ struct json_object *report_to_json(const struct report *report)
 	jsonx_add_string(object, "text", report->text);
 	json_object_object_add(object, "vms", vms);
 	json_object_object_add(object, "images", images);
+	if (report->task_count) {
+		struct json_object *tasks = json_object_new_array();
+
+		for (size_t i = 0; i < report->task_count; i++) {
+			json_object_array_add(tasks, report_task_to_json(&report->tasks[i]));
+		}
+		json_object_object_add(object, "tasks", tasks);
+	}
 	return object;
 }

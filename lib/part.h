@@ -83,6 +83,8 @@ int vm_seen_parse(const char *name, enum vm_seen *seen);
 
 #define REPORT_BACKEND 16
 #define REPORT_CPUS 64
+#define REPORT_NAME 64
+#define REPORT_TASKS_MAX 1024
 
 /* What a node can do about constraints, as its agent's hello says. */
 struct hello_edf {
@@ -128,6 +130,14 @@ struct report_image {
 	char text[PART_TEXT_MAX];
 };
 
+/* A task of tenure-edf that the node's scheduler serves beside guests; used_ppm since it was attached. */
+struct report_task {
+	uint64_t id;
+	char name[REPORT_NAME];
+	int64_t pid, uid; /* of its process; of who attached it */
+	struct report_edf edf;
+};
+
 struct report {
 	uint64_t epoch, version;  /* of the part the agent works from */
 	bool degraded;            /* libvirt does not answer */
@@ -136,6 +146,8 @@ struct report {
 	size_t vm_count;
 	struct report_image *images;
 	size_t image_count;
+	struct report_task *tasks;
+	size_t task_count;
 };
 
 /* As part_to_json(), part_from_json() and part_free(). */

@@ -360,6 +360,21 @@ static int read_report_vm(const struct jsonx *at, const void *owner, void *item,
 	return vm_seen_parse(seen, &vm->seen) ? jsonx_refuse(at, "seen", err, "is not a state of a VM") : 0;
 }
 
+static int read_report_task(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
+{
+	struct report_task *task = item;
+
+	(void)owner;
+	if (jsonx_u64(at, "id", 1, INT64_MAX, &task->id, err) ||
+	    jsonx_text(at, "name", task->name, sizeof(task->name), err) ||
+	    jsonx_i64(at, "pid", 1, INT32_MAX, &task->pid, err) ||
+	    jsonx_i64(at, "uid", 0, UINT32_MAX, &task->uid, err) || read_report_edf(at, &task->edf, err)) {
+		return -1;
+	}
+	key->major = task->id;
+	return 0;
+}
+
 static int read_report_image(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
 	struct report_image *image = item;
@@ -388,7 +403,10 @@ struct report *report_from_json(struct json_object *value, struct err *err)
 	    read_list(&at, "vms", PART_RUNS_MAX, report, read_report_vm, sizeof(*report->vms), &report->vms,
 		      &report->vm_count, err) ||
 	    read_list(&at, "images", PART_IMAGES_MAX, report, read_report_image, sizeof(*report->images),
-		      &report->images, &report->image_count, err)) {
+		      &report->images, &report->image_count, err) ||
+	    (json_object_object_get_ex(value, "tasks", NULL) &&
+	     read_list(&at, "tasks", REPORT_TASKS_MAX, report, read_report_task, sizeof(*report->tasks), &report->tasks,
+		       &report->task_count, err))) {
 		return NULL;
 	}
 	return steal(&report);

@@ -24,6 +24,7 @@ struct server {
 	struct listener *listener;
 	struct client *clients;
 	unsigned client_count;
+	uint32_t limit_ppm; /* of each CPU for tasks; 0 = what the engine has */
 };
 
 struct client {
@@ -88,10 +89,65 @@ static int read_kind(const struct request *request, enum engine_kind *out, struc
 	return jsonx_refuse(&request->params, "kind", err, "must be process, thread or qemu");
 }
 
+/* ---- how much tasks may have ---- */
+
+struct demands {
+	struct edf_demand *item;
+	size_t count;
+};
+
+static void count_rows(const struct engine_row *row, void *arg)
+{
+	size_t *count = arg;
+
+	*count += row->owner_uid >= 0;
+}
+
+/* Rows of a task follow each other. */
+static void add_demand(const struct engine_row *row, void *arg)
+{
+	struct demands *demands = arg;
+
+	if (row->owner_uid < 0 || (demands->count && demands->item[demands->count - 1].id == row->id)) {
+		return;
+	}
+	demands->item[demands->count++] = (struct edf_demand){
+		.id = row->id,
+		.threads = row->count,
+		.slice_us = row->constraint.slice_ns / 1000,
+		.period_us = row->constraint.period_ns / 1000,
+	};
+}
+
+/* Whether tasks keep to their part of the CPUs, as they are now. */
+static int check_limit(const struct server *server, struct err *err)
+{
+	struct demands demands = {0};
+	struct engine_node node;
+	size_t rows = 0;
+
+	if (!server->limit_ppm) {
+		return 0;
+	}
+	engine_list(server->engine, 0, count_rows, &rows);
+	demands.item = xcalloc(rows + 1, sizeof(*demands.item));
+	engine_list(server->engine, 0, add_demand, &demands);
+	engine_node(server->engine, &node);
+	node.node.limit_ppm = server->limit_ppm;
+	bool fits = !demands.count || edf_pack(&node.node, demands.item, demands.count, NULL) == EDF_FITS;
+	free(demands.item);
+	return fits ? 0
+		    : err_set(err, ERR_REJECTED,
+			      "no room: tasks may have %.1f %% of each CPU in all here, the rest is for guests of "
+			      "leases",
+			      (double)server->limit_ppm / 1e4);
+}
+
 /* ---- attach, set, detach ---- */
 
 static int do_attach(struct request *request, struct err *err)
 {
+	const struct server *server = request->client->server;
 	struct engine_task task = {.owner_uid = request->client->uid};
 	int64_t pid;
 	uint64_t id;
@@ -113,7 +169,11 @@ static int do_attach(struct request *request, struct err *err)
 			return -1;
 		}
 	}
-	if (engine_attach(request->client->server->engine, &task, &id, err) < 0) {
+	if (engine_attach(server->engine, &task, &id, err) < 0) {
+		return -1;
+	}
+	if (check_limit(server, err) < 0) {
+		engine_detach(server->engine, id, NULL);
 		return -1;
 	}
 	jsonx_add_int(request->result, "id", (int64_t)id);
@@ -122,27 +182,72 @@ static int do_attach(struct request *request, struct err *err)
 
 struct found {
 	int64_t uid;
-	bool any, strict;
+	bool any;
+	struct edf_constraint constraint;
 };
 
 static void find(const struct engine_row *row, void *arg)
 {
 	struct found *found = arg;
 
-	*found = (struct found){row->owner_uid, true, row->constraint.strict};
+	*found = (struct found){row->owner_uid, true, row->constraint};
+}
+
+/* Of those that came through the server. */
+static int find_task(const struct server *server, uint64_t id, struct found *found, struct err *err)
+{
+	*found = (struct found){0};
+	engine_list(server->engine, id, find, found);
+	if (!found->any) {
+		return err_set(err, ERR_NOT_FOUND, "there is no task %llu", (unsigned long long)id);
+	}
+	if (found->uid < 0) {
+		return err_set(err, ERR_DENIED, "task %llu is the guest of a lease: tenure lease tune changes it",
+			       (unsigned long long)id);
+	}
+	return 0;
 }
 
 static int read_own_task(const struct request *request, uint64_t *id, struct found *found, struct err *err)
 {
-	*found = (struct found){0};
-	if (jsonx_u64(&request->params, "id", 1, INT64_MAX, id, err) < 0) {
+	if (jsonx_u64(&request->params, "id", 1, INT64_MAX, id, err) < 0 ||
+	    find_task(request->client->server, *id, found, err) < 0) {
 		return -1;
 	}
-	engine_list(request->client->server->engine, *id, find, found);
-	if (found->any && request->client->uid != 0 && found->uid != request->client->uid) {
+	if (request->client->uid != 0 && found->uid != request->client->uid) {
 		return err_set(err, ERR_DENIED, "task %llu is another user's", (unsigned long long)*id);
 	}
 	return 0;
+}
+
+/* Unchanged on failure. */
+static int set_within(const struct server *server, uint64_t id, const struct edf_constraint *constraint,
+		      const struct edf_constraint *was, struct err *err)
+{
+	if (engine_set(server->engine, id, constraint, err) < 0) {
+		return -1;
+	}
+	if (check_limit(server, err) < 0) {
+		engine_set(server->engine, id, was, NULL);
+		return -1;
+	}
+	return 0;
+}
+
+int server_tune(struct server *server, uint64_t id, int64_t slice_us, int64_t period_us, struct err *err)
+{
+	struct found found;
+
+	if (find_task(server, id, &found, err) < 0) {
+		return -1;
+	}
+	struct edf_constraint constraint = {
+		.slice_ns = slice_us * 1000,
+		.period_ns = period_us * 1000,
+		.strict = found.constraint.strict,
+	};
+	return period_us ? set_within(server, id, &constraint, &found.constraint, err)
+			 : engine_detach(server->engine, id, err);
 }
 
 static int do_set(struct request *request, struct err *err)
@@ -154,11 +259,11 @@ static int do_set(struct request *request, struct err *err)
 	if (read_own_task(request, &id, &found, err) < 0) {
 		return -1;
 	}
-	constraint.strict = found.strict;
+	constraint.strict = found.constraint.strict;
 	if (read_constraint(request, &constraint, err) < 0) {
 		return -1;
 	}
-	return engine_set(request->client->server->engine, id, &constraint, err);
+	return set_within(request->client->server, id, &constraint, &found.constraint, err);
 }
 
 static int do_detach(struct request *request, struct err *err)
@@ -349,6 +454,11 @@ void server_free(struct server *server)
 		listener_free(server->listener);
 		free(server);
 	}
+}
+
+void server_limit(struct server *server, uint32_t limit_ppm)
+{
+	server->limit_ppm = limit_ppm;
 }
 
 unsigned server_clients(const struct server *server)

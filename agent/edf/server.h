@@ -1,6 +1,7 @@
 /*
  * The engine's local door: JSON-RPC over a unix socket, for tenure-edf. The kernel says who asks (SO_PEERCRED): root
- * may manage any process, others their own. The caller drives the loop and polls the engine.
+ * may manage any process, others their own; what the caller itself has given the engine (owner -1) nobody. The caller
+ * drives the loop and polls the engine.
  */
 #ifndef TENURE_SERVER_H
 #define TENURE_SERVER_H
@@ -20,6 +21,14 @@ struct server;
  */
 int server_new(struct server **server, struct event_base *base, struct engine *engine, const char *run_dir,
 	       const char *group, struct err *err);
+/* Tasks may have so much of each CPU in all; until then, as much as the engine has. */
+void server_limit(struct server *server, uint32_t limit_ppm);
+/*
+ * Gives a task that somebody attached through the server another slice and period, or, both 0, lets it go; strict it
+ * stays as it was. Unchanged on failure: ERR_NOT_FOUND, ERR_DENIED: the caller's own; ERR_REJECTED: beyond the limit;
+ * else as engine_set().
+ */
+int server_tune(struct server *server, uint64_t id, int64_t slice_us, int64_t period_us, struct err *err);
 /* NULL is allowed. */
 void server_free(struct server *server);
 /* Connections that are open. */

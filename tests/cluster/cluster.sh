@@ -215,6 +215,7 @@ agent_configure() {
 		cpus = 1
 		housekeeping = 0
 		strict = no
+		tasks = 0
 		run_dir = $dir/edf
 		[capacity]
 		cpu = 2

@@ -6,7 +6,7 @@ def good:
 	{
 		"lease.request": {kind: "best-effort", vms: 1, cpu: 1000, memory: 67108864, image: "small", duration_us: 60000000},
 		"lease.show": {id: 1}, "lease.cancel": {id: 1}, "lease.call": {id: 1}, "lease.tune": {id: 1, slice_us: 1000, period_us: 2000}, "lease.wait": {id: 1, timeout_us: 0}, "lease.explain": {id: 1},
-		"node.show": {name: "n1"}, "node.drain": {name: "n1"}, "node.resume": {name: "n1"},
+		"node.show": {name: "n1"}, "node.drain": {name: "n1"}, "node.resume": {name: "n1"}, "node.tune": {name: "n1", task: 1, slice_us: 1000, period_us: 2000},
 		"node.hello": {node: "n2", version: "0", pool: 1, suspend_rate: 1, resume_rate: 1, hypervisor: "none",
 			capacity: {cpu: 1, memory: 1, disk: 1, net_in: 1, net_out: 1},
 			report: {epoch: 0, version: 0, degraded: false, text: "", vms: [], images: []}},

@@ -116,6 +116,15 @@ static int on_part(struct part *part, struct err *refusal, void *arg)
 	return 0;
 }
 
+static int on_task(uint64_t id, span_us slice_us, span_us period_us, struct err *refusal, void *arg)
+{
+	(void)arg;
+	ck_assert_uint_eq(id, 3);
+	ck_assert_int_eq(slice_us, 1000);
+	ck_assert_int_eq(period_us, 2000);
+	return err_set(refusal, ERR_NOT_FOUND, "there is no task 3");
+}
+
 static const char *hypervisor(void *arg)
 {
 	(void)arg;
@@ -130,7 +139,7 @@ static void on_connected(bool ok, void *arg)
 }
 
 static const struct link_ops ops = {
-	.report = make_report, .part = on_part, .hypervisor = hypervisor, .connected = on_connected};
+	.report = make_report, .part = on_part, .task = on_task, .hypervisor = hypervisor, .connected = on_connected};
 
 static void listen_again(void)
 {
@@ -366,6 +375,12 @@ START_TEST(parts)
 	ck_assert_int_eq(send_part("part.set", part_to_json(&part)).code, ERR_STALE);
 	ck_assert_int_eq(send_part("part.set", json_object_new_object()).code, ERR_PARAMS);
 	ck_assert_int_eq(send_part("part.get", NULL).code, ERR_METHOD);
+	struct json_object *task = json_object_new_object();
+	json_object_object_add(task, "id", json_object_new_int(3));
+	json_object_object_add(task, "slice_us", json_object_new_int(1000));
+	ck_assert_int_eq(send_part("task.set", json_object_get(task)).code, ERR_PARAMS);
+	json_object_object_add(task, "period_us", json_object_new_int(2000));
+	ck_assert_int_eq(send_part("task.set", task).code, ERR_NOT_FOUND);
 	ck_assert(connected);
 }
 END_TEST

@@ -328,6 +328,7 @@ START_TEST(bad_requests_beyond_the_table)
 	refused("slot.list", "{\"node\":\"nowhere\"}", ERR_NOT_FOUND);
 	refused("node.show", "{\"name\":\"nowhere\"}", ERR_NOT_FOUND);
 	refused("node.drain", "{\"name\":\"nowhere\"}", ERR_NOT_FOUND);
+	refused("node.tune", "{\"name\":\"nowhere\",\"task\":1,\"slice_us\":1,\"period_us\":2}", ERR_NOT_FOUND);
 	refused("image.show", "{\"name\":\"nothing\"}", ERR_NOT_FOUND);
 	refused("image.remove", "{\"name\":\"nothing\"}", ERR_NOT_FOUND);
 	refused("no.such.method", "{}", ERR_METHOD);
@@ -381,7 +382,7 @@ static const char *const rights[METHOD_COUNT] = {
 	[METHOD_IMAGE_ADD] = "oa",    [METHOD_IMAGE_LIST] = "uoa",     [METHOD_IMAGE_SHOW] = "uoa",
 	[METHOD_IMAGE_REMOVE] = "oa", [METHOD_EVENT_LIST] = "uoa",     [METHOD_EVENT_SUBSCRIBE] = "uoa",
 	[METHOD_ADMIN_STATUS] = "oa", [METHOD_LEASE_EXTEND] = "uoa",   [METHOD_LEASE_CALL] = "uoa",
-	[METHOD_LEASE_TUNE] = "uoa",  [METHOD_NODE_EDF] = "uoa",
+	[METHOD_LEASE_TUNE] = "uoa",  [METHOD_NODE_EDF] = "uoa",       [METHOD_NODE_TUNE] = "oa",
 };
 
 START_TEST(rights_matrix)

@@ -266,6 +266,9 @@ START_TEST(what_is_in_force)
 	report = report_from_json(root, &err);
 	json_object_put(root);
 	report->vms[0].edf = (struct report_edf){"edf", "2,3", 1000, 2000, 7, 500000, 90, 4, 300, 1, "text"};
+	report->tasks = xcalloc(1, sizeof(*report->tasks));
+	report->task_count = 1;
+	report->tasks[0] = (struct report_task){5, "player", 77, 1000, {.backend = "edf", .slice_us = 3}};
 	root = report_to_json(report);
 	struct report *again = report_from_json(root, &err);
 	ck_assert_msg(again != NULL, "%s", err.text);
@@ -274,6 +277,8 @@ START_TEST(what_is_in_force)
 	ck_assert_str_eq(again->vms[0].edf.cpus, "2,3");
 	ck_assert_str_eq(again->vms[0].edf.text, "text");
 	ck_assert_str_eq(again->vms[1].edf.backend, "");
+	ck_assert_uint_eq(again->task_count, 1);
+	ck_assert_mem_eq(&again->tasks[0], &report->tasks[0], sizeof(again->tasks[0]));
 	struct json_object *edf =
 		json_object_object_get(json_object_array_get_idx(json_object_object_get(root, "vms"), 0), "edf");
 	json_object_object_add(edf, "misses", json_object_new_int(-1));
