@@ -250,8 +250,9 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	plan_forget(plan);
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	glance_pass(plan->glance, plan->now_us);
-	plan->queue_due = orphans_sweep(plan);
-	plan->queue_due = tick(plan, before_us) || plan->queue_due;
+	plan->queue_due = false;
+	plan->queue_look = orphans_sweep(plan);
+	plan->queue_look = tick(plan, before_us) || plan->queue_look;
 	plan_owe_less(plan);
 	link_begin(plan); /* before anything may want to move a transfer */
 	plan_timers(plan);
@@ -259,7 +260,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	for (size_t i = 0; i < count; i++) {
 		take(plan, &events[i]);
 	}
-	if (plan->queue_due && !RB_EMPTY(&plan->turns)) {
+	if ((plan->queue_due || plan->queue_look) && !RB_EMPTY(&plan->turns)) {
 		queue_pass(plan);
 	} else if (plan->arrived_count) {
 		queue_arrivals(plan);

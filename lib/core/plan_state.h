@@ -281,9 +281,10 @@ struct plan {
 	struct contract *ended;    /* final since this step; freed at the next */
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;
-	bool queue_due; /* something changed that may let the queue move */
-	bool owing;     /* some node owes more than it has */
-	bool restored;  /* no step was taken since it was rebuilt */
+	bool queue_due;  /* something changed that may let the queue move */
+	bool queue_look; /* what was foreseen has come, so that who waits may start, but nobody sooner than foreseen */
+	bool owing;      /* some node owes more than it has */
+	bool restored;   /* no step was taken since it was rebuilt */
 	/* While rebuilding. */
 	bool restoring;
 	struct slot *rows;

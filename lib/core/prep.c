@@ -636,7 +636,7 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
 		return;
 	}
 	prep_set_present(plan, stage, true);
-	plan->queue_due = true;
+	plan->queue_look = true;
 	if (stage->flight) {
 		arrive(plan, stage, TRANSFER_DONE);
 	}
@@ -655,7 +655,7 @@ void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 	}
 	prep_set_present(plan, stage, false);
 	pool_hold(stage);
-	plan->queue_due = true;
+	plan->queue_look = true;
 	wall_us deadline_us = deadline_of(stage);
 	if (deadline_us < WALL_NEVER) {
 		struct link *link = link_of(plan, false);
@@ -715,7 +715,7 @@ static void put_off(struct plan *plan, struct flight *flight)
 	span_us more_us = length_us / 4 > USEC_PER_SEC ? length_us / 4 : USEC_PER_SEC;
 	struct stage *stage;
 
-	plan->queue_due = true;
+	plan->queue_look = true;
 	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) ||
 	    link_blind(plan, flight->link)) {
 		flight_delay(plan, flight, plan->now_us + more_us);

@@ -18,6 +18,7 @@ struct reserve {
 	const struct contract *contract;
 	struct unit *unit;
 	struct stay stay;        /* as it is tried at each time */
+	span_us late_us;         /* so much later somebody could have been suspended in time; 0 = nobody */
 	struct guest **yielding; /* who would make room */
 	size_t count, room;
 };
@@ -29,13 +30,33 @@ static bool may(const void *arg, const struct contract *victim)
 	return trial_yields(reserve->trial, victim, reserve->contract);
 }
 
-static void find_yielding(struct reserve *reserve)
+/* True if the lease is suspended early for what is planned, later, on nodes whose count is set. */
+static bool cut_there(const struct contract *contract)
+{
+	for (uint32_t v = 0; v < contract->lease.spec.vms; v++) {
+		const struct guest *guest = &contract->guest[v];
+		if (guest->vm->planned && guest->vm->run.then == RUN_SUSPEND && guest->node->count) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* With booked, the unit has its reservation, and those are found too who may have been cut for that. */
+static void find_yielding(struct reserve *reserve, bool booked)
 {
 	struct trial *trial = reserve->trial;
 
+	for (size_t i = 0; i < trial->pass.plan->node_count && booked; i++) {
+		trial->pass.plan->nodes[i]->count = 0;
+	}
+	if (booked) {
+		start_count(reserve->unit);
+	}
 	for (size_t i = 0; i < trial->running_count; i++) {
 		const struct contract *contract = trial->running[i];
-		for (uint32_t v = 0; may(reserve, contract) && v < contract->lease.spec.vms; v++) {
+		bool yields = may(reserve, contract) || (booked && cut_there(contract));
+		for (uint32_t v = 0; yields && v < contract->lease.spec.vms; v++) {
 			struct guest *guest = (struct guest *)&contract->guest[v];
 			if (guest->vm->planned) {
 				reserve->yielding = plan_grow(reserve->yielding, reserve->count, &reserve->room,
@@ -72,11 +93,16 @@ static void look_without_own(struct reserve *reserve, bool without)
 	}
 }
 
-static void look_without(struct reserve *reserve, bool without)
+static void take_out_all(const struct reserve *reserve, bool out)
 {
 	for (size_t i = 0; i < reserve->count; i++) {
-		take_out(reserve->yielding[i], SLOT_AT_LEAD, SLOT_AT_TAIL, without);
+		take_out(reserve->yielding[i], SLOT_AT_LEAD, SLOT_AT_TAIL, out);
 	}
+}
+
+static void look_without(struct reserve *reserve, bool without)
+{
+	take_out_all(reserve, without);
 	look_without_own(reserve, without);
 }
 
@@ -110,6 +136,7 @@ static bool make_room(struct reserve *reserve, const struct run *run, struct vic
 	bool done = want.fits >= reserve->unit->n ||
 		    (reserve->count > 0 && preempt_for(reserve->trial->pass.plan, &want, victims));
 	look_without_own(reserve, false);
+	reserve->late_us = want.earliest_us > run->start_us ? want.earliest_us - run->start_us : 0;
 	return done;
 }
 
@@ -156,31 +183,87 @@ static void image_times(const struct reserve *reserve, wall_us times[2])
 	times[1] = reserve->stay.image_us;
 }
 
-/* True if the nodes the unit lies on may have room for it then, if it is to go on nowhere else. */
-static bool may_lie(const struct reserve *reserve, wall_us start_us)
-{
-	const struct unit *unit = reserve->unit;
-	struct capacity use = unit->spec->per_vm;
-	span_us least_us = reserve->stay.least_us < unit->left_us ? reserve->stay.least_us : unit->left_us;
-
-	use.amount[RES_DISK] = 0; /* in part it has that already */
-	for (uint32_t i = 0; i < unit->n && reserve->stay.own; i++) {
-		const struct node *node = unit->seat[i].node;
-		if (!node_takes_new(node) || !place_room(node, use, start_us, start_us + least_us)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The next time with room enough, as if who yields were gone; *worth: a try. */
-static bool next_time(struct reserve *reserve, struct seek *seek, wall_us first_us, bool *worth)
+/* The next time with room enough, as if who yields were gone. */
+static bool next_time(struct reserve *reserve, struct seek *seek, wall_us first_us)
 {
 	look_without(reserve, true);
 	bool found = first_us ? seek_first(seek, first_us) : seek_next(seek);
-	*worth = found && may_lie(reserve, seek->at_us);
 	look_without(reserve, false);
 	return found;
+}
+
+/* To that start; WALL_NEVER for all of it if that is never. */
+static void move_run(struct run *run, wall_us start_us)
+{
+	span_us later_us = start_us - run->start_us;
+
+	run->prepare_us = start_us < WALL_NEVER ? run->prepare_us + later_us : WALL_NEVER;
+	run->start_us = start_us;
+	run->end_us += later_us;
+	run->release_us += later_us;
+}
+
+/* The first time from from_us on with room on each of the nodes the unit lies on, as if who yields were gone. */
+static wall_us own_time(struct reserve *reserve, wall_us from_us)
+{
+	const struct unit *unit = reserve->unit;
+	struct stay stay = reserve->stay;
+	wall_us before_us;
+
+	stay.from_us = from_us;
+	struct run run = stay_run(reserve->trial->pass.plan, unit, &stay);
+	look_without(reserve, true);
+	do {
+		before_us = run.prepare_us;
+		for (uint32_t i = 0; i < unit->n && run.prepare_us < WALL_NEVER; i++) {
+			const struct node *node = unit->seat[i].node;
+			wall_us at_us = node_takes_new(node) ? place_start(node, unit->spec, &run) : WALL_NEVER;
+			move_run(&run, at_us);
+		}
+	} while (run.prepare_us > before_us && run.prepare_us < WALL_NEVER);
+	look_without(reserve, false);
+	return run.prepare_us;
+}
+
+/* The first change on the unit's nodes after that time. */
+static wall_us own_change(const struct reserve *reserve, wall_us after_us)
+{
+	wall_us next_us = WALL_NEVER;
+
+	for (uint32_t i = 0; i < reserve->unit->n; i++) {
+		wall_us at_us = slots_next(reserve->unit->seat[i].node->slots, after_us);
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
+/* From when all of the nodes the unit lies on can have its image, if it needs that. */
+static wall_us own_staged(const struct reserve *reserve)
+{
+	const struct unit *unit = reserve->unit;
+	wall_us from_us = 0;
+
+	for (uint32_t i = 0; i < unit->n && reserve->trial->pass.plan->settings.disks == DISKS_OVERLAY; i++) {
+		wall_us ready_us = prep_ready(unit->seat[i].node, unit->spec->image);
+		ready_us = ready_us == WALL_NEVER ? reserve->stay.image_us : ready_us;
+		from_us = ready_us > from_us ? ready_us : from_us;
+	}
+	return from_us;
+}
+
+/* search() for who is to go on only where it lies. */
+static bool search_own(struct reserve *reserve, wall_us from_us, wall_us until_us)
+{
+	wall_us staged_us = own_staged(reserve), at_us = from_us > staged_us ? from_us : staged_us;
+
+	for (int i = 0; i < TRIES && at_us < until_us; i++) {
+		at_us = own_time(reserve, at_us);
+		if (at_us < until_us && try_at(reserve, at_us)) {
+			return true;
+		}
+		at_us = reserve->late_us && at_us < until_us ? at_us + reserve->late_us : own_change(reserve, at_us);
+	}
+	return false;
 }
 
 static bool search(struct reserve *reserve, wall_us from_us)
@@ -191,16 +274,19 @@ static bool search(struct reserve *reserve, wall_us from_us)
 		.plan = plan,
 		.spec = reserve->unit->spec,
 		.n = reserve->unit->n,
-		.need_us = reserve->stay.least_us < reserve->unit->left_us ? reserve->stay.least_us
-									   : reserve->unit->left_us,
+		.need_us = reserve->stay.least_us,
 		.lead_us = lead_us,
 	};
-	bool eldest = reserve->contract == reserve->trial->eldest;
-	wall_us times[2], until_us = eldest ? WALL_NEVER : plan->now_us + HORIZON;
+	/* The eldest has it however far away that is, but not for so little that it has to wait for its own nodes. */
+	bool ever = reserve->contract == reserve->trial->eldest && reserve->unit->left_us >= TRIAL_LITTLE;
+	wall_us times[2], until_us = ever ? WALL_NEVER : plan->now_us + HORIZON;
 	int t = 0;
 
+	if (reserve->stay.own) {
+		return search_own(reserve, from_us, until_us);
+	}
 	image_times(reserve, times);
-	bool worth, found = next_time(reserve, &seek, from_us + lead_us, &worth);
+	bool found = next_time(reserve, &seek, from_us + lead_us);
 	for (int i = 0; found && i < TRIES && seek.at_us < until_us; i++) {
 		wall_us at_us = seek.at_us - lead_us;
 		for (; t < 2 && times[t] <= at_us; t++) {
@@ -208,10 +294,10 @@ static bool search(struct reserve *reserve, wall_us from_us)
 				return true;
 			}
 		}
-		if (worth && try_at(reserve, at_us)) {
+		if (try_at(reserve, at_us)) {
 			return true;
 		}
-		found = next_time(reserve, &seek, 0, &worth);
+		found = next_time(reserve, &seek, 0);
 	}
 	for (; t < 2; t++) {
 		if (!found && times[t] < WALL_NEVER && try_at(reserve, times[t])) {
@@ -221,19 +307,26 @@ static bool search(struct reserve *reserve, wall_us from_us)
 	return false;
 }
 
+/* The least it must be able to run. */
+static span_us stay_of(struct trial *trial, const struct unit *unit)
+{
+	span_us least_us = room_need(&trial->pass.room, unit->spec, unit->left_us);
+
+	/* Others are suspended for it. */
+	least_us = least_us < unit->left_us && least_us < LEAST_STAY ? LEAST_STAY : least_us;
+	return least_us < unit->left_us ? least_us : unit->left_us;
+}
+
 bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit)
 {
 	struct plan *plan = trial->pass.plan;
 	struct reserve reserve = {.trial = trial, .contract = contract, .unit = unit};
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
 
-	reserve.stay.least_us = room_need(&trial->pass.room, unit->spec, unit->left_us);
-	if (reserve.stay.least_us < unit->left_us && reserve.stay.least_us < LEAST_STAY) {
-		reserve.stay.least_us = LEAST_STAY; /* others are suspended for it */
-	}
+	reserve.stay.least_us = stay_of(trial, unit);
 	reserve.stay.image_us = prep_earliest(plan, unit->spec, unit->n);
 	reserve.stay.own = unit->seat[0].was.state == LEASE_SUSPENDED && !trial_moves(plan, unit);
-	find_yielding(&reserve);
+	find_yielding(&reserve, false);
 	if (reserve.count) {
 		from_us += estimate_suspend(plan, reserve.yielding[0]->node,
 					    reserve.yielding[0]->contract->lease.spec.per_vm.amount[RES_MEMORY]);
@@ -244,4 +337,38 @@ bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *u
 	}
 	free(reserve.yielding);
 	return done;
+}
+
+bool reserve_stands(struct trial *trial, struct contract *contract, struct unit *unit)
+{
+	struct plan *plan = trial->pass.plan;
+	const struct run *run = &unit->seat[0].guest->vm->run;
+	struct reserve reserve = {.trial = trial, .contract = contract, .unit = unit};
+	span_us least_us = stay_of(trial, unit), lead_us = run->start_us - run->prepare_us;
+	wall_us from_us = plan->now_us + plan->settings.lead_us;
+	struct seek seek = {
+		.plan = plan,
+		.spec = unit->spec,
+		.n = unit->n,
+		.need_us = least_us,
+		.lead_us = lead_us,
+		.until_us = run->prepare_us - least_us - plan->settings.stop_us, /* or its own plan is in the way */
+	};
+
+	if (from_us + lead_us > seek.until_us) {
+		return true;
+	}
+	reserve.stay.least_us = least_us;
+	find_yielding(&reserve, true);
+	bool sooner;
+	reserve.stay.own = run->from == RUN_RESUME && !trial_moves(plan, unit);
+	if (reserve.stay.own) {
+		sooner = own_time(&reserve, from_us) + lead_us <= seek.until_us;
+	} else {
+		look_without(&reserve, true);
+		sooner = seek_first(&seek, from_us + lead_us);
+		look_without(&reserve, false);
+	}
+	free(reserve.yielding);
+	return !sooner;
 }

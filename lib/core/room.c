@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "estimate.h"
+#include "prep.h"
 
 void room_init(struct room *room, struct plan *plan)
 {
@@ -146,6 +147,21 @@ wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_u
 		}
 	}
 	return bound_us;
+}
+
+uint32_t room_staged(const struct room *room, const struct lease_spec *spec, wall_us by_us, bool empty)
+{
+	const struct plan *plan = room->plan;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < plan->node_count && n < spec->vms; i++) {
+		const struct node *node = plan->nodes[i];
+		struct capacity room_there = empty ? node->info.capacity : node->free;
+		if (capacity_fits(spec->per_vm, room_there) && prep_ready(node, spec->image) <= by_us) {
+			n += capacity_times(spec->per_vm, room_there, spec->vms - n);
+		}
+	}
+	return n;
 }
 
 /* True if a says all that b does. */
@@ -297,7 +313,7 @@ static bool advance(struct seek *seek)
 	for (size_t i = 0; i < plan->node_count; i++) {
 		next_us = plan->sights[i].next_us < next_us ? plan->sights[i].next_us : next_us;
 	}
-	if (next_us >= WALL_NEVER) {
+	if (next_us >= WALL_NEVER || (seek->until_us && next_us > seek->until_us)) {
 		return false;
 	}
 	seek->at_us = next_us;

@@ -54,6 +54,11 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
  * known against it.
  */
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
+/*
+ * How many VMs of that size nodes could take that have the image by that time, up to n: as they are at start_us, or if
+ * they were empty. After room_bound().
+ */
+uint32_t room_staged(const struct room *room, const struct lease_spec *spec, wall_us by_us, bool empty);
 /* The most VMs of that size that any node could hold. */
 uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */
@@ -72,7 +77,8 @@ struct seek {
 	const struct lease_spec *spec;
 	uint32_t n;
 	span_us need_us;
-	span_us lead_us; /* before the start, for preparing */
+	span_us lead_us;  /* before the start, for preparing */
+	wall_us until_us; /* no later start is looked for; 0 = any will do */
 	wall_us at_us;
 	uint64_t total;
 	bool skips; /* changes that make no difference to the count: there was no room so far */

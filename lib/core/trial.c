@@ -17,7 +17,6 @@
 #define LONG 2                           /* seconds of a new lease's time that count as much as one waited */
 #define LONGEST 20                       /* seconds waited that count as much as one left to run */
 #define MAX_LOST (100000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first, beside the queue's */
-#define MIN_MOVE (60 * USEC_PER_SEC)     /* who has less left to run goes on only where it lies */
 
 #define POINTS 16 /* changes on a node looked at */
 
@@ -150,11 +149,16 @@ static void refit(struct plan *plan, struct contract *contract)
 	contract->lodger = cut && vm->run.end_us > end_us;
 }
 
-static bool waits(const struct contract *contract)
+/* True if the lease is not under way: it may have a plan, but a soft one. */
+static bool waits(const struct plan *plan, const struct contract *contract)
 {
-	const struct vm *vm = speaker(contract)->vm;
+	const struct guest *guest = speaker(contract);
+	const struct vm *vm = guest->vm;
 
-	return contract->booked == 0 || (vm->state == LEASE_SUSPENDED && !vm->planned) || vm->state == LEASE_QUEUED;
+	if (contract->booked == 0 || (vm->state == LEASE_SUSPENDED && !vm->planned) || vm->state == LEASE_QUEUED) {
+		return true;
+	}
+	return contract->lease.spec.serial ? guest_soft(plan, guest) : gang_soft(plan, contract);
 }
 
 /* Tells those who wait from those who run, and finds the eldest. */
@@ -166,12 +170,14 @@ static void survey(struct trial *trial)
 	__int128 queued = 0;
 	span_us most_us = 0;
 
+	trial->count = 0;
+	trial->running_count = 0;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		cpu += plan->nodes[i]->info.capacity.amount[RES_CPU];
 	}
 	RB_FOREACH (contract, turns, &plan->turns) {
 		const struct lease_spec *spec = &contract->lease.spec;
-		bool waiting = waits(contract);
+		bool waiting = waits(plan, contract);
 		if (waiting) {
 			plan->order = plan_grow(plan->order, trial->count, &plan->order_room, sizeof(*plan->order));
 			plan->order[trial->count++].contract = contract;
@@ -190,7 +196,8 @@ static void survey(struct trial *trial)
 		}
 	}
 	trial->waiting = plan->order;
-	if (cpu == 0 || most_us <= MAX_LOST + (span_us)(queued / cpu)) {
+	trial->excess_us = most_us - MAX_LOST - (cpu ? (span_us)(queued / cpu) : 0);
+	if (cpu == 0 || trial->excess_us <= 0) {
 		trial->eldest = NULL;
 	}
 }
@@ -234,7 +241,7 @@ bool trial_moves(const struct plan *plan, const struct unit *unit)
 			return false;
 		}
 	}
-	return plan->settings.migration != MIGRATION_NO && unit->left_us >= MIN_MOVE;
+	return plan->settings.migration != MIGRATION_NO && unit->left_us >= TRIAL_LITTLE;
 }
 
 static bool start_now(struct trial *trial, struct unit *unit)
@@ -275,18 +282,27 @@ static bool entitled(const struct trial *trial, const struct contract *contract,
 	       (trial_new(plan, contract) && plan->now_us - contract->lease.submitted_us >= PATIENCE);
 }
 
-/* True if nothing of the lease can start now for want of room alone. */
+/* True if nothing of the lease can start now for want of room, or of its image where there is. */
 static bool hopeless(struct trial *trial, const struct contract *contract)
 {
 	struct room *room = &trial->pass.room;
+	const struct plan *plan = trial->pass.plan;
 	const struct lease_spec *spec = &contract->lease.spec;
+	wall_us soon_us = plan->now_us + plan->settings.lead_us;
+	uint32_t n = spec->serial ? 1 : spec->vms;
 	struct capacity per_vm = spec->per_vm;
 
 	if (contract->booked) {
 		per_vm.amount[RES_DISK] = 0; /* who lies suspended has it */
 	}
-	return room_bound(room, per_vm, spec->serial ? 1 : spec->vms, room_need(room, spec, spec->duration_us)) >
-	       room->start_us;
+	if (room_bound(room, per_vm, n, room_need(room, spec, spec->duration_us)) > room->start_us) {
+		return true;
+	}
+	if (contract->booked && plan->settings.disks == DISKS_WHOLE) {
+		return false;
+	}
+	/* Who goes on is restored first: then there may be room where there is none yet. */
+	return room_staged(room, spec, soon_us, contract->booked > 0) < n;
 }
 
 /* Whether all of the unit's guests wait alike. */
@@ -324,6 +340,104 @@ static void turn(struct trial *trial, struct contract *contract, struct guest *g
 	free(unit.seat);
 }
 
+static bool any_soft(const struct plan *plan, const struct contract *contract)
+{
+	for (uint32_t v = 0; v < contract->lease.spec.vms && contract->booked; v++) {
+		if (!lease_state_final(contract->guest[v].vm->state) && guest_soft(plan, &contract->guest[v])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The gang that has the one soft plan of the queue, if it is the first that waits; else NULL. */
+static struct contract *first_reserved(const struct trial *trial)
+{
+	const struct plan *plan = trial->pass.plan;
+	struct contract *first = trial->count ? trial->waiting[0].contract : NULL;
+
+	if (!first || first->booked == 0 || first->lease.spec.serial || !gang_soft(plan, first)) {
+		return NULL;
+	}
+	for (size_t i = 1; i < trial->count; i++) {
+		if (any_soft(plan, trial->waiting[i].contract)) {
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < trial->running_count; i++) {
+		if (trial->running[i]->lease.spec.serial && any_soft(plan, trial->running[i])) {
+			return NULL;
+		}
+	}
+	return first;
+}
+
+/* True if in the last tick the time has come to more than limit_us, and of late. */
+static bool crossed(span_us time_us, span_us limit_us)
+{
+	return time_us >= limit_us && time_us - limit_us < TRIAL_TICK;
+}
+
+/* True if somebody who has not long been may be made to stop for the lease. */
+static bool rules_change(const struct trial *trial, const struct contract *first)
+{
+	const struct plan *plan = trial->pass.plan;
+
+	if (first != trial->eldest && (!trial_new(plan, first) || plan->now_us - trial_since(first) < PATIENCE)) {
+		return false;
+	}
+	bool change = crossed(plan->now_us - trial_since(first), PATIENCE) || crossed(trial->excess_us, 0);
+	for (size_t i = 0; i < trial->running_count && !change; i++) {
+		const struct contract *victim = trial->running[i];
+		change = trial_yields(trial, victim, first) &&
+			 (crossed(plan->now_us - speaker(victim)->vm->started_us, LEAST_STAY) ||
+			  crossed(served(plan, victim), FIRST_RUN));
+	}
+	return change;
+}
+
+/* True if the image of the unit, which has a plan, is not late. */
+static bool staged_in_time(const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct guest *guest = unit->seat[i].guest;
+		if (guest->stage && prep_ready(guest->node, unit->spec->image) > guest->vm->run.prepare_us) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* True if the reservation there is stays as it is. */
+static bool keep(struct trial *trial)
+{
+	struct plan *plan = trial->pass.plan;
+	struct contract *first = first_reserved(trial);
+	struct unit unit;
+
+	if (!first) {
+		return false;
+	}
+	place_unit(first, NULL, &unit);
+	bool stands = staged_in_time(&unit) &&
+		      ((!plan->queue_due && !rules_change(trial, first)) || reserve_stands(trial, first, &unit));
+	free(unit.seat);
+	return stands;
+}
+
+static void turns_of(struct trial *trial, struct contract *contract, bool *first)
+{
+	if (!contract->lease.spec.serial) {
+		turn(trial, contract, NULL, first);
+		return;
+	}
+	for (uint32_t v = 0; v < contract->lease.spec.vms; v++) {
+		if (!lease_state_final(contract->guest[v].vm->state)) {
+			turn(trial, contract, &contract->guest[v], first);
+		}
+	}
+}
+
 void trial_pass(struct plan *plan)
 {
 	struct trial trial = {.pass = {.plan = plan, .reservations = 1}};
@@ -335,23 +449,22 @@ void trial_pass(struct plan *plan)
 			trial.holder = contract;
 		}
 	}
-	queue_drop(plan);
+	room_init(&trial.pass.room, plan);
 	survey(&trial);
+	sort(&trial);
+	if (keep(&trial)) {
+		trial.pass.reservations = 0;
+		first = false;
+	} else {
+		queue_drop(plan);
+		survey(&trial);
+		sort(&trial);
+	}
 	for (size_t i = 0; i < trial.running_count; i++) {
 		refit(plan, trial.running[i]);
 	}
-	room_init(&trial.pass.room, plan);
-	sort(&trial);
 	for (size_t i = 0; i < trial.count; i++) {
-		contract = trial.waiting[i].contract;
-		for (uint32_t v = 0; v < contract->lease.spec.vms && contract->lease.spec.serial; v++) {
-			if (!lease_state_final(contract->guest[v].vm->state)) {
-				turn(&trial, contract, &contract->guest[v], &first);
-			}
-		}
-		if (!contract->lease.spec.serial) {
-			turn(&trial, contract, NULL, &first);
-		}
+		turns_of(&trial, trial.waiting[i].contract, &first);
 	}
 	prep_trim(plan);
 	fill_link(&trial);

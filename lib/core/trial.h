@@ -8,6 +8,7 @@
 #include "start.h"
 
 #define TRIAL_TICK (10 * USEC_PER_MINUTE) /* that finely its rules of hours are told */
+#define TRIAL_LITTLE (60 * USEC_PER_SEC)  /* who has less left to run goes on only where it lies */
 
 /* A pass over the queue. */
 struct trial {
@@ -17,6 +18,7 @@ struct trial {
 	struct contract **running;
 	size_t running_count, running_room;
 	const struct contract *eldest; /* whose lost time is too much; NULL = nobody's */
+	span_us excess_us;             /* by how much the most that anybody lost is too much; below 0: it is not */
 	const struct contract *holder; /* of the reservation; NULL = nobody */
 };
 
@@ -33,5 +35,7 @@ bool trial_yields(const struct trial *trial, const struct contract *victim, cons
 
 /* The unit, to which no node can be given at once, gets the reservation; false if it cannot be had at any time. */
 bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit);
+/* True if there is room for the unit, which has the reservation, at no earlier time than it has it. */
+bool reserve_stands(struct trial *trial, struct contract *contract, struct unit *unit);
 
 #endif

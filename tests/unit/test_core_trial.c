@@ -174,7 +174,7 @@ END_TEST
 START_TEST(eldest_before_all)
 {
 	begin();
-	const struct lease *old = running(4, 10 * HOUR);
+	const struct lease *old = running(4, 11 * HOUR);
 	now += 60 * SEC;
 	const struct lease *young = best_effort(4, 400 * HOUR);
 	tick_at(young->submitted_us + 5 * HOUR);
@@ -223,7 +223,7 @@ START_TEST(ticks_while_somebody_waits)
 }
 END_TEST
 
-/* Each pass reserves anew; the images are brought all the same, one after another. */
+/* However often there is a pass, the images are brought, one after another. */
 static void is_brought(uint32_t nodes, int64_t best_effort_rate)
 {
 	settings.queue = policy_queue("trial");
@@ -271,8 +271,8 @@ START_TEST(goes_on_where_its_disk_lies)
 }
 END_TEST
 
-/* Runs on node 1, and is suspended there for a reservation of both nodes after which another keeps node 1. */
-static const struct lease *suspended_on_1(span_us duration, wall_us *free_us)
+/* Runs on node 1, and is suspended there for a reservation of both nodes after which another keeps node 1 so long. */
+static const struct lease *suspended_on_1(span_us duration, span_us kept, wall_us *free_us)
 {
 	running(2, HOUR);
 	const struct lease *lease = running(2, duration);
@@ -280,7 +280,7 @@ static const struct lease *suspended_on_1(span_us duration, wall_us *free_us)
 	wall_us from_us = now + HOUR;
 	*free_us = from_us + HOUR;
 	ck_assert_int_eq(request(ar_of(4, from_us, HOUR - 10 * SEC))->state, LEASE_SCHEDULED);
-	const struct lease *stays = request(ar_of(2, from_us + HOUR, 20 * HOUR));
+	const struct lease *stays = request(ar_of(2, from_us + HOUR, kept));
 	ck_assert_uint_eq(stays->vms[0].node, 1);
 	ck_assert_int_eq(lease->vms[0].run.then, RUN_SUSPEND);
 	see((const struct lease *)plan_lease(plan, 1), 0, SEEN_ABSENT, now);
@@ -296,7 +296,7 @@ START_TEST(moves)
 
 	settings.migration = MIGRATION_YES;
 	begin();
-	const struct lease *lease = suspended_on_1(10 * HOUR, &free_us);
+	const struct lease *lease = suspended_on_1(10 * HOUR, 20 * HOUR, &free_us);
 	ck_assert_int_eq(lease->vms[0].planned, true);
 	ck_assert_uint_eq(lease->vms[0].node, 2);
 	ck_assert_uint_eq(lease->vms[0].run.from_node, 1);
@@ -310,8 +310,42 @@ START_TEST(lies_still_for_little)
 
 	settings.migration = MIGRATION_YES;
 	begin();
-	const struct lease *lease = suspended_on_1(HOUR + 30 * SEC, &free_us);
+	const struct lease *lease = suspended_on_1(HOUR + 30 * SEC, 20 * HOUR, &free_us);
 	ck_assert(!lease->vms[0].planned || lease->vms[0].node == 1);
+}
+END_TEST
+
+/* The eldest would have its reservation at any time, but not for seconds of work that cannot be done elsewhere. */
+START_TEST(none_far_away_for_little)
+{
+	wall_us free_us;
+
+	settings.migration = MIGRATION_YES;
+	begin();
+	const struct lease *lease = suspended_on_1(HOUR + 30 * SEC, 80 * HOUR, &free_us);
+	tick_at(free_us + 40 * HOUR);
+	ck_assert(!lease->vms[0].planned);
+	tick_at(free_us + 70 * HOUR);
+	ck_assert(lease->vms[0].planned);
+	ck_assert_uint_eq(lease->vms[0].node, 1);
+}
+END_TEST
+
+/* The reservation stays while nothing comes free for it, and moves up when enough does, though not all of it now. */
+START_TEST(moves_up_when_it_can)
+{
+	begin();
+	const struct lease *few = running(1, 5 * HOUR), *most = running(2, 8 * HOUR);
+	running(1, 2 * HOUR);
+	const struct lease *wide = best_effort(4, HOUR);
+	wall_us reserved_us = wide->vms[0].run.prepare_us;
+	ck_assert_int_ge(reserved_us, most->vms[0].run.end_us);
+	see(few, 0, SEEN_ENDED, now += SEC);
+	ck_assert_int_eq(wide->vms[0].run.prepare_us, reserved_us);
+	see(most, 0, SEEN_ENDED, now += SEC);
+	see(most, 1, SEEN_ENDED, now);
+	ck_assert(wide->vms[0].planned);
+	ck_assert_int_lt(wide->vms[0].run.prepare_us, now + 3 * HOUR);
 }
 END_TEST
 
@@ -335,6 +369,8 @@ int main(void)
 	tcase_add_test(all, goes_on_where_its_disk_lies);
 	tcase_add_test(all, moves);
 	tcase_add_test(all, lies_still_for_little);
+	tcase_add_test(all, none_far_away_for_little);
+	tcase_add_test(all, moves_up_when_it_can);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
