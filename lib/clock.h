@@ -11,5 +11,7 @@ mono_us clock_mono(void); /* CLOCK_MONOTONIC */
 int64_t clock_mono_ns(void);
 int64_t clock_wall_ns(void);
 int64_t clock_thread_ns(void); /* CPU time of the calling thread */
+/* The wall clock less CLOCK_MONOTONIC, to about a microsecond: both as if read at the same instant. */
+int64_t clock_wall_offset_ns(void);
 
 #endif

@@ -417,7 +417,7 @@ int engine_attach(struct engine *engine, const struct engine_task *spec, uint64_
 	task->id = engine->last_id + 1;
 	task->spec = *spec;
 	task->attached_ns = clock_mono_ns();
-	task->clock_offset_ns = clock_wall_ns() - task->attached_ns;
+	task->clock_offset_ns = clock_wall_offset_ns();
 	if (open_task(engine, task, err) < 0 || start_task(engine, task, err) < 0) {
 		task_free(task);
 		return -1;
@@ -579,7 +579,7 @@ bool task_scan(struct engine *engine, struct task *task, unsigned *refused)
 
 void task_realign(struct engine *engine, struct task *task)
 {
-	int64_t offset = clock_wall_ns() - clock_mono_ns();
+	int64_t offset = clock_wall_offset_ns();
 	int64_t moved = offset - task->clock_offset_ns;
 
 	if (task->spec.aligned && (moved > REALIGN_NS || moved < -REALIGN_NS)) {
