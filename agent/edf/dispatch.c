@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "awake.h"
 #include "clock.h"
 #include "util.h"
 
@@ -26,10 +27,11 @@
 /* What the dispatcher knows of one task of its core. */
 struct entry {
 	struct table_slot *slot; /* NULL = none */
-	int fd;                  /* of its CPU time */
+	int cpu_fd, state_fd;    /* of its CPU time; of whether it is ready */
 	uint32_t seq;            /* of the constraint taken up */
 	int priority;            /* given; 0 = parked */
-	int64_t seen_ns;         /* CPU time up to which it was charged */
+	struct proc_time seen;   /* up to which it was charged */
+	bool asleep;             /* awake_since()'s */
 	int64_t slack_ns, change_ns, change_max_ns;
 	uint64_t misses; /* told to the ring */
 	bool again;      /* its constraint was being written */
@@ -44,6 +46,7 @@ struct dispatcher {
 	int event_fd;
 	unsigned order[EDF_LADDER];
 	unsigned ladder;
+	int64_t looked_ns;
 	uint32_t change; /* up to which changes were taken up */
 	bool held_back;  /* the watchdog has given the threads back */
 	_Atomic bool stop;
@@ -70,19 +73,19 @@ static void mark_gone(struct dispatcher *d, struct entry *entry)
 	}
 }
 
-/* CPU time since it was last asked for. */
-static int64_t received(struct dispatcher *d, struct entry *entry)
+/* What it had since it was last asked for. */
+static struct proc_time received(struct dispatcher *d, struct entry *entry)
 {
-	int64_t ns = proc_cpu_ns(entry->fd);
-	int64_t used;
+	struct proc_time now, since;
 
-	if (ns < 0) {
+	if (proc_time(entry->cpu_fd, &now) < 0) {
 		mark_gone(d, entry);
-		return 0;
+		return (struct proc_time){0};
 	}
-	used = ns - entry->seen_ns;
-	entry->seen_ns = ns;
-	return used;
+	since = (struct proc_time){now.run_ns - entry->seen.run_ns, now.wait_ns - entry->seen.wait_ns,
+				   now.turns - entry->seen.turns};
+	entry->seen = now;
+	return since;
 }
 
 static void set_priority(struct dispatcher *d, struct entry *entry, int priority)
@@ -99,15 +102,26 @@ static void set_priority(struct dispatcher *d, struct entry *entry, int priority
 	entry->priority = rc == 0 ? priority : 0;
 }
 
-static void charge_all(struct dispatcher *d)
+static void charge_all(struct dispatcher *d, int64_t now)
 {
+	int64_t elapsed = now - d->looked_ns;
+	bool behind = false; /* one that is ready: it could not run */
+
 	for (unsigned i = 0; i < d->ladder; i++) {
 		struct entry *entry = &d->entry[d->order[i]];
+		struct proc_time since;
 
-		if (entry->slot) {
-			edf_charge(&d->edf, d->order[i], received(d, entry));
+		if (!entry->slot) {
+			continue;
+		}
+		since = received(d, entry);
+		edf_charge(&d->edf, d->order[i], since.run_ns);
+		if (!behind && awake_since(&entry->asleep, &since, elapsed, entry->state_fd)) {
+			edf_awake(&d->edf, d->order[i]);
+			behind = true;
 		}
 	}
+	d->looked_ns = now;
 }
 
 static void publish(const struct dispatcher *d, unsigned k)
@@ -160,7 +174,10 @@ static void take_up(struct dispatcher *d, unsigned k, unsigned wish, int64_t now
 {
 	struct entry *entry = &d->entry[k];
 
-	*entry = (struct entry){.slot = &d->table->slot[wish - 1], .fd = entry->fd, .seq = UINT32_MAX};
+	*entry = (struct entry){.slot = &d->table->slot[wish - 1],
+				.cpu_fd = entry->cpu_fd,
+				.state_fd = entry->state_fd,
+				.seq = UINT32_MAX};
 	received(d, entry);
 	take_constraint(d, k, now);
 	atomic_fetch_add(&d->cpu->bound_count, 1);
@@ -237,7 +254,10 @@ static void set_ladder(struct dispatcher *d, const unsigned *order, unsigned n)
 
 		/* What it got while parked is a gift. */
 		if (entry->priority == 0) {
-			entry->slack_ns += received(d, entry);
+			int64_t slack = received(d, entry).run_ns;
+
+			entry->slack_ns += slack;
+			entry->asleep = slack == 0;
 		}
 		set_priority(d, entry, DISPATCH_TOP - (int)i);
 		d->order[i] = order[i];
@@ -289,7 +309,7 @@ static int64_t pass(struct dispatcher *d, uint32_t change, int64_t now)
 	if (d->held_back) {
 		go_on(d, now);
 	}
-	charge_all(d);
+	charge_all(d, now);
 	if (change != d->change) {
 		take_changes(d, now);
 		d->change = change;
@@ -410,9 +430,10 @@ void dispatch_free(struct dispatcher *d)
 	free(d);
 }
 
-void dispatch_prepare(struct dispatcher *d, unsigned k, int cpu_fd)
+void dispatch_prepare(struct dispatcher *d, unsigned k, int cpu_fd, int state_fd)
 {
-	d->entry[k].fd = cpu_fd;
+	d->entry[k].cpu_fd = cpu_fd;
+	d->entry[k].state_fd = state_fd;
 }
 
 bool dispatch_released(struct dispatcher *d, unsigned k)

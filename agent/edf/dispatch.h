@@ -27,8 +27,8 @@ int dispatch_new(struct dispatcher **dispatcher, struct table *table, unsigned i
 /* Parks its threads and ends it. NULL is allowed. */
 void dispatch_free(struct dispatcher *dispatcher);
 
-/* Before a slot is mapped to k: cpu_fd is proc_cpu_open()'s, the caller's. */
-void dispatch_prepare(struct dispatcher *dispatcher, unsigned k, int cpu_fd);
+/* Before a slot is mapped to k: descriptors of proc_cpu_open() and proc_state_open(), the caller's. */
+void dispatch_prepare(struct dispatcher *dispatcher, unsigned k, int cpu_fd, int state_fd);
 /* Waits until the dispatcher has let go of what was mapped to k: its thread is parked then. False: it does not answer.
  */
 bool dispatch_released(struct dispatcher *dispatcher, unsigned k);

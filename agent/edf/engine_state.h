@@ -15,7 +15,8 @@ struct held {
 	unsigned slot;
 	int cpu;         /* index of the managed CPU, -1 = not bound */
 	unsigned k;      /* there */
-	int fd;          /* of its CPU time */
+	int cpu_fd;      /* of its CPU time */
+	int state_fd;    /* of whether it is ready */
 	bool strict;     /* as done */
 	int64_t base_ns; /* CPU time when it was taken */
 	/* From before it was moved to this CPU. */

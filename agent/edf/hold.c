@@ -269,7 +269,7 @@ static int take_edf(struct engine *engine, const struct task *task, struct held 
 		return -1;
 	}
 	held->strict = task->spec.constraint.strict && make_strict(engine, task, slot);
-	dispatch_prepare(engine->dispatcher[held->cpu], held->k, held->fd);
+	dispatch_prepare(engine->dispatcher[held->cpu], held->k, held->cpu_fd, held->state_fd);
 	write_constraint(task, slot);
 	atomic_store(&engine->table->cpu[held->cpu].map[held->k], (uint16_t)(held->slot + 1));
 	table_wake(&engine->table->cpu[held->cpu]);
@@ -350,23 +350,35 @@ static int take_other(struct engine *engine, const struct task *task, struct hel
 
 /* ---- taking and giving back ---- */
 
+static int open_clocks(struct held *held, pid_t pid)
+{
+	held->cpu_fd = proc_cpu_open(pid, held->tid);
+	held->state_fd = proc_state_open(pid, held->tid);
+	held->base_ns = held->cpu_fd < 0 ? -1 : proc_cpu_ns(held->cpu_fd);
+	return held->base_ns < 0 || held->state_fd < 0 ? -1 : 0;
+}
+
+static void close_clocks(struct held *held)
+{
+	cleanup_close(&held->cpu_fd);
+	cleanup_close(&held->state_fd);
+}
+
 int hold_take(struct engine *engine, const struct task *task, pid_t tid, int cpu, struct held *held, struct err *err)
 {
 	struct held out = {.tid = tid, .vcpu = held->vcpu, .cpu = engine->backend == ENGINE_EDF ? cpu : -1};
 
-	out.fd = proc_cpu_open(task->spec.pid, tid);
-	out.base_ns = out.fd < 0 ? -1 : proc_cpu_ns(out.fd);
-	if (out.base_ns < 0) {
-		cleanup_close(&out.fd);
+	if (open_clocks(&out, task->spec.pid) < 0) {
+		close_clocks(&out);
 		return err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid);
 	}
 	if (open_slot(engine, task, tid, &out.slot, err) < 0) {
-		close(out.fd);
+		close_clocks(&out);
 		return -1;
 	}
 	if (take_other(engine, task, &out, err) < 0) {
 		close_slot(engine, out.slot);
-		close(out.fd);
+		close_clocks(&out);
 		return -1;
 	}
 	*held = out;
@@ -375,7 +387,7 @@ int hold_take(struct engine *engine, const struct task *task, pid_t tid, int cpu
 
 int hold_keep(struct engine *engine, const struct task *task, pid_t tid, struct held *held, struct err *err)
 {
-	struct held out = {.tid = tid, .vcpu = -1, .cpu = -1, .fd = -1};
+	struct held out = {.tid = tid, .vcpu = -1, .cpu = -1, .cpu_fd = -1, .state_fd = -1};
 
 	if (open_slot(engine, task, tid, &out.slot, err) < 0) {
 		return -1;
@@ -405,7 +417,7 @@ void hold_release(struct engine *engine, const struct task *task, struct held *h
 		cgroup_remove_quota(&engine->cgroup, task->id, held->slot);
 	}
 	cgroup_remove_own(&engine->cgroup, task->spec.pid);
-	cleanup_close(&held->fd);
+	close_clocks(held);
 }
 
 int hold_change(struct engine *engine, const struct task *task, const struct held *held, struct err *err)
@@ -445,7 +457,7 @@ void hold_stat(const struct engine *engine, const struct held *held, struct tabl
 {
 	table_stat_read(&engine->table->slot[held->slot], out);
 	if (held->cpu < 0) {
-		int64_t ns = proc_cpu_ns(held->fd);
+		int64_t ns = proc_cpu_ns(held->cpu_fd);
 
 		out->edf.used_ns = ns < 0 ? 0 : ns - held->base_ns;
 	} else {

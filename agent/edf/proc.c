@@ -235,28 +235,66 @@ int proc_policy_restore(pid_t tid, const struct proc_policy *policy)
 	return rc;
 }
 
-int proc_cpu_open(pid_t pid, pid_t tid)
+static int open_of_thread(pid_t pid, pid_t tid, const char *name)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, (int)tid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, name);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+int proc_cpu_open(pid_t pid, pid_t tid)
+{
+	return open_of_thread(pid, tid, "schedstat");
+}
+
 /* Per-thread CPU clocks of another process are EINVAL; a perf counter costs 15 us. */
-int64_t proc_cpu_ns(int fd)
+int proc_time(int fd, struct proc_time *out)
 {
 	char text[96];
-	ssize_t n = pread(fd, text, sizeof(text), 0);
-	int64_t ns = 0;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	uint64_t number[3] = {0};
+	const char *at = text;
 
 	if (n <= 0) {
 		return -1;
 	}
-	for (ssize_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++) {
-		ns = ns * 10 + (text[i] - '0');
+	text[n] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(number); i++) {
+		for (; *at >= '0' && *at <= '9'; at++) {
+			number[i] = number[i] * 10 + (uint64_t)(*at - '0');
+		}
+		at += *at == ' ';
 	}
-	return ns;
+	*out = (struct proc_time){(int64_t)number[0], (int64_t)number[1], number[2]};
+	return 0;
+}
+
+int64_t proc_cpu_ns(int fd)
+{
+	struct proc_time time;
+
+	return proc_time(fd, &time) < 0 ? -1 : time.run_ns;
+}
+
+int proc_state_open(pid_t pid, pid_t tid)
+{
+	return open_of_thread(pid, tid, "stat");
+}
+
+/* "123 (name) R ...": the name may have any character, but is short. */
+bool proc_ready(int fd)
+{
+	char text[64];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	const char *end;
+
+	if (n <= 0) {
+		return false;
+	}
+	text[n] = '\0';
+	end = strrchr(text, ')');
+	return end && strncmp(end, ") R", 3) == 0;
 }
 
 /* ---- sets of CPUs ---- */

@@ -54,13 +54,26 @@ int proc_park(pid_t tid);
 /* Policy and affinity as they were. Calls nothing that takes a lock: the watchdog is a fork. -1 with errno. */
 int proc_policy_restore(pid_t tid, const struct proc_policy *policy);
 
-/* A descriptor by which proc_cpu_ns() reads the thread's CPU time; -1 with errno. The caller closes it. */
+/* What the kernel counts of a thread since its start. */
+struct proc_time {
+	int64_t run_ns;  /* its CPU time */
+	int64_t wait_ns; /* ready, but not running; counted when that ends */
+	uint64_t turns;  /* how often it was given a CPU */
+};
+
+/* A descriptor by which proc_time() reads the thread's time; -1 with errno. The caller closes it. */
 int proc_cpu_open(pid_t pid, pid_t tid);
 /*
- * CPU time in ns; exact if the thread is not running, which is so for one bound to the caller's CPU. -1: it has ended.
- * May be called by a real-time thread: half a microsecond.
+ * Exact if the thread is not running, which is so for one bound to the caller's CPU. -1: it has ended. May be called by
+ * a real-time thread: half a microsecond.
  */
+int proc_time(int fd, struct proc_time *out);
+/* Its CPU time alone; -1: it has ended. */
 int64_t proc_cpu_ns(int fd);
+/* A descriptor for proc_ready(); -1 with errno. The caller closes it. */
+int proc_state_open(pid_t pid, pid_t tid);
+/* Whether the thread runs or wants to. May be called by a real-time thread: a few microseconds. */
+bool proc_ready(int fd);
 
 /* "0-3,5" into a set; ERR_PARAMS. CPUs that do not exist are refused. */
 int proc_cpus_parse(const char *text, cpu_set_t *out, struct err *err);

@@ -12,10 +12,10 @@
 
 #define SHARE_OF_FIRST 4 /* a budget behind the first's is looked after if it is not smaller than this part of it */
 #define PAY_PART 200     /* of its slice at most a task pays back in one period, so that no period looks like a miss */
+#define PAY_TIME 16      /* periods in which a debt that is not small is paid */
 #define OVERRUN_PART 16  /* of its slice at most a task that sleeps is trusted not to use while nobody looks */
 #define TRIES 3          /* doublings of the time until the next look, if there was no progress */
 #define LAG_WEIGHT 8     /* of past experience against the latest */
-#define EARLY_WEIGHT 4   /* of ends seen late against those seen early, which cost less */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -83,14 +83,17 @@ static int64_t drain(const struct edf *edf, struct edf_task *task, int64_t slept
 }
 
 /*
- * The end of the budget is asked for so much sooner that it is seen neither late nor early, on the whole: late is owed,
- * early costs another look.
+ * The end of the budget is asked for so much sooner, or later, that it is seen a little late: that is owed, while early
+ * costs another look. One look that was very late says little about the next.
  */
 static void learn_lag(const struct edf *edf, struct edf_task *task, int64_t late_ns)
 {
-	int64_t bound = edf->floor.look_ns;
+	int64_t bound = edf->floor.look_ns, step = 2 * edf->floor.spent_ns, aim = edf->floor.spent_ns / 2;
 
-	late_ns = most(-bound, least(bound, late_ns));
+	if (late_ns >= 0 && late_ns <= aim) {
+		return;
+	}
+	late_ns = most(-step, least(step, late_ns - aim));
 	task->lag_ns = most(-bound, least(bound, task->lag_ns + late_ns / LAG_WEIGHT));
 }
 
@@ -99,7 +102,8 @@ static void learn_early(const struct edf *edf, struct edf_task *task, int64_t re
 {
 	if (now_ns >= task->aim_ns && task->charged_ns > edf->floor.look_ns && task->charged_ns >= rest_ns &&
 	    task->left_ns >= edf->floor.spent_ns) {
-		learn_lag(edf, task, -task->left_ns / EARLY_WEIGHT);
+		learn_lag(edf, task, -task->left_ns);
+		task->early = true;
 	}
 }
 
@@ -109,6 +113,8 @@ static void watch(const struct edf *edf, struct edf_task *task, int64_t rest_ns)
 {
 	if (task->charged_ns >= edf->floor.spent_ns) {
 		task->still_ns = task->tries = 0;
+	} else if (task->awake) {
+		task->still_ns = 0;
 	} else {
 		task->still_ns += most(rest_ns, 0);
 		task->tries += task->tries < TRIES;
@@ -132,8 +138,10 @@ static void settle(struct edf *edf, int64_t now_ns)
 		watch(edf, task, rest);
 		task->left_ns -= task->charged_ns;
 		task->stat.used_ns += task->charged_ns;
+		task->back_ns = most(0, task->back_ns - task->charged_ns);
 		learn_early(edf, task, rest, now_ns);
-		rest -= task->charged_ns;
+		/* Behind one that is ready nobody runs, and nobody can be said to sleep. */
+		rest = task->awake ? 0 : rest - task->charged_ns;
 		task->charged_ns = 0;
 		task->idle_ns += task->left_ns > 0 ? most(rest, 0) : 0;
 		/* Less than that is what looks and interrupts take when they are slow, not sleep. */
@@ -144,6 +152,7 @@ static void settle(struct edf *edf, int64_t now_ns)
 	for (unsigned i = 0; elapsed > 0 && i < EDF_TASKS; i++) {
 		edf->task[i].stat.slack_ns += edf->task[i].charged_ns;
 		edf->task[i].charged_ns = 0;
+		edf->task[i].awake = false;
 	}
 	edf->looked_ns = now_ns;
 }
@@ -153,29 +162,41 @@ void edf_charge(struct edf *edf, unsigned slot, int64_t used_ns)
 	edf->task[slot].charged_ns += used_ns;
 }
 
+void edf_awake(struct edf *edf, unsigned slot)
+{
+	edf->task[slot].awake = true;
+}
+
 /* ---- periods ---- */
 
-/* The present period is over, and so are `more` whole ones that nobody looked at. */
-static void close_period(const struct edf *edf, struct edf_task *task, int64_t more)
+/*
+ * The present period is over, and so are `more` whole ones that nobody looked at. Returns what is missing of its slice
+ * though it did not sleep; not more than one slice, for more could hardly be made good.
+ */
+static int64_t close_period(const struct edf *edf, struct edf_task *task, int64_t more)
 {
 	int64_t slice = task->constraint.slice_ns;
 	int64_t missing = (task->left_ns += more * slice) + task->drained_ns - task->idle_ns;
+	int64_t own = missing - task->back_ns; /* the rest was told a period ago */
 
 	if (task->left_ns < edf->floor.spent_ns) {
-		learn_lag(edf, task, -task->left_ns);
+		if (!task->early) {
+			learn_lag(edf, task, -task->left_ns);
+		}
 		task->stat.owed_ns -= task->left_ns;
 		task->stat.over_max_ns = most(task->stat.over_max_ns, -task->left_ns);
+		missing = 0;
 	}
-	if (task->partial) {
-		return;
+	if (!task->partial) {
+		task->stat.periods += (uint64_t)(1 + more);
+		if (own > tolerated(task)) {
+			task->stat.misses += (uint64_t)((own - 1) / slice + 1);
+			task->stat.short_max_ns = most(task->stat.short_max_ns, own);
+		} else if (task->idle_ns > tolerated(task)) {
+			task->stat.idle++;
+		}
 	}
-	task->stat.periods += (uint64_t)(1 + more);
-	if (missing > tolerated(task)) {
-		task->stat.misses += (uint64_t)((missing - 1) / slice + 1);
-		task->stat.short_max_ns = most(task->stat.short_max_ns, missing);
-	} else if (task->idle_ns > tolerated(task)) {
-		task->stat.idle++;
-	}
+	return most(0, least(slice, missing));
 }
 
 static void renew(const struct edf *edf, struct edf_task *task, int64_t now_ns)
@@ -183,17 +204,17 @@ static void renew(const struct edf *edf, struct edf_task *task, int64_t now_ns)
 	const struct edf_constraint *c = &task->constraint;
 	int64_t more = (now_ns - task->deadline_ns) / c->period_ns;
 	int64_t spent = edf->floor.spent_ns;
+	int64_t back = close_period(edf, task, more);
+	int64_t pay = least(task->stat.owed_ns, most(spent / 2, task->stat.owed_ns / PAY_TIME));
 
-	close_period(edf, task, more);
-	int64_t pay = most(-spent, least(task->stat.owed_ns, most(spent, c->slice_ns / PAY_PART)));
-
-	pay = least(pay, c->slice_ns / 2);
+	pay = most(-spent, least(pay, most(least(spent, c->slice_ns / 2), c->slice_ns / PAY_PART)));
 	task->stat.owed_ns -= pay;
-	task->left_ns = c->slice_ns - pay;
+	task->back_ns = back;
+	task->left_ns = back + c->slice_ns - pay;
 	task->release_ns = task->deadline_ns + more * c->period_ns;
 	task->deadline_ns = task->release_ns + c->period_ns;
 	task->idle_ns = task->drained_ns = 0;
-	task->partial = false;
+	task->partial = task->early = false;
 }
 
 /* ---- who comes and goes ---- */
@@ -223,7 +244,7 @@ static void sum_up(struct edf *edf)
 static double demand(const struct edf_task *task, int64_t until_ns)
 {
 	if (!task->taken || task->deadline_ns > until_ns) {
-		return 0;
+		return (double)task->back_ns;
 	}
 	return (double)most(task->left_ns, 0) + rate(&task->constraint) * (double)(until_ns - task->deadline_ns);
 }
@@ -262,6 +283,7 @@ void edf_set(struct edf *edf, unsigned slot, const struct edf_constraint *constr
 	task->constraint = *constraint;
 	task->release_ns = now_ns;
 	task->deadline_ns = now_ns - since + period;
+	task->lag_ns = -edf->floor.wake_ns; /* it runs only when the look is over */
 	task->taken = true;
 	sum_up(edf);
 	int64_t want = part(constraint->slice_ns, period - since, period);
@@ -279,6 +301,17 @@ void edf_clear(struct edf *edf, unsigned slot, int64_t now_ns)
 
 /* ---- the order ---- */
 
+/* What came too late of the period before is due first: so it is late by what was missing, not by a period. */
+static bool goes_back(const struct edf *edf, const struct edf_task *task)
+{
+	return task->back_ns >= edf->floor.spent_ns && task->back_ns < task->left_ns;
+}
+
+static int64_t due(const struct edf *edf, const struct edf_task *task)
+{
+	return goes_back(edf, task) ? task->release_ns : task->deadline_ns;
+}
+
 /* Those with budget, by deadline. */
 static unsigned sort_ready(const struct edf *edf, uint8_t ready[EDF_TASKS])
 {
@@ -290,7 +323,7 @@ static unsigned sort_ready(const struct edf *edf, uint8_t ready[EDF_TASKS])
 		if (!edf->task[i].taken || edf->task[i].left_ns < edf->floor.spent_ns) {
 			continue;
 		}
-		for (; at > 0 && edf->task[ready[at - 1]].deadline_ns > edf->task[i].deadline_ns; at--) {
+		for (; at > 0 && due(edf, &edf->task[ready[at - 1]]) > due(edf, &edf->task[i]); at--) {
 			ready[at] = ready[at - 1];
 		}
 		ready[at] = (uint8_t)i;
@@ -341,8 +374,9 @@ static unsigned fill_ladder(struct edf *edf)
 /* How long from now until the budget of one on the ladder may end. */
 static int64_t may_last(const struct edf *edf, const struct edf_task *task, bool first)
 {
-	/* Of a small rest, that much less would be nothing. */
-	int64_t left = task->left_ns - (task->left_ns > edf->floor.look_ns ? task->lag_ns : 0);
+	int64_t left = goes_back(edf, task) ? task->back_ns : task->left_ns;
+
+	left -= least(task->lag_ns, left / 2);
 
 	if (first) {
 		/* Or it would never get to run; longer if it did not even so. */
@@ -368,7 +402,7 @@ static int64_t next_look(struct edf *edf, unsigned first, int64_t now_ns)
 		struct edf_task *task = &edf->task[edf->order[k]];
 		int64_t end = now_ns + may_last(edf, task, edf->order[k] == first);
 
-		task->aim_ns = edf->order[k] == first ? end : EDF_NEVER;
+		task->aim_ns = edf->order[k] == first && !goes_back(edf, task) ? end : EDF_NEVER;
 		again = least(again, end);
 	}
 	if (edf->waiting) {

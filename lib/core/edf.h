@@ -50,7 +50,8 @@ struct edf_stat {
 struct edf_task {
 	struct edf_constraint constraint;
 	int64_t release_ns, deadline_ns; /* of the present budget */
-	int64_t left_ns;                 /* of it */
+	int64_t left_ns;                 /* of it, and what came too late of the one before */
+	int64_t back_ns;                 /* the latter: due since the release */
 	int64_t charged_ns;              /* since the last look */
 	int64_t idle_ns;                 /* it could run and did not, in this period */
 	int64_t drained_ns;              /* taken off this budget for that */
@@ -59,8 +60,10 @@ struct edf_task {
 	uint8_t tries;    /* looks since it last made progress, a few */
 	uint8_t rank;     /* on the ladder since the last look, from 1; 0 = parked */
 	bool taken;       /* a task is in this slot */
+	bool awake;       /* it was ready to run all the time since the last look */
 	int64_t still_ns; /* it could run and did not, since it did last */
 	bool idle;        /* that is long enough to say that it sleeps */
+	bool early;       /* the end of the budget was looked for too soon, and learned from */
 	bool partial;     /* the present budget is not a whole slice */
 	struct edf_stat stat;
 };
@@ -95,6 +98,11 @@ void edf_set(struct edf *edf, unsigned slot, const struct edf_constraint *constr
 void edf_clear(struct edf *edf, unsigned slot, int64_t now_ns);
 /* The task received that much CPU time since it was charged last, by its CPU clock. */
 void edf_charge(struct edf *edf, unsigned slot, int64_t used_ns);
+/*
+ * The task was ready to run all the time since the last look: what it did not receive of it is not sleep, whoever had
+ * it. Without this, time that none on the ladder received counts as slept by the first.
+ */
+void edf_awake(struct edf *edf, unsigned slot);
 /*
  * Renews the budgets whose deadline came and says who may run, first comes first: `order` gets slots, the result is how
  * many. Look again at *again_ns at the latest, and after each edf_set() or edf_clear(); EDF_NEVER = there is no task.

@@ -43,6 +43,7 @@ static void next_burst(struct edf_world *world, struct edf_world_task *task)
 static void block(struct edf_world *world, struct edf_world_task *task)
 {
 	task->ready = false;
+	task->slept = true;
 	task->wakes_ns = world->now_ns + edf_world_spread(world, 1000, 2 * task->constraint.period_ns);
 }
 
@@ -156,6 +157,18 @@ static void charge_all(struct edf_world *world)
 	for (unsigned i = 0; i < EDF_TASKS; i++) {
 		edf_charge(&world->edf, i, world->task[i].uncharged_ns);
 		world->task[i].uncharged_ns = 0;
+		if (!world->task[i].slept) {
+			edf_awake(&world->edf, i);
+		}
+		world->task[i].slept = !world->task[i].ready;
+	}
+}
+
+/* A hypervisor has others to serve. */
+static void steal(struct edf_world *world)
+{
+	if (world->steal_ns > 0 && edf_world_random(world, 50) == 0) {
+		advance(world, world->now_ns + (int64_t)edf_world_random(world, (uint64_t)world->steal_ns), true);
 	}
 }
 
@@ -210,6 +223,7 @@ void edf_world_clear(struct edf_world *world, unsigned slot)
 void edf_world_run(struct edf_world *world, int64_t until_ns)
 {
 	while (world->now_ns < until_ns) {
+		steal(world);
 		int64_t next = world->again_ns < until_ns ? world->again_ns : until_ns;
 
 		advance(world, next, false);

@@ -9,6 +9,7 @@
 
 struct edf_world_task {
 	bool there, ready, spinner; /* a spinner never blocks */
+	bool slept;                 /* was not ready some time since the last look */
 	struct edf_constraint constraint;
 	int64_t burst_ns;                 /* what it runs before it blocks */
 	int64_t wakes_ns;                 /* if it is blocked */
@@ -27,6 +28,7 @@ struct edf_world {
 	int64_t now_ns, again_ns;
 	int64_t cost_ns;   /* of a look: nobody runs meanwhile */
 	int64_t jitter_ns; /* at most, by which a look is late */
+	int64_t steal_ns;  /* at most, in which nobody runs, between a look and the next: once in 50 times */
 	unsigned order_n, order[EDF_LADDER];
 	struct edf_world_task task[EDF_TASKS];
 	uint64_t looks, windows, misses;

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awake.h"
 #include "proc.h"
 
 static pid_t child;
@@ -155,6 +156,66 @@ START_TEST(cpu_time)
 }
 END_TEST
 
+START_TEST(ready_or_not)
+{
+	int mine = proc_state_open(getpid(), gettid()), its = proc_state_open(child, child);
+	struct proc_time before, after;
+	int fd = proc_cpu_open(getpid(), gettid());
+
+	ck_assert(proc_ready(mine));
+	for (int tries = 0; tries < 1000 && proc_ready(its); tries++) {
+		usleep(1000);
+	}
+	ck_assert(!proc_ready(its));
+	ck_assert_int_eq(proc_time(fd, &before), 0);
+	usleep(5000);
+	ck_assert_int_eq(proc_time(fd, &after), 0);
+	ck_assert_uint_gt(after.turns, before.turns);
+	ck_assert_int_ge(after.wait_ns, before.wait_ns);
+	ck_assert_int_lt(after.run_ns + after.wait_ns - before.run_ns - before.wait_ns, 1000000000);
+	teardown();
+	ck_assert(!proc_ready(its));
+	close(mine);
+	close(its);
+	close(fd);
+	setup();
+}
+END_TEST
+
+#define MS INT64_C(1000000)
+
+/* In 10 ms. Whether the thread is ready now is seen only where the numbers leave it open. */
+START_TEST(awake_or_not)
+{
+	static const struct {
+		struct proc_time since;
+		bool asleep, ready, awake, asleep_now;
+	} cases[] = {
+		{{10 * MS, 0, 1}, true, false, true, false},       /* it ran */
+		{{4 * MS, 6 * MS, 9}, true, false, true, false},   /* or waited */
+		{{9 * MS, 0, 1}, false, true, true, false},        /* 1 ms stolen */
+		{{9 * MS, 0, 1}, false, false, false, true},       /* it went to sleep */
+		{{9 * MS, 0, 2}, false, true, false, false},       /* it slept and woke */
+		{{9 * MS, 0, 1}, true, true, false, false},        /* it woke */
+		{{0, 0, 0}, true, true, false, true},              /* still asleep, or awake and behind another */
+		{{0, 0, 0}, false, true, true, false},             /* behind another */
+		{{9 * MS, 500 * MS, 1}, true, true, true, false},  /* had been waiting; 1 ms stolen */
+		{{9 * MS, 500 * MS, 1}, true, false, false, true}, /* had been waiting; went to sleep */
+	};
+	int mine = proc_state_open(getpid(), gettid()), its = proc_state_open(child, child);
+	bool asleep = cases[_i].asleep;
+
+	for (int tries = 0; tries < 1000 && proc_ready(its); tries++) {
+		usleep(1000);
+	}
+	ck_assert_int_eq(awake_since(&asleep, &cases[_i].since, 10 * MS, cases[_i].ready ? mine : its),
+			 cases[_i].awake);
+	ck_assert_int_eq(asleep, cases[_i].asleep_now);
+	close(mine);
+	close(its);
+}
+END_TEST
+
 START_TEST(policy_comes_back)
 {
 	struct sched_param idle = {0};
@@ -233,6 +294,8 @@ int main(void)
 	tcase_add_test(tests, thread_of_the_kernel);
 	tcase_add_test(tests, threads_of_it);
 	tcase_add_test(tests, cpu_time);
+	tcase_add_test(tests, ready_or_not);
+	tcase_add_loop_test(tests, awake_or_not, 0, 10);
 	tcase_add_test(tests, policy_comes_back);
 	tcase_add_test(tests, sets_of_cpus);
 	tcase_add_loop_test(tests, bad_sets_of_cpus, 0, 11);

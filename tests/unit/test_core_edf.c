@@ -180,6 +180,63 @@ START_TEST(sleeper_keeps_what_its_rate_allows)
 }
 END_TEST
 
+START_TEST(what_nobody_had_is_not_sleep)
+{
+	set(0, 10 * MS, 100 * MS, 0);
+	set(1, 80 * MS, 100 * MS, 0);
+	look(0);
+	edf_charge(&edf, 0, 4 * MS);
+	edf_awake(&edf, 0);
+	look(10 * MS);
+	ck_assert_int_eq(left_of(0), 6 * MS);
+	ck_assert_int_eq(left_of(1), 80 * MS);
+	/* The second cannot be said to sleep behind a first that is ready, either. */
+	edf_charge(&edf, 0, 6 * MS);
+	edf_awake(&edf, 0);
+	look(16 * MS);
+	edf_awake(&edf, 1);
+	look(100 * MS);
+	ck_assert_uint_eq(edf_stat(&edf, 0)->misses, 0);
+	ck_assert_uint_eq(edf_stat(&edf, 1)->misses, 1);
+	ck_assert_uint_eq(edf_stat(&edf, 1)->idle, 0);
+}
+END_TEST
+
+START_TEST(what_is_late_comes_first)
+{
+	set(0, 10 * MS, 100 * MS, 0);
+	set(1, 20 * MS, 50 * MS, 0);
+	look(0);
+	edf_charge(&edf, 1, 20 * MS);
+	look(20 * MS);
+	edf_charge(&edf, 0, 7 * MS);
+	edf_awake(&edf, 0);
+	look(100 * MS);
+	/* Both have a new period, the other's ends first; but of this one 3 ms are due since now. */
+	ck_assert_uint_eq(edf_stat(&edf, 0)->misses, 1);
+	ck_assert_int_eq(edf_stat(&edf, 0)->short_max_ns, 3 * MS);
+	ck_assert_int_eq(left_of(0), 13 * MS);
+	ck_assert_uint_eq(order[0], 0);
+	ck_assert_int_le(again, 103 * MS);
+	edf_charge(&edf, 0, 3 * MS);
+	edf_awake(&edf, 0);
+	look(103 * MS);
+	ck_assert_uint_eq(order[0], 1);
+	edf_charge(&edf, 1, 20 * MS);
+	look(123 * MS);
+	edf_charge(&edf, 0, 10 * MS);
+	look(133 * MS);
+	/* It was told once, and of what nobody got for long one slice is made good. */
+	look(200 * MS);
+	ck_assert_uint_eq(edf_stat(&edf, 0)->misses, 1);
+	ck_assert_int_eq(left_of(0), 10 * MS);
+	edf_awake(&edf, 0);
+	look(1000 * MS);
+	ck_assert_uint_eq(edf_stat(&edf, 0)->misses, 9);
+	ck_assert_int_eq(left_of(0), 20 * MS);
+}
+END_TEST
+
 START_TEST(change_is_at_once)
 {
 	int64_t release, deadline, left;
@@ -379,6 +436,29 @@ START_TEST(random_sets_on_a_real_machine)
 }
 END_TEST
 
+/* What a hypervisor takes makes misses, but nobody loses it: all rates hold, and nobody waits for it long. */
+START_TEST(random_sets_on_a_shared_machine)
+{
+	static struct edf_world world;
+	struct edf_floor floor = edf_floor_default();
+
+	take_seed();
+	for (uint64_t i = 0; i < 40; i++) {
+		struct mix mix = {.low_ns = 2 * MS, .spinners = 100, .limit = 0.8};
+
+		edf_world_init(&world, &floor, seed + i);
+		world.cost_ns = world.jitter_ns = 15 * US;
+		begin(&world, &mix);
+		edf_world_run(&world, world.now_ns + 2000 * MS);
+		world.steal_ns = MS;
+		edf_world_run(&world, world.now_ns + 4000 * MS);
+		world.steal_ns = 0;
+		edf_world_run(&world, world.now_ns + 2000 * MS);
+		rates_hold(&world, seed + i);
+	}
+}
+END_TEST
+
 START_TEST(random_changes)
 {
 	run_sets(0, 0, true);
@@ -405,11 +485,14 @@ int main(void)
 	tcase_add_test(steps, earliest_deadline_first);
 	tcase_add_test(steps, small_rest_waits_behind_one_that_runs);
 	tcase_add_test(steps, sleeper_keeps_what_its_rate_allows);
+	tcase_add_test(steps, what_nobody_had_is_not_sleep);
+	tcase_add_test(steps, what_is_late_comes_first);
 	tcase_add_test(steps, change_is_at_once);
 	tcase_add_test(steps, newcomer_takes_from_nobody);
 	tcase_set_timeout(random, 60);
 	tcase_add_test(random, random_sets);
 	tcase_add_test(random, random_sets_on_a_real_machine);
+	tcase_add_test(random, random_sets_on_a_shared_machine);
 	tcase_add_test(random, random_changes);
 	tcase_add_test(random, random_changes_on_a_real_machine);
 	suite_add_tcase(suite, steps);
