@@ -1,17 +1,19 @@
 /*
- * Two threads on one CPU: one spins, the other wakes 400 times and does what a dispatcher does. What the spinner did
- * not get of the time is what the wake-ups cost. Knows nothing of tasks and tables.
+ * A process that computes, and on its CPU a thread of ours that wakes 400 times and does what a dispatcher does. What
+ * the process did not get of the time is what the wake-ups cost: with the switches between two address spaces, and with
+ * caches that are full of something else. Knows nothing of tasks and tables.
  */
 #include "calibrate.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,34 +24,36 @@
 
 #define ROUNDS 8
 #define WAKES 50 /* of a round */
-#define INTERVAL_NS 500000
+#define INTERVAL_NS 1000000
 #define STACK_SIZE (256 * 1024)
+#define WORKING_SET (1024 * 1024) /* of the process, in bytes: what a dispatcher finds in the caches is not its own */
 #define SPINNER_LIMIT_NS (2 * INT64_C(1000000000)) /* whatever goes wrong, nobody spins longer */
 
 struct trial {
 	int cpu;
-	_Atomic pid_t spinner;
-	_Atomic bool stop;
+	pid_t spinner;
 	int fd; /* of the spinner's CPU time */
-	bool failed;
 	struct edf edf;
 	int64_t cost_ns[ROUNDS];
-	int64_t late_ns[ROUNDS * WAKES];
+	int64_t late_ns[ROUNDS]; /* the latest */
 };
 
-static void *spin(void *arg)
+/* In a fork of a process that may have threads: calls nothing but what a signal handler may. */
+static _Noreturn void spin(volatile char *memory)
 {
-	struct trial *trial = arg;
 	int64_t end = clock_mono_ns() + SPINNER_LIMIT_NS;
 
-	atomic_store(&trial->spinner, gettid());
-	while (!atomic_load_explicit(&trial->stop, memory_order_relaxed) && clock_mono_ns() < end) {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (clock_mono_ns() < end) {
+		for (size_t i = 0; i < WORKING_SET; i += 64) {
+			memory[i]++;
+		}
 	}
-	return NULL;
+	_exit(0);
 }
 
-/* As a dispatcher's pass: charge, look, set a priority. */
-static void work(struct trial *trial, int64_t now, int64_t *seen, int i)
+/* As a dispatcher's pass: charge, look, set priorities. */
+static void work(struct trial *trial, int64_t now, int64_t *seen)
 {
 	unsigned order[EDF_LADDER];
 	int64_t ns = proc_cpu_ns(trial->fd);
@@ -58,7 +62,8 @@ static void work(struct trial *trial, int64_t now, int64_t *seen, int i)
 	edf_charge(&trial->edf, 0, ns - *seen);
 	*seen = ns;
 	edf_look(&trial->edf, now, order, &again);
-	proc_fifo(atomic_load(&trial->spinner), DISPATCH_TOP - i % 2);
+	proc_park(trial->spinner);
+	proc_fifo(trial->spinner, DISPATCH_TOP);
 }
 
 static void sleep_to(int64_t at)
@@ -75,6 +80,8 @@ static void *measure(void *arg)
 	struct edf_floor floor = edf_floor_default();
 	int64_t seen = proc_cpu_ns(trial->fd);
 
+	/* From here on, for who started it may be on this CPU. */
+	proc_fifo(trial->spinner, DISPATCH_TOP);
 	edf_init(&trial->edf, &floor, clock_mono_ns());
 	edf_set(&trial->edf, 0, &constraint, clock_mono_ns(), clock_mono_ns());
 	for (int round = 0; round < ROUNDS; round++) {
@@ -87,19 +94,19 @@ static void *measure(void *arg)
 
 			sleep_to(at);
 			now = clock_mono_ns();
-			trial->late_ns[round * WAKES + i] = now - at;
-			work(trial, now, &seen, i);
+			trial->late_ns[round] = now - at > trial->late_ns[round] ? now - at : trial->late_ns[round];
+			work(trial, now, &seen);
 		}
 		/* From the end of one wake-up's work to the end of another's. */
 		trial->cost_ns[round] = (clock_mono_ns() - start - (proc_cpu_ns(trial->fd) - cpu)) / WAKES;
 	}
-	atomic_store(&trial->stop, true);
+	kill(trial->spinner, SIGKILL);
 	return NULL;
 }
 
-static int start(pthread_t *thread, void *(*run)(void *), struct trial *trial, int priority)
+static int start_measuring(pthread_t *thread, struct trial *trial)
 {
-	struct sched_param param = {.sched_priority = priority};
+	struct sched_param param = {.sched_priority = DISPATCH_PRIORITY};
 	pthread_attr_t attr;
 	cpu_set_t set;
 	int rc;
@@ -112,7 +119,7 @@ static int start(pthread_t *thread, void *(*run)(void *), struct trial *trial, i
 	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
 	pthread_attr_setschedparam(&attr, &param);
 	pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	rc = pthread_create(thread, &attr, run, trial);
+	rc = pthread_create(thread, &attr, measure, trial);
 	pthread_attr_destroy(&attr);
 	return rc;
 }
@@ -124,24 +131,40 @@ static int ascending(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static pid_t start_spinner(int cpu)
+{
+	char *memory = xcalloc(1, WORKING_SET);
+	pid_t pid = fork();
+	cpu_set_t set;
+
+	if (pid == 0) {
+		spin(memory);
+	}
+	free(memory);
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (pid > 0) {
+		sched_setaffinity(pid, sizeof(set), &set);
+	}
+	return pid;
+}
+
 static int run_trial(struct trial *trial, struct err *err)
 {
-	pthread_t spinner, measurer;
-	int rc = start(&spinner, spin, trial, DISPATCH_TOP);
+	pthread_t measurer;
+	int rc;
 
-	if (rc != 0) {
-		return err_set(err, ERR_DENIED, "no real-time thread on CPU %d: %s", trial->cpu, strerror(rc));
+	trial->spinner = start_spinner(trial->cpu);
+	if (trial->spinner < 0) {
+		return err_set(err, ERR_LIMIT, "cannot calibrate on CPU %d: fork: %s", trial->cpu, strerror(errno));
 	}
-	while (!atomic_load(&trial->spinner)) {
-		usleep(100);
-	}
-	trial->fd = proc_cpu_open(getpid(), atomic_load(&trial->spinner));
-	rc = trial->fd < 0 ? errno : start(&measurer, measure, trial, DISPATCH_PRIORITY);
+	trial->fd = proc_cpu_open(trial->spinner, trial->spinner);
+	rc = trial->fd < 0 ? errno : start_measuring(&measurer, trial);
 	if (rc == 0) {
 		pthread_join(measurer, NULL);
 	}
-	atomic_store(&trial->stop, true);
-	pthread_join(spinner, NULL);
+	kill(trial->spinner, SIGKILL);
+	waitpid(trial->spinner, NULL, 0);
 	cleanup_close(&trial->fd);
 	return rc == 0 ? 0 : err_set(err, ERR_DENIED, "cannot calibrate on CPU %d: %s", trial->cpu, strerror(rc));
 }
@@ -156,10 +179,10 @@ int calibrate_measure(int cpu, struct calibration *out, struct err *err)
 		return -1;
 	}
 	qsort(trial->cost_ns, ROUNDS, sizeof(int64_t), ascending);
-	qsort(trial->late_ns, ROUNDS * WAKES, sizeof(int64_t), ascending);
-	/* The lower middle one: other load of the host, not ours, makes some rounds dear. */
+	qsort(trial->late_ns, ROUNDS, sizeof(int64_t), ascending);
+	/* The lower middle ones: other load of the host, not ours, makes some rounds dear. */
 	out->wake_ns = trial->cost_ns[ROUNDS / 2 - 1];
-	out->late_ns = trial->late_ns[ROUNDS * WAKES * 99 / 100];
+	out->late_ns = trial->late_ns[ROUNDS / 2 - 1];
 	return 0;
 }
 

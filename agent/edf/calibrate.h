@@ -7,11 +7,11 @@
 #include "err.h"
 
 struct calibration {
-	int64_t wake_ns; /* CPU time a wake-up takes from the task that runs, switches and all: the median */
-	int64_t late_ns; /* 99 of 100 wake-ups come no later */
+	int64_t wake_ns; /* CPU time a wake-up takes from the task that runs, switches and all: of rounds, the median */
+	int64_t late_ns; /* about 99 of 100 wake-ups come no later */
 };
 
-/* Measures on that CPU for a fifth of a second, at real-time priority. ERR_DENIED where that is not permitted. */
+/* Measures on that CPU for half a second, at real-time priority. ERR_DENIED where that is not permitted. */
 int calibrate_measure(int cpu, struct calibration *out, struct err *err);
 /* What was saved in run_dir since the machine started. ERR_NOT_FOUND */
 int calibrate_load(const char *run_dir, struct calibration *out, struct err *err);
