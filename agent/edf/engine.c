@@ -659,6 +659,7 @@ static void fill_row(const struct engine *engine, const struct task *task, unsig
 		.constraint = task->spec.constraint,
 		.used_ns = held->used_ns + stat.edf.used_ns,
 		.attached_ns = task->attached_ns,
+		.release_ns = engine->table->slot[held->slot].first_release_ns,
 		.periods = held->periods + stat.edf.periods,
 		.misses = held->misses + stat.edf.misses,
 		.late_max_ns = greater(held->late_max_ns, stat.edf.short_max_ns),

@@ -74,6 +74,7 @@ struct engine_row {
 	struct edf_constraint constraint;
 	int64_t used_ns;     /* CPU time received under the constraint since it was attached */
 	int64_t attached_ns; /* CLOCK_MONOTONIC when it was */
+	int64_t release_ns;  /* of an aligned one: a time of that clock at which one of its periods begins; else 0 */
 	uint64_t periods, misses;
 	int64_t late_max_ns;   /* greatest part of a slice not received by its deadline */
 	int64_t over_max_ns;   /* greatest time received beyond a slice */

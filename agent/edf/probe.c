@@ -14,33 +14,96 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "turns.h"
 #include "util.h"
 
 #define STALL_NS 1000000
+#define PROBE_TURNS 64 /* without a single look at the clock in between */
 
 /* ---- in the child ---- */
 
-static void note_gap(struct probe_log *log, int64_t from, int64_t to)
+static void note_gap(struct probe_log *log, int64_t from, int64_t to, int64_t cpu)
 {
 	uint32_t n = atomic_load_explicit(&log->count, memory_order_relaxed);
 
 	if (n < PROBE_GAPS) {
-		log->gap[n] = (struct probe_gap){from, to, clock_thread_ns()};
+		log->gap[n] = (struct probe_gap){from, to, cpu};
 		atomic_store_explicit(&log->count, n + 1, memory_order_release);
+	}
+}
+
+/* Both clocks at the same time, if nobody comes in between each time they are read. */
+static int64_t read_both(int64_t *cpu_ns)
+{
+	int64_t before = 0, after = INT64_MAX;
+
+	for (int tries = 0; tries < 5 && after - before > PROBE_GAP_NS; tries++) {
+		before = clock_mono_ns();
+		*cpu_ns = clock_thread_ns();
+		after = clock_mono_ns();
+	}
+	return after;
+}
+
+/* Length of what both intervals have in common. */
+static int64_t overlap(int64_t from_a, int64_t to_a, int64_t from_b, int64_t to_b)
+{
+	int64_t from = from_a > from_b ? from_a : from_b;
+	int64_t to = to_a < to_b ? to_a : to_b;
+
+	return to > from ? to - from : 0;
+}
+
+/* How much of the time it had a CPU. */
+static int64_t had_cpu(const struct turn *turn, unsigned n, int64_t from, int64_t to)
+{
+	int64_t had = to - from;
+
+	for (unsigned i = 0; i < n; i++) {
+		had -= overlap(turn[i].out_ns, turn[i].in_ns, from, to);
+	}
+	return had;
+}
+
+/*
+ * It did not get to look at the clock in [from, to). What the kernel knows of that is better: it may have been given
+ * the CPU several times for less than it takes to get back to work.
+ */
+static void note_gaps(struct probe_log *log, struct turns *turns, int64_t from, int64_t to)
+{
+	struct turn turn[PROBE_TURNS];
+	int64_t cpu, now = read_both(&cpu);
+	int64_t known = log->gap[log->count - 1].to_ns;
+	unsigned n = 0;
+
+	while (n < PROBE_TURNS && turns_take(turns, &turn[n])) {
+		n++;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		int64_t in = turn[i].in_ns;
+
+		note_gap(log, turn[i].out_ns, in,
+			 in < now ? cpu - had_cpu(turn, n, in, now) : cpu + had_cpu(turn, n, now, in));
+	}
+	if (n == 0 && to > known) {
+		note_gap(log, from > known ? from : known, to, cpu - (now - to));
 	}
 }
 
 static void spin_logging(struct probe_log *log)
 {
+	struct turns *turns = turns_open();
 	int64_t begin = clock_mono_ns();
 	int64_t last = begin;
 
-	note_gap(log, begin, begin);
+	while (turns_take(turns, &(struct turn){0})) {
+	}
+	note_gap(log, begin, begin, clock_thread_ns());
 	while (!atomic_load_explicit(&log->stop, memory_order_relaxed) && last - begin < PROBE_LIMIT_NS) {
 		int64_t now = clock_mono_ns();
 
 		if (now - last >= PROBE_GAP_NS) {
-			note_gap(log, last, now);
+			note_gaps(log, turns, last, now);
 		}
 		last = now; /* and no later reading: the CPU may be lost while a gap is noted */
 	}
@@ -217,16 +280,24 @@ static int64_t cpu_at_gap(const struct probe_log *log, uint32_t i)
 	return ran < gap->cpu_ns ? ran : gap->cpu_ns;
 }
 
+/* What its CPU clock counted in a gap is the way back to it, at the end: when it is sent away, its clock stops first.
+ */
+static int64_t cpu_in_gap(const struct probe_log *log, uint32_t i, int64_t at_ns)
+{
+	int64_t before = cpu_at_gap(log, i);
+	int64_t back = log->gap[i].cpu_ns - (log->gap[i].to_ns - at_ns);
+
+	return back > before ? back : before;
+}
+
 int64_t probe_received(const struct probe_log *log, int64_t at_ns)
 {
 	uint32_t i = gap_before(log, at_ns);
 	const struct probe_gap *gap = &log->gap[i];
 	int64_t cpu = gap->cpu_ns + at_ns - gap->to_ns;
 
-	/* What its CPU clock counted in a gap is taken as received at its beginning. */
 	if (at_ns < gap->to_ns) {
-		cpu = cpu_at_gap(log, i) + (at_ns - gap->from_ns);
-		cpu = cpu < gap->cpu_ns ? cpu : gap->cpu_ns;
+		cpu = cpu_in_gap(log, i, at_ns);
 	} else if (i + 1 < log->count && cpu > log->gap[i + 1].cpu_ns) {
 		cpu = log->gap[i + 1].cpu_ns;
 	}
@@ -238,11 +309,11 @@ int64_t probe_when(const struct probe_log *log, int64_t received_ns)
 	int64_t cpu = received_ns + log->gap[0].cpu_ns;
 	uint32_t low = 0, high = log->count;
 
-	/* The last gap after which it had not more than that. */
+	/* The last gap after which it had less than that. */
 	while (high - low > 1) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (log->gap[middle].cpu_ns <= cpu) {
+		if (log->gap[middle].cpu_ns < cpu) {
 			low = middle;
 		} else {
 			high = middle;
@@ -250,8 +321,8 @@ int64_t probe_when(const struct probe_log *log, int64_t received_ns)
 	}
 	int64_t when = log->gap[low].to_ns + cpu - log->gap[low].cpu_ns;
 
-	if (low + 1 < log->count && when > log->gap[low + 1].to_ns) {
-		return log->gap[low + 1].to_ns;
+	if (low + 1 < log->count && when > log->gap[low + 1].from_ns) {
+		return log->gap[low + 1].to_ns - (log->gap[low + 1].cpu_ns - cpu);
 	}
 	return when <= log->end_ns ? when : INT64_MAX;
 }
@@ -268,15 +339,6 @@ int64_t probe_stalled(const struct probe_log *log, int64_t from_ns, int64_t to_n
 		}
 	}
 	return stalled;
-}
-
-/* Length of what both intervals have in common. */
-static int64_t overlap(int64_t from_a, int64_t to_a, int64_t from_b, int64_t to_b)
-{
-	int64_t from = from_a > from_b ? from_a : from_b;
-	int64_t to = to_a < to_b ? to_a : to_b;
-
-	return to > from ? to - from : 0;
 }
 
 /* When the task that runs after gap i stops running. */

@@ -55,6 +55,20 @@ static int begin(struct study *study, const struct study_point *point, struct me
 	return 0;
 }
 
+/* Of the CPU measured on, by a hypervisor that tells: since the start, in the kernel's steps of 10 ms. */
+static int64_t stolen_ns(const struct study *study)
+{
+	_cleanup_free_ char *text = file_read("/proc/stat", 1 << 20, NULL);
+	_cleanup_free_ char *line = xasprintf("\ncpu%d ", study->cpu);
+	const char *found = text ? strstr(text, line) : NULL;
+	long long ticks = 0;
+
+	if (found) {
+		sscanf(found + strlen(line), "%*s %*s %*s %*s %*s %*s %*s %lld", &ticks);
+	}
+	return ticks * (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
 static int64_t longest_period(const struct study_point *point)
 {
 	int64_t longest = 0;
@@ -65,16 +79,22 @@ static int64_t longest_period(const struct study_point *point)
 	return longest;
 }
 
-static void judge(const struct study_point *point, const struct measure *m, int64_t from, int64_t to,
-		  struct study_result *result)
+static void take_release(const struct engine_row *row, void *arg)
+{
+	*(int64_t *)arg = row->release_ns;
+}
+
+static void judge(const struct study *study, const struct study_point *point, const struct measure *m, int64_t from,
+		  int64_t to, struct study_result *result)
 {
 	for (unsigned i = 0; i < point->n; i++) {
 		const struct edf_constraint *c = &point->constraint[i];
 		struct window_figures figures = {0};
-		/* Aligned releases are multiples of the period on the wall clock. */
-		struct window_grid grid = {clock_mono_ns() - clock_wall_ns(), c->slice_ns, c->period_ns};
+		struct window_grid grid = {0, c->slice_ns, c->period_ns};
 		double late;
 
+		/* The very periods it was promised. */
+		engine_list(study->engine, m->id[i], take_release, &grid.origin_ns);
 		if (point->mechanism == ENGINE_EDF) {
 			window_judge(m->task[i].log, &grid, from, to, &figures);
 		} else {
@@ -98,20 +118,22 @@ static void judge(const struct study_point *point, const struct measure *m, int6
 static void observe(struct study *study, const struct study_point *point, struct measure *m,
 		    struct study_result *result)
 {
-	int64_t from, to, core;
+	int64_t from, to, core, stolen;
 
 	m->core_fd = open_core(study);
 	study_sleep(study, longest_period(point) + 20000000); /* the first period is not a whole one */
 	from = clock_mono_ns();
 	core = core_ns(m);
+	stolen = stolen_ns(study);
 	study_sleep(study, point->length_ns);
 	core = core_ns(m) - core;
 	to = clock_mono_ns();
+	result->stalled_ns = stolen_ns(study) - stolen;
 	result->core_pct = 100 * (double)core / (double)(to - from);
 	for (unsigned i = 0; i < point->n; i++) {
 		probe_stop(&m->task[i]);
 	}
-	judge(point, m, from, to, result);
+	judge(study, point, m, from, to, result);
 }
 
 static void end(struct study *study, struct measure *m)

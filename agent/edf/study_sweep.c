@@ -103,7 +103,7 @@ static const char contour[] =
 
 int study_sweep(struct study *study, struct err *err)
 {
-	static const int64_t periods[] = {1 * MS, 2 * MS, 5 * MS, 10 * MS, 20 * MS, 100 * MS, 1 * SECOND};
+	static const int64_t periods[] = {1 * MS, 2 * MS, 5 * MS, 10 * MS, 20 * MS, 50 * MS, 100 * MS, 1 * SECOND};
 	static const int percents[] = {10, 20, 30, 40, 50, 60, 70, 80, 90};
 	static const int64_t few_periods[] = {1 * MS, 2 * MS, 5 * MS, 10 * MS, 100 * MS};
 	static const int few_percents[] = {10, 50, 90};

@@ -1,8 +1,11 @@
 /* What the logs of measuring tasks say: CPU time received, lateness, overlap. */
 #include <check.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "clock.h"
 #include "probe.h"
+#include "turns.h"
 #include "window.h"
 
 #define MS INT64_C(1000000)
@@ -59,9 +62,11 @@ START_TEST(what_the_clock_counted_in_a_gap)
 {
 	ran(&b, 100 * MS, 104 * MS, 110 * MS, 2 * MS);
 	ran(&b, 110 * MS, 111 * MS, 120 * MS, 0);
-	ck_assert_int_eq(probe_received(&b, 105 * MS), 5 * MS);
-	ck_assert_int_eq(probe_received(&b, 108 * MS), 6 * MS);
+	ck_assert_int_eq(probe_received(&b, 108 * MS), 4 * MS);
+	ck_assert_int_eq(probe_received(&b, 109 * MS), 5 * MS);
 	ck_assert_int_eq(probe_received(&b, 111 * MS), 7 * MS);
+	ck_assert_int_eq(probe_when(&b, 4 * MS), 104 * MS);
+	ck_assert_int_eq(probe_when(&b, 5 * MS), 109 * MS);
 	ck_assert_int_eq(probe_stalled(&b, 100 * MS, 120 * MS), 2 * MS);
 	ck_assert_int_eq(probe_stalled(&b, 105 * MS, 120 * MS), 0);
 	ck_assert_int_eq(probe_stalled(&a, 100 * MS, 200 * MS), 0);
@@ -127,6 +132,28 @@ START_TEST(together)
 }
 END_TEST
 
+START_TEST(turns_of_the_thread)
+{
+	struct turns *turns = turns_open();
+	int64_t before, longest = 0;
+	struct turn turn;
+
+	if (!turns) {
+		return; /* the kernel does not tell */
+	}
+	before = clock_mono_ns();
+	usleep(3000);
+	while (turns_take(turns, &turn)) {
+		ck_assert_int_ge(turn.out_ns, before);
+		ck_assert_int_le(turn.in_ns, clock_mono_ns());
+		longest = turn.in_ns - turn.out_ns > longest ? turn.in_ns - turn.out_ns : longest;
+	}
+	ck_assert_int_ge(longest, 2 * MS);
+	ck_assert(!turns_take(turns, &turn) || turn.out_ns > before + 3 * MS);
+	ck_assert(!turns_take(NULL, &turn));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent_probe");
@@ -138,6 +165,7 @@ int main(void)
 	tcase_add_test(all, windows);
 	tcase_add_test(all, the_best_origin);
 	tcase_add_test(all, together);
+	tcase_add_test(all, turns_of_the_thread);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
