@@ -1,4 +1,7 @@
-/* First-fit decreasing of (slice, period) demands over a node's CPUs. Decides; who asks tells the user. */
+/*
+ * (slice, period) demands over a node's CPUs: first-fit decreasing, and where that finds no place, every placement.
+ * Decides; who asks tells the user.
+ */
 #include "edf_admit.h"
 
 #include <stdlib.h>
@@ -7,6 +10,7 @@
 #include "edf.h"
 
 #define MILLION 1000000
+#define SEARCH_STEPS 5000 /* about a millisecond; a few dozen threads on a few CPUs take far fewer */
 
 uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t period_us)
 {
@@ -167,6 +171,103 @@ static const struct item *pack(const struct edf_node *node, const struct item *i
 	return NULL;
 }
 
+/* ---- every placement ---- */
+
+/*
+ * First-fit decreasing misses some placements, and which ones is chance: it may refuse a part of what it accepted. So a
+ * node would hold what the head would not give it. What is below finds a placement if there is one, unless the steps
+ * run out.
+ */
+struct search {
+	const struct edf_node *node;
+	const struct item *items;
+	size_t n;
+	int32_t *places;
+	struct fill fill;
+	uint64_t rest_ppm; /* of those not placed yet */
+	uint32_t steps;
+};
+
+/* Whether the CPUs have that much room; what is less than anybody needs is none. */
+static bool room_for_rest(const struct search *search)
+{
+	uint64_t room = 0;
+
+	for (uint32_t cpu = 0; cpu < search->node->cpus; cpu++) {
+		uint64_t free = search->node->limit_ppm - search->fill.ppm[cpu];
+
+		room += free >= search->items[search->n - 1].ppm ? free : 0;
+	}
+	return room >= search->rest_ppm;
+}
+
+/* One of the CPUs from `first` on, before this one, has just as much on it: whatever fails there fails here. */
+static bool tried(const struct fill *fill, uint32_t first, uint32_t cpu)
+{
+	for (uint32_t before = first; before < cpu; before++) {
+		if (fill->ppm[before] == fill->ppm[cpu] && fill->threads[before] == fill->threads[cpu]) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Threads of a guest are alike, and so are single ones of the same density: none needs a CPU before the last one's. */
+static uint32_t first_cpu(const struct search *search, size_t i, uint32_t thread)
+{
+	const struct item *item = &search->items[i];
+
+	if (thread > 0) {
+		return (uint32_t)search->places[item->first + thread - 1] + 1;
+	}
+	if (i > 0 && item->demand->threads == 1 && item[-1].demand->threads == 1 && item[-1].ppm == item->ppm) {
+		return (uint32_t)search->places[item[-1].first];
+	}
+	return 0;
+}
+
+/* Places this thread of item i, those behind it, and all further items. */
+static bool search_from(struct search *search, size_t i, uint32_t thread)
+{
+	if (i < search->n && thread == search->items[i].demand->threads) {
+		return search_from(search, i + 1, 0);
+	}
+	if (i == search->n) {
+		return true;
+	}
+	if (search->steps == 0 || !room_for_rest(search)) {
+		return false;
+	}
+	const struct item *item = &search->items[i];
+	uint32_t first = first_cpu(search, i, thread);
+
+	search->steps--;
+	for (uint32_t cpu = first; cpu < search->node->cpus; cpu++) {
+		if (!fits(search->node, &search->fill, cpu, item->ppm) || tried(&search->fill, first, cpu)) {
+			continue;
+		}
+		put(&search->fill, &search->places[item->first + thread], cpu, item->ppm);
+		search->rest_ppm -= item->ppm;
+		if (search_from(search, i, thread + 1)) {
+			return true;
+		}
+		search->fill.ppm[cpu] -= item->ppm;
+		search->fill.threads[cpu]--;
+		search->rest_ppm += item->ppm;
+	}
+	return false;
+}
+
+static bool search_all(const struct edf_node *node, const struct item *items, size_t n, int32_t *places)
+{
+	struct search search = {.node = node, .items = items, .n = n, .places = places, .steps = SEARCH_STEPS};
+
+	for (size_t i = 0; i < n; i++) {
+		search.rest_ppm += (uint64_t)items[i].ppm * items[i].demand->threads;
+	}
+	return search_from(&search, 0, 0);
+}
+
 /*
  * The demands, sorted, and places for their threads; both the caller's to free. False if one of them would not fit even
  * alone: which, and why.
@@ -211,6 +312,9 @@ enum edf_verdict edf_pack(const struct edf_node *node, struct edf_demand *demand
 	out = pack(node, items, n, true, places);
 	if (out) {
 		out = pack(node, items, n, false, places);
+	}
+	if (out && search_all(node, items, n, places)) {
+		out = NULL;
 	}
 	if (out) {
 		*culprit = out->index;

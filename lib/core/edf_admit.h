@@ -1,7 +1,8 @@
 /*
- * Which (slice, period) demands a node can promise at once, and on which of its CPUs: first-fit decreasing by density,
- * the threads of one guest on different CPUs. Head and agent ask the same function with the same numbers, so they
- * agree. What the scheduler itself costs is part of each demand: two wake-ups in every period.
+ * Which (slice, period) demands a node can promise at once, and on which of its CPUs: by density, the threads of one
+ * guest on different CPUs. Head and agent ask the same function with the same numbers, so they agree: what fits the
+ * head accepts however the node came to hold it, and so it does every part of that. What the scheduler itself costs is
+ * part of each demand: two wake-ups in every period.
  */
 #ifndef TENURE_EDF_ADMIT_H
 #define TENURE_EDF_ADMIT_H
