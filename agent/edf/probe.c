@@ -20,6 +20,15 @@
 #define STALL_NS 1000000
 #define PROBE_TURNS 64 /* without a single look at the clock in between */
 
+/* Length of what both intervals have in common. */
+static int64_t overlap(int64_t from_a, int64_t to_a, int64_t from_b, int64_t to_b)
+{
+	int64_t from = from_a > from_b ? from_a : from_b;
+	int64_t to = to_a < to_b ? to_a : to_b;
+
+	return to > from ? to - from : 0;
+}
+
 /* ---- in the child ---- */
 
 static void note_gap(struct probe_log *log, int64_t from, int64_t to, int64_t cpu)
@@ -45,30 +54,37 @@ static int64_t read_both(int64_t *cpu_ns)
 	return after;
 }
 
-/* Length of what both intervals have in common. */
-static int64_t overlap(int64_t from_a, int64_t to_a, int64_t from_b, int64_t to_b)
-{
-	int64_t from = from_a > from_b ? from_a : from_b;
-	int64_t to = to_a < to_b ? to_a : to_b;
-
-	return to > from ? to - from : 0;
-}
-
-/* How much of the time it had a CPU. */
+/* How much of the time between the two it had the CPU: less than nothing if `to` is before `from`. */
 static int64_t had_cpu(const struct turn *turn, unsigned n, int64_t from, int64_t to)
 {
-	int64_t had = to - from;
+	int64_t low = from < to ? from : to, high = from < to ? to : from;
+	int64_t had = high - low;
 
 	for (unsigned i = 0; i < n; i++) {
-		had -= overlap(turn[i].out_ns, turn[i].in_ns, from, to);
+		had -= overlap(turn[i].out_ns, turn[i].in_ns, low, high);
 	}
-	return had;
+	return from < to ? had : -had;
 }
 
 /*
- * It did not get to look at the clock in [from, to). What the kernel knows of that is better: it may have been given
- * the CPU several times for less than it takes to get back to work.
+ * What the kernel knows of a time in which it did not get to look at the clock: it may have been given the CPU several
+ * times for less than it takes to get back to work. It had cpu_ns at now_ns. What its clock counted while it was sent
+ * back and forth is known in sum only.
  */
+static void note_turns(struct probe_log *log, const struct turn *turn, unsigned n, int64_t now_ns, int64_t cpu_ns)
+{
+	const struct probe_gap *last = &log->gap[log->count - 1];
+	int64_t before = last->cpu_ns + turn[0].out_ns - last->to_ns;
+	int64_t after = cpu_ns + had_cpu(turn, n, now_ns, turn[n - 1].in_ns);
+	int64_t counted = after - before - had_cpu(turn, n, turn[0].out_ns, turn[n - 1].in_ns);
+
+	for (unsigned i = 0; i < n; i++) {
+		note_gap(log, turn[i].out_ns, turn[i].in_ns,
+			 before + had_cpu(turn, n, turn[0].out_ns, turn[i].in_ns) + counted * (i + 1) / n);
+	}
+}
+
+/* It did not get to look at the clock in [from, to). */
 static void note_gaps(struct probe_log *log, struct turns *turns, int64_t from, int64_t to)
 {
 	struct turn turn[PROBE_TURNS];
@@ -79,13 +95,9 @@ static void note_gaps(struct probe_log *log, struct turns *turns, int64_t from, 
 	while (n < PROBE_TURNS && turns_take(turns, &turn[n])) {
 		n++;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		int64_t in = turn[i].in_ns;
-
-		note_gap(log, turn[i].out_ns, in,
-			 in < now ? cpu - had_cpu(turn, n, in, now) : cpu + had_cpu(turn, n, now, in));
-	}
-	if (n == 0 && to > known) {
+	if (n > 0) {
+		note_turns(log, turn, n, now, cpu);
+	} else if (to > known) {
 		note_gap(log, from > known ? from : known, to, cpu - (now - to));
 	}
 }

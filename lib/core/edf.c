@@ -47,7 +47,7 @@ static int64_t tolerated(const struct edf_task *task)
 struct edf_floor edf_floor_default(void)
 {
 	return (struct edf_floor){
-		.wake_ns = 20000, .spent_ns = 4000, .look_ns = 50000, .poll_ns = 500000, .limit_ppm = 900000};
+		.wake_ns = 20000, .spent_ns = 2000, .look_ns = 50000, .poll_ns = 500000, .limit_ppm = 900000};
 }
 
 void edf_init(struct edf *edf, const struct edf_floor *floor, int64_t now_ns)
@@ -88,7 +88,7 @@ static int64_t drain(const struct edf *edf, struct edf_task *task, int64_t slept
  */
 static void learn_lag(const struct edf *edf, struct edf_task *task, int64_t late_ns)
 {
-	int64_t bound = edf->floor.look_ns, step = 2 * edf->floor.spent_ns, aim = edf->floor.spent_ns / 2;
+	int64_t bound = edf->floor.look_ns, step = 4 * edf->floor.spent_ns, aim = edf->floor.spent_ns;
 
 	if (late_ns >= 0 && late_ns <= aim) {
 		return;
@@ -100,8 +100,8 @@ static void learn_lag(const struct edf *edf, struct edf_task *task, int64_t late
 /* It ran until the end of its budget was expected, and that was too soon. */
 static void learn_early(const struct edf *edf, struct edf_task *task, int64_t rest_ns, int64_t now_ns)
 {
-	if (now_ns >= task->aim_ns && task->charged_ns > edf->floor.look_ns && task->charged_ns >= rest_ns &&
-	    task->left_ns >= edf->floor.spent_ns) {
+	if (!task->early && now_ns >= task->aim_ns && task->charged_ns > edf->floor.wake_ns &&
+	    task->charged_ns >= rest_ns && task->left_ns >= edf->floor.spent_ns) {
 		learn_lag(edf, task, -task->left_ns);
 		task->early = true;
 	}
@@ -205,9 +205,9 @@ static void renew(const struct edf *edf, struct edf_task *task, int64_t now_ns)
 	int64_t more = (now_ns - task->deadline_ns) / c->period_ns;
 	int64_t spent = edf->floor.spent_ns;
 	int64_t back = close_period(edf, task, more);
-	int64_t pay = least(task->stat.owed_ns, most(spent / 2, task->stat.owed_ns / PAY_TIME));
+	int64_t pay = least(task->stat.owed_ns, most(spent, task->stat.owed_ns / PAY_TIME));
 
-	pay = most(-spent, least(pay, most(least(spent, c->slice_ns / 2), c->slice_ns / PAY_PART)));
+	pay = most(-spent, least(pay, most(least(3 * spent, c->slice_ns / 2), c->slice_ns / PAY_PART)));
 	task->stat.owed_ns -= pay;
 	task->back_ns = back;
 	task->left_ns = back + c->slice_ns - pay;
@@ -380,7 +380,9 @@ static int64_t may_last(const struct edf *edf, const struct edf_task *task, bool
 
 	if (first) {
 		/* Or it would never get to run; longer if it did not even so. */
-		return most(left, most(edf->floor.wake_ns, edf->floor.spent_ns) << task->tries);
+		int64_t start = edf->floor.wake_ns - most(0, least(task->lag_ns, edf->floor.wake_ns / 2));
+
+		return most(left, most(start, edf->floor.spent_ns) << task->tries);
 	}
 	if (task->idle) {
 		left += least(edf->guard_ns, task->constraint.slice_ns / OVERRUN_PART);
