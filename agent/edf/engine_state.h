@@ -1,4 +1,7 @@
-/* What the parts of the engine share: engine.c (life, answers), engine_task.c (tasks), hold.c (single threads). */
+/*
+ * What the parts of the engine share: engine.c (life, answers), engine_backend.c (what the machine permits),
+ * engine_event.c (what happens meanwhile), engine_task.c (tasks), hold.c (single threads).
+ */
 #ifndef TENURE_ENGINE_STATE_H
 #define TENURE_ENGINE_STATE_H
 
@@ -91,8 +94,20 @@ struct control {
 void control_begin(const struct engine *engine, struct control *control);
 void control_end(const struct control *control);
 
-/* ---- engine.c ---- */
+/* ---- engine_backend.c ---- */
 
+/* Adds to what engine_node() says was done. */
+void engine_note(struct engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The backend asked for, or the next that is permitted: which, and why, is noted in the engine. */
+void backend_start(struct engine *engine);
+/* Ends its dispatchers, if it has any. */
+void backend_stop(struct engine *engine);
+
+/* ---- engine_event.c ---- */
+
+/* What engine_fd() waits for. ERR_LIMIT; what was opened is in the engine. */
+int event_open(struct engine *engine, struct err *err);
+int event_watchdog(struct engine *engine, struct err *err);
 /* After a task came or went: without any, nothing is looked at once a second. */
 void engine_tasks_changed(struct engine *engine);
 
