@@ -220,6 +220,8 @@ const struct setting config_table[] = {
 	SPAN("plan", suspend_fixed, "1s", "fixed part of suspending a guest"),
 	SPAN("plan", resume_fixed, "1s", "fixed part of resuming a guest"),
 	SPAN("plan", min_run, "30s", "a best-effort lease is not started for less than this before a suspension"),
+	ROW("plan", worth, SETTING_INT, "0", 0, 100, NULL,
+	    "nor where it is there for less than so many times what bringing and saving it take"),
 	SPAN("plan", grace, "1m", "a guest nothing is heard of counts as ended this long after its time"),
 	SPAN("plan", late, "1s", "a start later than this breaks the promise of a reservation"),
 	SPAN("plan", stage_ahead, "1d",
@@ -436,6 +438,7 @@ struct plan_settings config_plan(const struct sim_config *config)
 	plan.suspend_us = config->suspend_fixed;
 	plan.resume_us = config->resume_fixed;
 	plan.min_run_us = config->min_run;
+	plan.worth = (uint32_t)config->worth;
 	plan.grace_us = config->grace;
 	plan.late_us = config->late;
 	plan.stage_ahead_us = config->stage_ahead;

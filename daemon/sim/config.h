@@ -15,7 +15,7 @@ struct sim_config {
 	int64_t suspend_rate, resume_rate, repository_rate;
 	/* [plan] */
 	span_us lead, prepare, stop, suspend_fixed, resume_fixed, min_run, grace, late, stage_ahead, share_half;
-	int64_t best_effort_rate, backfill_depth, price_rate;
+	int64_t best_effort_rate, backfill_depth, price_rate, worth;
 	bool multicast, learn;
 	char *staging, *suspension, *exclusion, *migration, *disks, *backfill;
 	char *queue, *host, *victim, *admission, *price;

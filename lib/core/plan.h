@@ -72,8 +72,13 @@ struct plan_settings {
 	span_us suspend_us; /* fixed part of one suspend; the rest is memory / suspend_rate of the node */
 	span_us resume_us;  /* fixed part of one resume */
 	span_us min_run_us; /* a best-effort lease is not started or resumed for less than this before a suspension */
-	span_us grace_us;   /* a VM on a silent node counts as ended this long after its run's release_us */
-	span_us late_us;    /* an AR's VM that starts later than agreed by more than this breaks the promise */
+	/*
+	 * Nor for so short that it is there, restoring and saving included, for less than so many times what bringing
+	 * its image and saving it take, or bringing and restoring its copy and saving it; as the fastest node does it.
+	 */
+	uint32_t worth;
+	span_us grace_us;       /* a VM on a silent node counts as ended this long after its run's release_us */
+	span_us late_us;        /* an AR's VM that starts later than agreed by more than this breaks the promise */
 	span_us stage_ahead_us; /* a reservation's image is brought, while the link is idle, from that long ahead of its
 				   need */
 	int64_t repository_rate;  /* bytes per second out of the image repository, > 0 */

@@ -19,6 +19,19 @@ void room_init(struct room *room, struct plan *plan)
 	}
 }
 
+span_us room_least(const struct room *room, const struct lease_spec *spec)
+{
+	const struct plan_settings *settings = &room->plan->settings;
+	const struct image_info *image = plan_find_image(room->plan, spec->image);
+
+	if (settings->worth == 0 || room->suspend_rate == 0) {
+		return settings->min_run_us;
+	}
+	span_us save_us = settings->suspend_us + estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
+	span_us fetch_us = image ? estimate_bytes(image->size, settings->repository_rate) : 0;
+	return settings->min_run_us + (span_us)settings->worth * (fetch_us + save_us) - save_us;
+}
+
 span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us)
 {
 	const struct plan *plan = room->plan;
@@ -26,7 +39,7 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
 	if (!place_may_cut(plan, spec) || room->suspend_rate == 0) {
 		return left_us;
 	}
-	span_us cut_us = plan->settings.min_run_us;
+	span_us cut_us = room_least(room, spec);
 	if (!plan->settings.learn) {
 		/* What is learnt may be shorter. */
 		cut_us +=

@@ -47,7 +47,9 @@ struct room {
 /* For a pass that begins now; the caller ends with room_fini(). */
 void room_init(struct room *room, struct plan *plan);
 void room_fini(struct room *room);
-/* How long a unit of the lease must have room at least: for all it has left, or for the least run and being saved. */
+/* What a unit of the lease that boots must be able to run at least before it is suspended. */
+span_us room_least(const struct room *room, const struct lease_spec *spec);
+/* How long it must have room at least: for all it has left, or for that and being saved. */
 span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us);
 /*
  * A start of n VMs that stay at least need_us is not possible before the time returned, which is start_us if nothing is

@@ -25,6 +25,33 @@ static bool may_fetch(const struct pass *pass, enum run_from from)
 	return pass->staged < STAGED_MAX && from == RUN_BOOT;
 }
 
+/* What a suspended unit must be able to run at least before it is suspended again. */
+static span_us resume_least(const struct plan *plan, const struct unit *unit)
+{
+	const struct node *home = plan_find_node(plan, unit->seat[0].was.node);
+	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY], worth = plan->settings.worth;
+	span_us moves_us = estimate_suspend(plan, home, memory) + estimate_resume(plan, home, memory);
+	bool copied = plan->settings.migration != MIGRATION_NO; /* if not now, then perhaps the next time */
+
+	if (worth == 0) {
+		return plan->settings.min_run_us;
+	}
+	span_us copy_us = copied ? estimate_copy(plan, home, home, unit->spec) : 0;
+	return plan->settings.min_run_us + worth * (copy_us + moves_us) - moves_us;
+}
+
+/* room_need() for such a run. */
+static span_us need_of(struct pass *pass, const struct unit *unit, enum run_from from)
+{
+	const struct plan *plan = pass->plan;
+
+	if (from == RUN_BOOT || plan->settings.worth == 0 || !place_may_cut(plan, unit->spec)) {
+		return room_need(&pass->room, unit->spec, unit->left_us);
+	}
+	span_us need_us = resume_least(plan, unit);
+	return need_us < unit->left_us ? need_us : unit->left_us;
+}
+
 /*
  * False if list_nodes() would surely find too few for as much of that run as it takes to be worth it. Much cheaper, as
  * it says nothing of pools and disks; that makes it true of a unit that is not lifted too.
@@ -33,7 +60,7 @@ static bool listable(struct pass *pass, const struct unit *unit, const struct ru
 {
 	const struct plan *plan = pass->plan;
 	bool anywhere = may_fetch(pass, run->from) || !pool_wanted(plan, run);
-	wall_us end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
+	wall_us end_us = run->start_us + need_of(pass, unit, run->from);
 	struct capacity use = unit->spec->per_vm;
 	uint64_t vms = 0;
 
@@ -78,9 +105,10 @@ bool start_staged(const struct pass *pass, const struct lease_spec *spec)
 }
 
 /* The least a unit must be able to run to be started at all. */
-static span_us least(const struct plan *plan, const struct unit *unit)
+static span_us least(const struct pass *pass, const struct unit *unit, enum run_from from)
 {
-	span_us min_us = plan->settings.min_run_us;
+	const struct plan *plan = pass->plan;
+	span_us min_us = from == RUN_BOOT ? room_least(&pass->room, unit->spec) : resume_least(plan, unit);
 
 	return place_may_cut(plan, unit->spec) && min_us < unit->left_us ? min_us : unit->left_us;
 }
@@ -122,7 +150,7 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 	struct run least_run = *run;
 	size_t low = 0, high, n = 0;
 
-	least_run.end_us = run->start_us + room_need(&pass->room, unit->spec, unit->left_us);
+	least_run.end_us = run->start_us + need_of(pass, unit, run->from);
 	least_run.release_us = least_run.end_us;
 	list_nodes(pass, unit, &least_run);
 	for (size_t i = 0; i < out->count; i++) {
@@ -156,13 +184,14 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 }
 
 /* Books a unit whose seats are chosen until it must be saved by its nodes' limit_us. */
-static bool book_cut(struct plan *plan, struct unit *unit, struct run run)
+static bool book_cut(struct pass *pass, struct unit *unit, struct run run)
 {
+	struct plan *plan = pass->plan;
 	wall_us from_us = run.start_us > plan->now_us ? run.start_us : plan->now_us + plan->settings.lead_us;
 
 	run.then = RUN_SUSPEND;
 	run.end_us = preempt_end(plan, unit);
-	if (run.end_us - from_us < least(plan, unit) || run.end_us >= run.start_us + unit->left_us) {
+	if (run.end_us - from_us < least(pass, unit, run.from) || run.end_us >= run.start_us + unit->left_us) {
 		return false;
 	}
 	return place_book(plan, unit, &run);
@@ -214,7 +243,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 			continue;
 		}
 		place_seat(plan, unit, choices);
-		if (whole ? place_book(plan, unit, &run) : book_cut(plan, unit, run)) {
+		if (whole ? place_book(plan, unit, &run) : book_cut(pass, unit, run)) {
 			prep_trim(plan);
 			return true;
 		}
@@ -261,7 +290,7 @@ static span_us resume_need(const struct plan *plan, const struct unit *unit, con
 	if (!place_may_cut(plan, unit->spec)) {
 		return unit->left_us;
 	}
-	span_us cut_us = plan->settings.min_run_us + (span_us)node->count * estimate_suspend(plan, node, memory);
+	span_us cut_us = resume_least(plan, unit) + (span_us)node->count * estimate_suspend(plan, node, memory);
 	return cut_us < unit->left_us ? cut_us : unit->left_us;
 }
 
@@ -309,8 +338,10 @@ static wall_us fetch_again(struct plan *plan, const struct unit *unit, const str
 }
 
 /* Books a lifted unit for the run, or for as much of it as there is room for. */
-static bool book_resume(struct plan *plan, struct unit *unit, const struct run *run, wall_us until_us)
+static bool book_resume(struct pass *pass, struct unit *unit, const struct run *run, wall_us until_us)
 {
+	struct plan *plan = pass->plan;
+
 	if (until_us >= run->end_us && place_book(plan, unit, run)) {
 		return true;
 	}
@@ -318,12 +349,13 @@ static bool book_resume(struct plan *plan, struct unit *unit, const struct run *
 		return false;
 	}
 	start_limit(unit, run->start_us);
-	return book_cut(plan, unit, *run);
+	return book_cut(pass, unit, *run);
 }
 
 /* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
-static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
+static bool resume_at(struct pass *pass, struct unit *unit, wall_us start_us)
 {
+	struct plan *plan = pass->plan;
 	wall_us until_us = 0, ready_us = 0;
 	bool ready = false, fetched = false, done = false;
 	struct run run;
@@ -343,7 +375,7 @@ static bool resume_at(struct plan *plan, struct unit *unit, wall_us start_us)
 	}
 	if (ready) {
 		place_lift(plan, unit);
-		done = book_resume(plan, unit, &run, until_us);
+		done = book_resume(pass, unit, &run, until_us);
 	}
 	if (ready && !done) {
 		place_put_back(plan, unit);
@@ -386,7 +418,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		span_us need_us = preempt_restore_spans(plan, unit);
 		wall_us clear_us = preempt_restored(plan, unit, from_us + need_us);
 		if (clear_us == start_us && need_us <= lead_us) {
-			return whole ? place_book(plan, unit, &run) : book_cut(plan, unit, run);
+			return whole ? place_book(plan, unit, &run) : book_cut(pass, unit, run);
 		}
 		start_us = clear_us;
 		lead_us = need_us;
@@ -571,8 +603,9 @@ static wall_us resume_next(const struct unit *unit, wall_us after_us)
 	return next_us;
 }
 
-static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore_us)
+static bool reserve_resume(struct pass *pass, struct unit *unit, span_us restore_us)
 {
+	struct plan *plan = pass->plan;
 	wall_us start_us = plan->now_us + plan->settings.lead_us + restore_us;
 
 	for (int i = 0; i < RESERVE_TRIES; i++) {
@@ -581,7 +614,7 @@ static bool reserve_resume(struct plan *plan, struct unit *unit, span_us restore
 			return false;
 		}
 		if (bound_us == start_us) {
-			if (resume_at(plan, unit, start_us)) {
+			if (resume_at(pass, unit, start_us)) {
 				return true;
 			}
 			/* Memory may be what is short, and is needed from the restoring on. */
@@ -598,12 +631,12 @@ bool start_resume_now(struct pass *pass, struct unit *unit)
 	struct room *room = &pass->room;
 	wall_us told_us = plan->now_us + plan->settings.lead_us;
 
-	if (may_stay(unit) && resume_at(plan, unit, told_us + preempt_restore_spans(plan, unit))) {
+	if (may_stay(unit) && resume_at(pass, unit, told_us + preempt_restore_spans(plan, unit))) {
 		room_forget(room);
 		return true;
 	}
-	if (!may_move(plan, unit) || room_bound(room, unit->spec->per_vm, unit->n,
-						room_need(room, unit->spec, unit->left_us)) > room->start_us) {
+	if (!may_move(plan, unit) ||
+	    room_bound(room, unit->spec->per_vm, unit->n, need_of(pass, unit, RUN_RESUME)) > room->start_us) {
 		return false;
 	}
 	span_us lead_us = move_lead(plan, unit);
@@ -622,7 +655,7 @@ static bool reserve_anywhere(struct pass *pass, struct unit *unit)
 		.plan = plan,
 		.spec = unit->spec,
 		.n = unit->n,
-		.need_us = room_need(&pass->room, unit->spec, unit->left_us),
+		.need_us = need_of(pass, unit, RUN_RESUME),
 		.lead_us = move_lead(plan, unit),
 	};
 	span_us own_us = preempt_restore_spans(plan, unit);
@@ -630,7 +663,7 @@ static bool reserve_anywhere(struct pass *pass, struct unit *unit)
 
 	for (int i = 0; found && i < RESERVE_TRIES; i++) {
 		wall_us from_us = seek.at_us - seek.lead_us;
-		if ((may_stay(unit) && resume_at(plan, unit, from_us + own_us)) ||
+		if ((may_stay(unit) && resume_at(pass, unit, from_us + own_us)) ||
 		    move_at(pass, unit, seek.at_us, seek.lead_us)) {
 			return true;
 		}
@@ -644,7 +677,7 @@ bool start_resume_later(struct pass *pass, struct unit *unit)
 	struct plan *plan = pass->plan;
 
 	if ((may_move(plan, unit) && reserve_anywhere(pass, unit)) ||
-	    (may_stay(unit) && reserve_resume(plan, unit, preempt_restore_spans(plan, unit)))) {
+	    (may_stay(unit) && reserve_resume(pass, unit, preempt_restore_spans(plan, unit)))) {
 		room_forget(&pass->room);
 		return true;
 	}

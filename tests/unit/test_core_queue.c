@@ -347,6 +347,25 @@ START_TEST(not_worth_starting)
 }
 END_TEST
 
+/* A VM that is to be there for that many times what fetching its image and saving it take. */
+START_TEST(worth_starting)
+{
+	span_us fetch_us = IMAGE_SIZE * SEC / settings.repository_rate;
+
+	for (uint32_t worth = 1; worth <= 20; worth += 19) {
+		settings.min_run_us = 1;
+		settings.worth = worth;
+		plan_begin();
+		wall_us clear = now + 240 * SEC;
+		request(ar_of(4, clear + settings.prepare_us, 60 * SEC));
+		const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+		const struct run *run = &lease->vms[0].run;
+		ck_assert((run->start_us < clear) == (worth == 1));
+		ck_assert(worth > 1 || run->release_us - run->start_us >= fetch_us + save_of(1));
+	}
+}
+END_TEST
+
 START_TEST(late_start_extends)
 {
 	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 60 * SEC));
@@ -583,6 +602,7 @@ int main(void)
 	tcase_add_test(all, starts_and_is_cut_staged);
 	tcase_add_test(all, starts_and_is_cut_unstaged);
 	tcase_add_test(all, not_worth_starting);
+	tcase_add_test(all, worth_starting);
 	tcase_add_test(all, late_start_extends);
 	tcase_add_test(all, serial);
 	tcase_add_test(all, gang_fails_together);
