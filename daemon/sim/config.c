@@ -233,7 +233,7 @@ const struct setting config_table[] = {
 	WORD("plan", suspension, "all", "who may be suspended: none, serial, all"),
 	ROW("plan", learn, SETTING_BOOL, "no", 0, 0, NULL, "what suspending takes is learnt from what it took"),
 	WORD("plan", exclusion, "local", "one suspension at a time on each node, or of all: local, global"),
-	WORD("plan", migration, "no", "suspended guests may go on elsewhere: no, yes, free"),
+	WORD("plan", migration, "no", "suspended guests may go on elsewhere: no, yes, free, aside"),
 	WORD("plan", disks, "overlay",
 	     "of guests: a layer over the image in the pool, or a whole copy that moves with them: overlay, whole"),
 	WORD("plan", backfill, "aggressive",

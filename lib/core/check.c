@@ -163,7 +163,8 @@ static enum check_rule check_node(const struct plan *plan, const struct node *no
 
 static bool run_in_order(const struct run *run)
 {
-	return run->prepare_us <= run->start_us && run->start_us < run->end_us && run->end_us <= run->release_us;
+	return run_begin(run) <= run->prepare_us && run->prepare_us <= run->start_us && run->start_us < run->end_us &&
+	       run->end_us <= run->release_us;
 }
 
 /* One that goes on elsewhere is suspended on a node that can tell, and is kept there until it runs. */

@@ -120,6 +120,9 @@ static void find_spans(const struct guest *guest, struct spans *out)
 		/* What is copied is given up when the guest is seen to run, however late that is. */
 		put(out, SLOT_AT_HOLD, SLOT_HOLD, guest->hold_us, run->end_us);
 	}
+	if (run->copy_us) {
+		put(out, SLOT_AT_COPY, SLOT_HOLD, run->copy_us, run->prepare_us);
+	}
 	put(out, SLOT_AT_LEAD, run->from == RUN_RESUME ? SLOT_RESUME : SLOT_PREPARE, run->prepare_us, run->start_us);
 	put(out, SLOT_AT_RUN, SLOT_RUN, run->start_us, run->end_us);
 	wall_us tail_us = guest_tail(guest);
@@ -610,7 +613,7 @@ bool guest_soft(const struct plan *plan, const struct guest *guest)
 		return false;
 	}
 	if (vm->run.from == RUN_RESUME) {
-		return vm->state == LEASE_SUSPENDED && vm->run.prepare_us > plan->now_us + plan->settings.lead_us;
+		return vm->state == LEASE_SUSPENDED && run_begin(&vm->run) > plan->now_us + plan->settings.lead_us;
 	}
 	if (vm->state != LEASE_SCHEDULED && vm->state != LEASE_PREPARING) {
 		return false;

@@ -52,9 +52,10 @@ enum run_then { RUN_STOP, RUN_SUSPEND };
 
 /*
  * One stay of a VM on a node, which the agent carries out by its clock:
- * prepare_us <= start_us < end_us <= release_us.
+ * copy_us <= prepare_us <= start_us < end_us <= release_us.
  * From prepare_us the guest is created (or fetched from another node, and restored) paused; it runs in [start_us,
- * end_us); by release_us its memory is free again (destroyed, or saved to disk).
+ * end_us); by release_us its memory is free again (destroyed, or saved to disk). What is fetched from copy_us on takes
+ * nothing but disk before it is restored.
  * Of a VM of an open lease that was not called (planned is false) it says for how long its node is kept for it: from
  * prepare_us = start_us, the begin of the window, to end_us = release_us.
  */
@@ -66,7 +67,14 @@ struct run {
 	wall_us end_us;
 	wall_us release_us;
 	uint32_t from_node; /* RUN_RESUME: the node its memory comes from, 0 = it is there already */
+	wall_us copy_us;    /* from_node: it is fetched from then on, or, 0, from prepare_us on */
 };
+
+/* When the node begins with the run. */
+static inline wall_us run_begin(const struct run *run)
+{
+	return run->copy_us ? run->copy_us : run->prepare_us;
+}
 
 struct vm {
 	uint64_t lease;

@@ -114,6 +114,10 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
 	limit = count_beside(node, node->slots, spec->per_vm, run, limit);
 	limit = firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
+	if (run->copy_us) {
+		struct capacity kept = slot_use(SLOT_HOLD, spec->per_vm);
+		limit = count_in(node, node->slots, kept, run->copy_us, run->prepare_us, limit);
+	}
 	if (spec->period_us && limit) {
 		limit = rate_count(node, spec, run->start_us, run->end_us, false, limit);
 		limit = firm ? rate_count(node, spec, run->start_us, run->end_us, true, limit) : limit;
@@ -414,7 +418,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
 	span_us all_us = 0; /* of restoring, if that is one at a time on all nodes together */
 	span_us copy_us = run->from == RUN_RESUME ? preempt_copy_span(plan, unit) : 0;
-	bool fits;
+	bool aside = plan->settings.migration == MIGRATION_ASIDE, fits;
 
 	preempt_save_spans(plan, unit);
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -427,6 +431,7 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 		if (seat->was.planned) {
 			mine.from = seat->was.run.from;
 			mine.from_node = seat->was.run.from_node;
+			mine.copy_us = seat->was.run.copy_us;
 			mine.prepare_us = seat->was.run.prepare_us;
 			mine.start_us = seat->was.run.start_us;
 		} else if (run->from == RUN_RESUME) {
@@ -434,7 +439,8 @@ bool place_book(struct plan *plan, struct unit *unit, const struct run *run)
 			span_us *sum_us = plan->lane ? &all_us : &node->restore_us;
 			*sum_us += estimate_resume(plan, node, memory);
 			mine.from_node = place_moved(seat) ? seat->was.node : 0;
-			mine.prepare_us = run->start_us - *sum_us - (mine.from_node ? copy_us : 0);
+			mine.prepare_us = run->start_us - *sum_us - (mine.from_node && !aside ? copy_us : 0);
+			mine.copy_us = mine.from_node && aside ? mine.prepare_us - copy_us : 0;
 		}
 		if (run->then == RUN_SUSPEND) {
 			/* In what order a node saves them is its own affair: none counts as saved before all are. */

@@ -44,8 +44,9 @@ enum exclusion {
 
 enum migration {
 	MIGRATION_NO,
-	MIGRATION_YES,  /* a suspended guest's memory and disk go over the link to its new node */
-	MIGRATION_FREE, /* it is there at once; for comparison */
+	MIGRATION_YES,   /* a suspended guest's memory and disk go over the link to its new node */
+	MIGRATION_FREE,  /* it is there at once; for comparison */
+	MIGRATION_ASIDE, /* as YES, but until all of it is there the new node's memory and CPU are others' */
 };
 
 /* What a guest's disk is, and so what a suspended one needs where it goes on. */
@@ -74,7 +75,8 @@ struct plan_settings {
 	span_us min_run_us; /* a best-effort lease is not started or resumed for less than this before a suspension */
 	/*
 	 * Nor for so short that it is there, restoring and saving included, for less than so many times what bringing
-	 * its image and saving it take, or bringing and restoring its copy and saving it; as the fastest node does it.
+	 * its image and saving it take, or bringing and restoring its copy and saving it; as the fastest node does it,
+	 * or its own.
 	 */
 	uint32_t worth;
 	span_us grace_us;       /* a VM on a silent node counts as ended this long after its run's release_us */

@@ -53,7 +53,7 @@ static int by_node(const void *a, const void *b)
 
 static bool run_equal(const struct run *a, const struct run *b)
 {
-	return a->from == b->from && a->then == b->then && a->from_node == b->from_node &&
+	return a->from == b->from && a->then == b->then && a->from_node == b->from_node && a->copy_us == b->copy_us &&
 	       a->prepare_us == b->prepare_us && a->start_us == b->start_us && a->end_us == b->end_us &&
 	       a->release_us == b->release_us;
 }

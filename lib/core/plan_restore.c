@@ -113,11 +113,14 @@ static struct slot *rows_of(struct plan *plan, const struct vm *vm, size_t *coun
 	return plan->rows + low;
 }
 
-/* What of a guest's state only its slots tell: when it last ran, since when it is suspended, how long it is overdue. */
+/*
+ * What of a guest's state only its slots tell: when it last ran, since when it is suspended, when it begins to be
+ * fetched, how long it is overdue.
+ */
 static void read_spans(struct guest *guest, const struct slot *rows, size_t count)
 {
 	const struct vm *vm = guest->vm;
-	const struct run *run = &vm->run;
+	struct run *run = &guest->vm->run;
 	bool held = !vm->planned || guest_moving(guest) || (run->from == RUN_RESUME && !run->from_node);
 	wall_us hold_end_us = run->from_node ? run->end_us : run->prepare_us;
 
@@ -131,6 +134,10 @@ static void read_spans(struct guest *guest, const struct slot *rows, size_t coun
 		}
 		if (held && row->kind == SLOT_HOLD && row->end_us == hold_end_us && row->node == guest_home(guest)) {
 			guest->hold_us = row->start_us;
+		}
+		if (vm->planned && run->from_node && row->kind == SLOT_HOLD && row->node == vm->node &&
+		    row->end_us == run->prepare_us) {
+			run->copy_us = row->start_us;
 		}
 		if (vm->planned && (row->kind == SLOT_STOP || row->kind == SLOT_SUSPEND) &&
 		    row->start_us == vm->run.end_us && row->end_us > vm->run.release_us) {
@@ -167,8 +174,8 @@ static bool guest_sane(const struct plan *plan, const struct guest *guest)
 	const struct run *run = &vm->run;
 	bool waits = guest_stands_by(guest);
 
-	if ((vm->planned || waits) &&
-	    (run->prepare_us > run->start_us || run->start_us >= run->end_us || run->end_us > run->release_us)) {
+	if ((vm->planned || waits) && (run_begin(run) > run->prepare_us || run->prepare_us > run->start_us ||
+				       run->start_us >= run->end_us || run->end_us > run->release_us)) {
 		return false;
 	}
 	if (vm->planned && run->from_node && (run->from != RUN_RESUME || !plan_find_node(plan, run->from_node))) {

@@ -14,7 +14,7 @@
 #include "plan.h"
 #include "timers.h"
 
-#define GUEST_SLOTS 5 /* HOLD before, PREPARE or RESUME, RUN, STOP or SUSPEND, HOLD after */
+#define GUEST_SLOTS 6 /* HOLD before, HOLD while fetched, PREPARE or RESUME, RUN, STOP or SUSPEND, HOLD after */
 
 /* A VM with what belongs to it: its place in the slot table and on its node. */
 struct guest {
@@ -45,7 +45,7 @@ struct guest {
 	struct guest *stage_prev, *stage_next; /* those that need it there */
 };
 
-enum guest_slot { SLOT_AT_HOLD, SLOT_AT_LEAD, SLOT_AT_RUN, SLOT_AT_TAIL, SLOT_AT_REST };
+enum guest_slot { SLOT_AT_HOLD, SLOT_AT_COPY, SLOT_AT_LEAD, SLOT_AT_RUN, SLOT_AT_TAIL, SLOT_AT_REST };
 
 /* A lease that is not final. */
 struct contract {

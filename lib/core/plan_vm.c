@@ -232,7 +232,7 @@ static bool of_this_run(const struct guest *guest, wall_us at_us)
 {
 	const struct vm *vm = guest->vm;
 
-	return vm->planned && (vm->run.from == RUN_BOOT || at_us >= vm->run.prepare_us);
+	return vm->planned && (vm->run.from == RUN_BOOT || at_us >= run_begin(&vm->run));
 }
 
 /*
@@ -477,7 +477,7 @@ static void due(struct plan *plan, struct guest *guest)
 
 	if (now_us >= vm->run.prepare_us && vm->state == LEASE_SCHEDULED) {
 		guest_move(plan, guest, LEASE_PREPARING);
-	} else if (now_us >= vm->run.prepare_us && vm->state == LEASE_SUSPENDED) {
+	} else if (now_us >= run_begin(&vm->run) && vm->state == LEASE_SUSPENDED) {
 		guest_move(plan, guest, vm->run.from_node ? LEASE_MIGRATING : LEASE_RESUMING);
 	}
 	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
@@ -510,7 +510,7 @@ static wall_us next_due(const struct plan *plan, const struct guest *guest)
 		return TIMER_NONE;
 	}
 	if (vm->state == LEASE_SCHEDULED || vm->state == LEASE_SUSPENDED) {
-		wish[0] = vm->run.prepare_us;
+		wish[0] = run_begin(&vm->run);
 	}
 	if (vm->state == LEASE_ACTIVE || !vm->started_us) {
 		wish[1] = vm->run.end_us;

@@ -281,7 +281,7 @@ static const struct price_policy price_table[] = {
 static const char *const backfill_names[] = {"none", "first-fit", "aggressive", "intermediate", "conservative"};
 static const char *const suspension_names[] = {"none", "serial", "all"};
 static const char *const exclusion_names[] = {"local", "global"};
-static const char *const migration_names[] = {"no", "yes", "free"};
+static const char *const migration_names[] = {"no", "yes", "free", "aside"};
 static const char *const disks_names[] = {"overlay", "whole"};
 static const char *const staging_names[] = {"edf-jit", "edf", "jit", "aggressive", "job"};
 

@@ -57,6 +57,7 @@ span_us preempt_copy_span(const struct plan *plan, const struct unit *unit)
 span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 {
 	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY];
+	bool aside = plan->settings.migration == MIGRATION_ASIDE;
 	span_us copy_us = preempt_copy_span(plan, unit), all_us = 0, longest_us = 0;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -68,7 +69,7 @@ span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 		span_us mine_us = estimate_resume(plan, node, memory);
 		node->restore_us += mine_us;
 		all_us += mine_us;
-		node->copy_us = place_moved(&unit->seat[i]) ? copy_us : node->copy_us;
+		node->copy_us = place_moved(&unit->seat[i]) && !aside ? copy_us : node->copy_us;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *node = unit->seat[i].node;
@@ -76,7 +77,7 @@ span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 		longest_us =
 			node->restore_us + node->copy_us > longest_us ? node->restore_us + node->copy_us : longest_us;
 	}
-	return longest_us;
+	return aside ? copy_us + longest_us : longest_us;
 }
 
 wall_us preempt_end(struct plan *plan, const struct unit *unit)

@@ -386,6 +386,14 @@ static bool resume_at(struct pass *pass, struct unit *unit, wall_us start_us)
 	return done;
 }
 
+/* How long a unit that goes on elsewhere has nothing of its new nodes yet but their disks. */
+static span_us copied_aside(const struct plan *plan, const struct unit *unit)
+{
+	const struct node *home = plan_find_node(plan, unit->seat[0].was.node);
+
+	return plan->settings.migration == MIGRATION_ASIDE ? estimate_copy(plan, home, home, unit->spec) : 0;
+}
+
 /*
  * Chooses nodes for the lifted unit to go on at start_us or soon after, its own among them as far as they can be had,
  * and books it. False if that is not possible; then it is lifted as before.
@@ -394,11 +402,13 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 {
 	struct plan *plan = pass->plan;
 	struct choices *choices = &pass->choices;
+	span_us aside_us = copied_aside(plan, unit);
 
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
 		run.from = RUN_RESUME;
-		run.prepare_us = start_us - lead_us;
+		run.copy_us = aside_us ? start_us - lead_us : 0;
+		run.prepare_us = start_us - lead_us + aside_us;
 		prep_trim(plan); /* what the try before asked for */
 		list_nodes(pass, unit, &run);
 		bool whole = place_pick(plan, choices, unit->n);
@@ -414,7 +424,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 			return false;
 		}
 		place_seat(plan, unit, choices);
-		wall_us from_us = ready_us > run.prepare_us ? ready_us : run.prepare_us;
+		wall_us from_us = ready_us > start_us - lead_us ? ready_us : start_us - lead_us;
 		span_us need_us = preempt_restore_spans(plan, unit);
 		wall_us clear_us = preempt_restored(plan, unit, from_us + need_us);
 		if (clear_us == start_us && need_us <= lead_us) {
@@ -422,6 +432,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		}
 		start_us = clear_us;
 		lead_us = need_us;
+		aside_us = aside_us ? preempt_copy_span(plan, unit) : 0;
 	}
 	return false;
 }
@@ -656,15 +667,16 @@ static bool reserve_anywhere(struct pass *pass, struct unit *unit)
 		.spec = unit->spec,
 		.n = unit->n,
 		.need_us = need_of(pass, unit, RUN_RESUME),
-		.lead_us = move_lead(plan, unit),
+		.lead_us = move_lead(plan, unit) - copied_aside(plan, unit),
 	};
+	span_us lead_us = seek.lead_us + copied_aside(plan, unit);
 	span_us own_us = preempt_restore_spans(plan, unit);
-	bool found = seek_first(&seek, plan->now_us + plan->settings.lead_us + seek.lead_us);
+	bool found = seek_first(&seek, plan->now_us + plan->settings.lead_us + lead_us);
 
 	for (int i = 0; found && i < RESERVE_TRIES; i++) {
-		wall_us from_us = seek.at_us - seek.lead_us;
+		wall_us from_us = seek.at_us - lead_us;
 		if ((may_stay(unit) && resume_at(pass, unit, from_us + own_us)) ||
-		    move_at(pass, unit, seek.at_us, seek.lead_us)) {
+		    move_at(pass, unit, seek.at_us, lead_us)) {
 			return true;
 		}
 		found = seek_next(&seek);

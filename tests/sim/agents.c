@@ -205,14 +205,15 @@ static wall_us body_next(const struct world *world, const struct body_of *body)
 	switch (body->body) {
 	case BODY_NONE:
 	case BODY_AWAY:
-		return can_be_prepared(world, body) ? run->prepare_us : WALL_NEVER;
+		return can_be_prepared(world, body) ? run_begin(run) : WALL_NEVER;
 	case BODY_PREPARING:
 	case BODY_SAVING:
-	case BODY_COPYING:
 	case BODY_RESTORING:
 	case BODY_STOPPING:
 	case BODY_REMOVING:
 		return body->until_us;
+	case BODY_COPYING: /* until then the memory it is restored into is others' */
+		return body->until_us > run->prepare_us ? body->until_us : run->prepare_us;
 	case BODY_PREPARED:
 		return run->start_us;
 	case BODY_RUNNING:
@@ -331,7 +332,7 @@ static void copy_body(struct world *world, struct body_of *body)
 	int64_t bytes = body->use.amount[RES_MEMORY] + body->use.amount[RES_DISK];
 	span_us span = 0;
 
-	if (world->plan_settings.migration == MIGRATION_YES) {
+	if (world->plan_settings.migration != MIGRATION_FREE) {
 		span = (span_us)((double)bytes / (double)world->plan_settings.repository_rate * 1e6);
 	}
 	if (!source && !world->settings.faults && still_wanted(world, body)) {
@@ -445,9 +446,10 @@ static struct capacity taken(const struct body_of *body)
 	case BODY_RUNNING:
 		return body->use;
 	case BODY_SAVING:
-	case BODY_COPYING:
 	case BODY_RESTORING:
 		return slot_use(SLOT_SUSPEND, body->use);
+	case BODY_COPYING:
+		return slot_use(body->run.copy_us ? SLOT_HOLD : SLOT_SUSPEND, body->use);
 	case BODY_SAVED:
 		return slot_use(SLOT_HOLD, body->use);
 	case BODY_REMOVING:

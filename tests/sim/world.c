@@ -688,6 +688,9 @@ struct world *world_new(const struct world_settings *settings)
 	/* What a calm world is promised is exact; what was learnt is only likely. */
 	world->plan_settings.migration = (enum migration)world_random(world, MIGRATION_FREE + 1);
 	world->plan_settings.disks = (enum disks)(settings->seed % (DISKS_WHOLE + 1));
+	if (world->plan_settings.migration == MIGRATION_YES && settings->seed / 2 % 2) {
+		world->plan_settings.migration = MIGRATION_ASIDE;
+	}
 	world->plan_settings.learn = settings->faults && world_chance(world, 500);
 	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
 	world->plan_settings.multicast = world_chance(world, 500);

@@ -89,6 +89,31 @@ START_TEST(goes_elsewhere)
 }
 END_TEST
 
+START_TEST(fetched_aside)
+{
+	migrate_begin(MIGRATION_ASIDE);
+	const struct lease *lease = stranded(), *other = plan_lease(plan, 1);
+	const struct run run = lease->vms[1].run;
+	wall_us gone_us = other->vms[0].run.release_us;
+
+	/* It is fetched while its new node's memory is still another's, and restored when that one is gone. */
+	ck_assert_uint_eq(other->vms[0].node, lease->vms[1].node);
+	ck_assert_int_lt(run.copy_us, gone_us);
+	ck_assert_int_ge(run.prepare_us, gone_us);
+	ck_assert_int_eq(run.prepare_us - run.copy_us, 2 * COPY_US);
+	ck_assert_int_eq(run.start_us - run.prepare_us, 2 * RESTORE_US);
+	tick_at(run.copy_us);
+	ck_assert_int_eq(lease->state, LEASE_MIGRATING);
+	ck_assert_int_eq(lease->vms[1].run.start_us, run.start_us);
+	/* Others still fit in before it is restored, if they leave it the disk it is copied to. */
+	struct lease_spec wide = spec_of(LEASE_BEST_EFFORT, 1, SEC);
+	wide.per_vm.amount[RES_DISK] = 97 * GIB;
+	ck_assert_int_gt(request(wide)->vms[0].run.start_us, run.start_us);
+	wide.per_vm.amount[RES_DISK] = 96 * GIB;
+	ck_assert_int_lt(request(wide)->vms[0].run.release_us, run.prepare_us);
+}
+END_TEST
+
 START_TEST(goes_at_once)
 {
 	migrate_begin(MIGRATION_FREE);
@@ -296,6 +321,7 @@ int main(void)
 
 	tcase_add_checked_fixture(all, plan_setup, plan_teardown);
 	tcase_add_test(all, goes_elsewhere);
+	tcase_add_test(all, fetched_aside);
 	tcase_add_test(all, goes_at_once);
 	tcase_add_test(all, stays);
 	tcase_add_test(all, brought_again);
