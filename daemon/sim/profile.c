@@ -10,12 +10,13 @@
 
 /* Sotomayor, Keahey, Foster: Combining Batch Execution and Leasing Using Virtual Machines (HPDC 2008), section 5. */
 #define HPDC08_BARE "predeployed=yes overhead=none "
-#define HPDC08_VM "overhead=best-effort suspension=all migration=yes "
+#define HPDC08_SUSPEND "suspension=all migration=aside worth=2 "
+#define HPDC08_VM "overhead=best-effort " HPDC08_SUSPEND "min_run=40s "
 #define HPDC08_STAGED HPDC08_VM "predeployed=no disks=whole "
 static const struct profile_choice hpdc08[] = {
 	{"NOVM-NOSR", HPDC08_BARE "suspension=none"},
-	{"NOVM-SR", HPDC08_BARE "suspension=all migration=yes queue=rejoin"},
-	{"VM-PREDEPLOY", HPDC08_VM "predeployed=yes queue=rejoin"},
+	{"NOVM-SR", HPDC08_BARE HPDC08_SUSPEND},
+	{"VM-PREDEPLOY", HPDC08_VM "predeployed=yes"},
 	{"VM-MULT", HPDC08_STAGED "reuse=transfers"},
 	{"VM-REUSE-UNIFORM", HPDC08_STAGED "reuse=yes images=uniform"},
 	{"VM-REUSE-SKEWED", HPDC08_STAGED "reuse=yes images=skewed"},

@@ -282,8 +282,11 @@ START_TEST(images_come_together)
 }
 END_TEST
 
-/* Suspended for a reservation, the first goes on where its image never was, with image and memory. */
-START_TEST(a_disk_goes_along)
+/*
+ * Suspended for a reservation, the first goes on where its image never was, with image and memory, that long after the
+ * other has left.
+ */
+static void a_disk_goes_along(const char *migration, span_us later_us)
 {
 	struct summary summary;
 
@@ -291,15 +294,25 @@ START_TEST(a_disk_goes_along)
 	ask(0, 1, 2000, 2000);
 	reserve(0, 1000, 1, 100000);
 	RUN("configuration=NOVM-SR", "predeployed=no", "images=single", "nodes=2", "net_in=10MiB", "net_out=10MiB",
-	    "disks=whole", "disk=10GiB");
+	    "disks=whole", "disk=10GiB", "worth=0", migration);
 	ck_assert_int_eq(job(0)->state, LEASE_DONE);
 	ck_assert_int_eq(job(1)->state, LEASE_DONE);
 	summary_make(world, &summary);
 	ck_assert_uint_eq(summary.migrations, 1);
-	/* 4 GiB and 1 GiB at 10 MiB/s. */
 	size_t moved = job(0)->suspensions ? 0 : 1, other = 1 - moved;
 	span_us left_us = job(moved)->request->real_us - (1000 * SEC - SAVE_US - IMAGE_US);
-	ck_assert_int_eq(job(moved)->end_us, job(other)->end_us + 512 * SEC + SAVE_US + left_us);
+	ck_assert_int_eq(job(moved)->end_us, job(other)->end_us + later_us + SAVE_US + left_us);
+}
+
+START_TEST(a_disk_goes_when_there_is_room)
+{
+	a_disk_goes_along("migration=yes", 512 * SEC); /* 4 GiB and 1 GiB at 10 MiB/s */
+}
+END_TEST
+
+START_TEST(a_disk_goes_before)
+{
+	a_disk_goes_along("migration=aside", 0);
 }
 END_TEST
 
@@ -473,7 +486,8 @@ int main(void)
 	tcase_add_test(all, images_are_used_again);
 	tcase_add_test(all, images_of_ones_own);
 	tcase_add_test(all, images_come_together);
-	tcase_add_test(all, a_disk_goes_along);
+	tcase_add_test(all, a_disk_goes_when_there_is_room);
+	tcase_add_test(all, a_disk_goes_before);
 	tcase_add_test(all, serial_images);
 	tcase_add_test(all, least_recently_used_goes);
 	tcase_add_test(all, larger_than_the_cluster);
