@@ -210,7 +210,9 @@ struct share {
 /* What a search for room (room.c) knows of a node. */
 struct sight {
 	wall_us next_us;     /* when fits may be different */
+	wall_us lie_us;      /* from when on there is room for ever for who lies there suspended */
 	uint32_t most, fits; /* VMs it could hold if it were empty, and at the time looked at */
+	uint32_t whole;      /* and then for all their time */
 };
 
 /* A lease of the queue with its key by the policy. */

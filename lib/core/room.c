@@ -244,11 +244,13 @@ static struct run run_sought(const struct seek *seek, wall_us at_us)
 static wall_us next_change(const struct seek *seek, const struct node *node, wall_us at_us)
 {
 	struct run run = run_sought(seek, at_us);
-	const wall_us edge[] = {run.prepare_us, run.start_us, run.end_us, run.release_us};
+	span_us more_us = seek->cuts ? seek->whole_us - seek->need_us : 0;
+	const wall_us edge[] = {run.prepare_us, run.start_us,         run.end_us,
+				run.release_us, run.end_us + more_us, run.release_us + more_us};
 	wall_us next_us = WALL_NEVER;
 
-	for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
-		wall_us change_us = i == 0 || edge[i] > edge[i - 1] ? slots_next(node->slots, edge[i]) : WALL_NEVER;
+	for (size_t i = 0; i < (seek->cuts ? 6 : 4); i++) {
+		wall_us change_us = i == 0 || edge[i] != edge[i - 1] ? slots_next(node->slots, edge[i]) : WALL_NEVER;
 		if (change_us < WALL_NEVER && at_us + (change_us - edge[i]) < next_us) {
 			next_us = at_us + (change_us - edge[i]);
 		}
@@ -273,7 +275,7 @@ static void look_ahead(const struct seek *seek, const struct node *node, struct 
 static bool may_skip(const struct seek *seek, const struct sight *sight)
 {
 	return seek->skips && sight->most == 1 && seek->need_us > 0 && seek->spec->kind == LEASE_BEST_EFFORT &&
-	       !seek->spec->period_us;
+	       !seek->spec->period_us && !seek->cuts;
 }
 
 /* probe() where only what makes a difference to the count is looked for. */
@@ -287,11 +289,44 @@ static void probe_one(const struct seek *seek, const struct node *node, struct s
 		slack_us >= 0 ? next_change(seek, node, seek->at_us + slack_us) : place_start(node, seek->spec, &run);
 }
 
+/* True if one who runs there from seek->at_us and must leave by until_us could be saved after the least run. */
+static bool may_cut(const struct seek *seek, const struct node *node, const struct sight *sight, wall_us until_us)
+{
+	const struct plan *plan = seek->plan;
+	span_us save_us = estimate_suspend(plan, node, seek->spec->per_vm.amount[RES_MEMORY]);
+	span_us min_us = plan->settings.min_run_us;
+
+	min_us = min_us < seek->whole_us ? min_us : seek->whole_us;
+	return until_us >= sight->lie_us &&
+	       lane_before(node->lane, until_us - save_us, save_us) - seek->at_us >= min_us;
+}
+
+/* Of those that have room only those count that could be cut short; beside them, those that need not. */
+static void count_cut(const struct seek *seek, const struct node *node, struct sight *sight)
+{
+	struct run run = run_sought(seek, seek->at_us);
+	struct capacity limit = place_limit(node, seek->spec->per_vm);
+	wall_us until_us = slots_until(node->slots, limit, seek->at_us);
+
+	run.end_us += seek->whole_us - seek->need_us;
+	run.release_us += seek->whole_us - seek->need_us;
+	sight->whole = place_count(node, seek->spec, &run, sight->fits);
+	if (may_cut(seek, node, sight, until_us)) {
+		return;
+	}
+	sight->fits = 0;
+	if (until_us < run.end_us) {
+		/* Nor is it of use any later, before it is free again. */
+		sight->next_us = slots_fit(node->slots, limit, until_us, seek->need_us);
+	}
+}
+
 /* How many VMs the node has room for at that time, and when that may be different. */
 static void probe(const struct seek *seek, const struct node *node, struct sight *sight)
 {
 	struct run run = run_sought(seek, seek->at_us);
 
+	sight->whole = 0;
 	if (may_skip(seek, sight)) {
 		probe_one(seek, node, sight);
 		return;
@@ -300,6 +335,9 @@ static void probe(const struct seek *seek, const struct node *node, struct sight
 	sight->fits = sight->most ? place_count(node, seek->spec, &run, sight->most) : 0;
 	if (sight->most) {
 		look_ahead(seek, node, sight);
+	}
+	if (seek->cuts && sight->fits) {
+		count_cut(seek, node, sight);
 	}
 }
 
@@ -334,11 +372,18 @@ static bool advance(struct seek *seek)
 		struct sight *sight = &plan->sights[i];
 		if (sight->next_us <= next_us) {
 			seek->total -= sight->fits;
+			seek->whole -= sight->whole;
 			probe(seek, plan->nodes[i], sight);
 			seek->total += sight->fits;
+			seek->whole += sight->whole;
 		}
 	}
 	return true;
+}
+
+static bool enough(const struct seek *seek)
+{
+	return seek->total >= seek->n || seek->whole >= seek->n;
 }
 
 /* On until there is room. */
@@ -348,8 +393,31 @@ static bool go_on(struct seek *seek)
 		if (!advance(seek)) {
 			return false;
 		}
-	} while (seek->total < seek->n);
+	} while (!enough(seek));
 	return true;
+}
+
+/*
+ * Who is cut short lies suspended for all that is known, and what many lie on can take no more of them. Then there may
+ * be any number of gaps long enough to begin in, and none of them is of use.
+ */
+static void look_where_to_lie(struct seek *seek, wall_us from_us)
+{
+	struct capacity use = slot_use(SLOT_HOLD, seek->spec->per_vm);
+	const struct plan *plan = seek->plan;
+	uint64_t vms = 0;
+
+	seek->cuts = seek->whole_us > seek->need_us;
+	for (size_t i = 0; i < plan->node_count && seek->cuts; i++) {
+		const struct node *node = plan->nodes[i];
+		struct sight *sight = &plan->sights[i];
+		sight->lie_us = slots_fit(node->slots, place_limit(node, use), from_us, WALL_NEVER);
+		vms += sight->lie_us < WALL_NEVER ? sight->most : 0;
+	}
+	if (seek->cuts && vms < seek->n) {
+		seek->need_us = seek->whole_us;
+		seek->cuts = false;
+	}
 }
 
 bool seek_first(struct seek *seek, wall_us from_us)
@@ -358,16 +426,21 @@ bool seek_first(struct seek *seek, wall_us from_us)
 
 	seek->at_us = from_us;
 	seek->total = 0;
+	seek->whole = 0;
 	seek->skips = true;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		const struct node *node = plan->nodes[i];
 		plan->sights = plan_grow(plan->sights, i, &plan->sight_room, sizeof(*plan->sights));
-		struct sight *sight = &plan->sights[i];
-		sight->most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
-		probe(seek, node, sight);
-		seek->total += sight->fits;
+		plan->sights[i].most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
 	}
-	return seek->total >= seek->n || go_on(seek);
+	look_where_to_lie(seek, from_us);
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct sight *sight = &plan->sights[i];
+		probe(seek, plan->nodes[i], sight);
+		seek->total += sight->fits;
+		seek->whole += sight->whole;
+	}
+	return enough(seek) || go_on(seek);
 }
 
 bool seek_next(struct seek *seek)

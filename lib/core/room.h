@@ -81,11 +81,21 @@ struct seek {
 	span_us need_us;
 	span_us lead_us;  /* before the start, for preparing */
 	wall_us until_us; /* no later start is looked for; 0 = any will do */
+	/*
+	 * More than 0: who has room for need_us but not for so long must be saved in time and lie there suspended. That
+	 * takes longer to find, but is seldom no use.
+	 */
+	span_us whole_us;
 	wall_us at_us;
 	uint64_t total;
-	bool skips; /* changes that make no difference to the count: there was no room so far */
+	uint64_t whole; /* the same of those that have room for whole_us */
+	bool cuts;      /* the two differ */
+	bool skips;     /* changes that make no difference to the count: there was no room so far */
 };
-/* False if there is no such time, from from_us on; else it is seek->at_us. */
+/*
+ * False if there is no such time, from from_us on; else it is seek->at_us. Where too few could lie need_us becomes
+ * whole_us.
+ */
 bool seek_first(struct seek *seek, wall_us from_us);
 /* The same from after seek->at_us on. */
 bool seek_next(struct seek *seek);

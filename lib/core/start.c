@@ -569,10 +569,16 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 		.lead_us = pass->plan->settings.prepare_us,
 	};
 	wall_us from_us = room_bound(room, unit->spec->per_vm, unit->n, seek.need_us);
+	if (pass->plan->settings.backfill == BACKFILL_CONSERVATIVE && place_may_cut(pass->plan, unit->spec)) {
+		/* Behind all others a lease would try hundreds of gaps in which it could not be saved. */
+		seek.whole_us = unit->left_us;
+		wall_us bound_us = room_bound(room, unit->spec->per_vm, unit->n, seek.whole_us);
+		from_us = bound_us > from_us ? bound_us : from_us;
+	}
 	bool found = start_staged(pass, unit->spec) && seek_first(&seek, from_us);
 
 	if (found && seek.at_us > from_us && !unit->spec->period_us) {
-		room_learn(room, unit->spec->per_vm, unit->n, seek.need_us, seek.at_us);
+		room_learn(room, unit->spec->per_vm, unit->n, seek.cuts ? seek.whole_us : seek.need_us, seek.at_us);
 	}
 	for (int i = 0; found; i++) {
 		if (boot_at(pass, unit, seek.at_us)) {

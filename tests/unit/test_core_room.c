@@ -1,6 +1,8 @@
 /* What a search for room skips, against a look at every start. */
 #include "core_fixture.h"
+#include "lane.h"
 #include "place.h"
+#include "room.h"
 #include "slots.h"
 
 #define SPAN 120
@@ -71,12 +73,123 @@ START_TEST(skips_what_makes_no_difference)
 }
 END_TEST
 
+/* One node, on which who is cut short, after MIN_RUN or more, is saved in SAVE. */
+#define MIN_RUN 5
+#define SAVE 3
+static struct image_info image = {.id = 1, .size = 1};
+static const struct lease_spec cut_spec = {
+	.kind = LEASE_BEST_EFFORT, .vms = 1, .per_vm = {{6, 3, 2, 0, 0}}, .image = 1};
+
+static void one_node(struct plan *small, struct node *node, struct node **nodes)
+{
+	*node = (struct node){
+		.info = {.id = 1,
+			 .capacity = {{10, 10, 10}},
+			 .state = NODE_UP,
+			 .pool_bytes = 1,
+			 .suspend_rate = INT64_MAX},
+		.slots = slots_new(),
+		.lane = lane_new(),
+	};
+	*nodes = node;
+	*small = (struct plan){
+		.settings = {.min_run_us = MIN_RUN, .suspend_us = SAVE},
+		.nodes = nodes,
+		.node_count = 1,
+		.images = &image,
+		.image_count = 1,
+	};
+}
+
+static void one_node_fini(struct plan *small, struct node *node)
+{
+	slots_free(node->slots);
+	lane_free(node->lane);
+	free(small->sights);
+}
+
+/* True if a VM could run from at until end and, cut then, be saved before others need its room, and lie there. */
+static bool could_cut(const struct node *node, wall_us at, wall_us end)
+{
+	return place_room(node, cut_spec.per_vm, at, end + SAVE) &&
+	       place_room(node, slot_use(SLOT_HOLD, cut_spec.per_vm), end + SAVE, WALL_NEVER) &&
+	       lane_before(node->lane, end, SAVE) == end;
+}
+
+static bool could_start(const struct node *node, wall_us at, span_us whole)
+{
+	bool can = place_room(node, cut_spec.per_vm, at, at + whole);
+
+	for (wall_us end = at + (MIN_RUN < whole ? MIN_RUN : whole); end < at + whole && !can; end++) {
+		can = could_cut(node, at, end);
+	}
+	return can;
+}
+
+/* No start at which a VM could be cut short, or need not be, is left out. */
+START_TEST(finds_who_may_be_cut)
+{
+	uint64_t state = 1 + (uint64_t)_i;
+	struct node node, *nodes;
+	struct plan small;
+
+	one_node(&small, &node, &nodes);
+	book_some(&node, &state);
+	for (int i = 0; i < 3; i++) {
+		wall_us from = 20 + (wall_us)random_below(&state, SPAN);
+		lane_add(node.lane, from, from + SAVE);
+		slots_reserve(node.slots, from, random_below(&state, 3) ? from + 60 : WALL_NEVER,
+			      (struct capacity){.amount = {[RES_DISK] = 1 + (int64_t)random_below(&state, 3)}});
+	}
+	for (wall_us from = 1; from < SPAN; from += 7) {
+		struct seek seek = {
+			.plan = &small, .spec = &cut_spec, .n = 1, .whole_us = 4 + (span_us)random_below(&state, 40)};
+		seek.need_us = seek.whole_us < MIN_RUN + SAVE ? seek.whole_us : MIN_RUN + SAVE;
+		wall_us first = from;
+		while (first < FAR && !could_start(&node, first, seek.whole_us)) {
+			first++;
+		}
+		bool found = seek_first(&seek, from);
+		ck_assert(first == FAR || (found && seek.at_us <= first));
+	}
+	one_node_fini(&small, &node);
+}
+END_TEST
+
+/* Where it could not lie a gap is passed by, and one in which it could not be saved in time. */
+START_TEST(passes_gaps_by)
+{
+	struct capacity cores = {.amount = {[RES_CPU] = 10}}, disk = {.amount = {[RES_DISK] = 6}};
+	struct node node, *nodes;
+	struct plan small;
+
+	one_node(&small, &node, &nodes);
+	slots_reserve(node.slots, 0, 100, cores);
+	slots_reserve(node.slots, 110, 200, cores);
+	for (int i = 0; i < 3; i++) {
+		struct seek seek = {
+			.plan = &small, .spec = &cut_spec, .n = 1, .need_us = MIN_RUN + SAVE, .whole_us = 40};
+		ck_assert(seek_first(&seek, 50));
+		ck_assert_int_eq(seek.at_us, i == 0 ? 100 : 200);
+		if (i == 0) {
+			lane_add(node.lane, 106, 109); /* of the ten there are, others are saved in the last */
+		} else if (i == 1) {
+			lane_remove(node.lane, 106, 109);
+			slots_reserve(node.slots, 90, WALL_NEVER, disk);
+		}
+	}
+	one_node_fini(&small, &node);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_room");
 	TCase *all = tcase_create("all");
 
 	tcase_add_loop_test(all, skips_what_makes_no_difference, 0, 300);
+	tcase_add_loop_test(all, finds_who_may_be_cut, 0, 300);
+	tcase_add_test(all, passes_gaps_by);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
