@@ -242,6 +242,15 @@ static bool tick(const struct plan *plan, wall_us before_us)
 	return before_us ? plan->now_us / tick_us > before_us / tick_us : plan->now_us % tick_us == 0;
 }
 
+/* Before anything may want to move a transfer. A planner that was rebuilt learns only now which are under way. */
+static void begin_transfers(struct plan *plan)
+{
+	link_begin(plan);
+	if (plan->restored) {
+		prep_still_going(plan);
+	}
+}
+
 void plan_step(struct plan *plan, const struct event *events, size_t count, wall_us now, struct actions *out)
 {
 	wall_us before_us = plan->now_us;
@@ -254,7 +263,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	plan->queue_look = orphans_sweep(plan);
 	plan->queue_look = tick(plan, before_us) || plan->queue_look;
 	plan_owe_less(plan);
-	link_begin(plan); /* before anything may want to move a transfer */
+	begin_transfers(plan);
 	plan_timers(plan);
 	prep_tick(plan);
 	for (size_t i = 0; i < count; i++) {
@@ -308,7 +317,7 @@ void plan_ask(struct plan *plan, const struct lease_spec *spec, wall_us now, str
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	*answer = (struct plan_answer){0};
 	plan_owe_less(plan);
-	link_begin(plan);
+	begin_transfers(plan);
 	plan_request(plan, id, spec);
 	struct contract *contract = plan_find_contract(plan, id);
 	if (contract->lease.state == LEASE_REJECTED) {

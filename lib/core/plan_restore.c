@@ -248,7 +248,6 @@ int plan_restored(struct plan *plan)
 	if (result == 0) {
 		result = restore_orphans(plan);
 	}
-	prep_still_going(plan);
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
 		node_owe(plan, node);

@@ -523,8 +523,13 @@ void prep_still_going(struct plan *plan)
 		struct link *link = &plan->link[l];
 		for (size_t i = 0; i < link->count && link->item[i]->begun; i++) {
 			struct flight *flight = link->item[i];
-			if (!flight->kept && !all_awaited(flight)) {
-				keep(plan, flight, true);
+			const struct stage *stage;
+			if (flight->kept || all_awaited(flight)) {
+				continue;
+			}
+			keep(plan, flight, true);
+			DL_FOREACH (flight->stages, stage) {
+				pool_owe(plan, stage->node);
 			}
 		}
 	}

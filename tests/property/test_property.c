@@ -14,7 +14,7 @@
 #include "util.h"
 #include "world.h"
 
-#define STEPS 400000
+#define STEPS 700000
 #define FIRST_SEED 200000 /* the same each time, so that a change that breaks something is seen by it */
 #define TRIES 3000
 

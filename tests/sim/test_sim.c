@@ -51,7 +51,7 @@ static void run_worlds(const char *title, struct world_settings settings, uint64
 
 static uint64_t share(void)
 {
-	return number("TENURE_STEPS", 160000) / 4;
+	return number("TENURE_STEPS", 300000) / 4;
 }
 
 START_TEST(calm)
