@@ -264,16 +264,18 @@ static int read_vm(sqlite3_stmt *stmt, uint32_t vms, struct vm *vm)
 	vm->served_us = sqlite3_column_int64(stmt, 11);
 	vm->started_us = sqlite3_column_int64(stmt, 12);
 	vm->run.from_node = (uint32_t)from;
+	vm->run.lodger = sqlite3_column_int(stmt, 14);
 	return 0;
 }
 
 static int read_vms(struct store *store, struct lease *lease, struct err *err)
 {
-	sqlite3_stmt *stmt = store_query(store, err,
-					 "SELECT vm, state, node, generation, planned, run_from, run_then, prepare_us,"
-					 " start_us, end_us, release_us, served_us, started_us, from_node FROM vms"
-					 " WHERE lease = ?1 ORDER BY vm",
-					 "I", lease->id);
+	sqlite3_stmt *stmt =
+		store_query(store, err,
+			    "SELECT vm, state, node, generation, planned, run_from, run_then, prepare_us,"
+			    " start_us, end_us, release_us, served_us, started_us, from_node, lodger FROM vms"
+			    " WHERE lease = ?1 ORDER BY vm",
+			    "I", lease->id);
 	uint32_t n = 0;
 	int rc = -1;
 

@@ -69,19 +69,19 @@ int store_put_vm(struct store *store, const struct vm *vm, struct err *err)
 {
 	const struct run *run = &vm->run;
 
-	return store_run(store, err,
-			 "INSERT INTO vms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
-			 " ON CONFLICT (lease, vm) DO UPDATE SET state = excluded.state, node = excluded.node,"
-			 " generation = excluded.generation, planned = excluded.planned, run_from = excluded.run_from,"
-			 " run_then = excluded.run_then, prepare_us = excluded.prepare_us,"
-			 " start_us = excluded.start_us, end_us = excluded.end_us, release_us = excluded.release_us,"
-			 " served_us = excluded.served_us, started_us = excluded.started_us,"
-			 " from_node = excluded.from_node",
-			 "Iisiiissiiiiiii", vm->lease, (int64_t)vm->index, lease_state_name(vm->state),
-			 (int64_t)vm->node, (int64_t)vm->generation, (int64_t)vm->planned,
-			 run->from == RUN_RESUME ? "resume" : "boot", run->then == RUN_SUSPEND ? "suspend" : "stop",
-			 run->prepare_us, run->start_us, run->end_us, run->release_us, vm->served_us, vm->started_us,
-			 (int64_t)run->from_node);
+	return store_run(
+		store, err,
+		"INSERT INTO vms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+		" ON CONFLICT (lease, vm) DO UPDATE SET state = excluded.state, node = excluded.node,"
+		" generation = excluded.generation, planned = excluded.planned, run_from = excluded.run_from,"
+		" run_then = excluded.run_then, prepare_us = excluded.prepare_us,"
+		" start_us = excluded.start_us, end_us = excluded.end_us, release_us = excluded.release_us,"
+		" served_us = excluded.served_us, started_us = excluded.started_us,"
+		" from_node = excluded.from_node, lodger = excluded.lodger",
+		"Iisiiissiiiiiiii", vm->lease, (int64_t)vm->index, lease_state_name(vm->state), (int64_t)vm->node,
+		(int64_t)vm->generation, (int64_t)vm->planned, run->from == RUN_RESUME ? "resume" : "boot",
+		run->then == RUN_SUSPEND ? "suspend" : "stop", run->prepare_us, run->start_us, run->end_us,
+		run->release_us, vm->served_us, vm->started_us, (int64_t)run->from_node, (int64_t)run->lodger);
 }
 
 int store_put_slot(struct store *store, const struct slot *slot, struct err *err)

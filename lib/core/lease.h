@@ -68,6 +68,7 @@ struct run {
 	wall_us release_us;
 	uint32_t from_node; /* RUN_RESUME: the node its memory comes from, 0 = it is there already */
 	wall_us copy_us;    /* from_node: it is fetched from then on, or, 0, from prepare_us on */
+	bool lodger;        /* policy "trial": it began where somebody had a reservation, and yields until it is over */
 };
 
 /* When the node begins with the run. */

@@ -69,7 +69,7 @@ static bool part_equal(const struct vm *a, const struct vm *b)
 static bool vm_equal(const struct vm *a, const struct vm *b)
 {
 	return part_equal(a, b) && a->state == b->state && a->served_us == b->served_us &&
-	       a->started_us == b->started_us;
+	       a->started_us == b->started_us && a->run.lodger == b->run.lodger;
 }
 
 void node_list(struct plan *plan, struct node *node)

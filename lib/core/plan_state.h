@@ -55,7 +55,6 @@ struct contract {
 	bool touched;
 	bool begun;        /* some guest was booked once: its VMs may be in different states */
 	struct reason why; /* of the state it moves to in this step */
-	bool lodger;       /* in this pass of policy "trial": it runs where one who waits has a reservation */
 	bool broken;       /* in this step: an agreement was not kept, why says how */
 	bool answered;     /* in this step it was resized, called or tuned: its row is told anew */
 	bool tuned;        /* in this step its constraint was changed: its slots and nodes are told anew */

@@ -65,25 +65,17 @@ wall_us trial_since(const struct contract *contract)
 	return guest->vm->state == LEASE_SUSPENDED ? guest->hold_us : contract->lease.submitted_us;
 }
 
-bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other)
-{
-	const struct plan *plan = trial->pass.plan;
-	const struct vm *vm = speaker(victim)->vm;
-
-	if (victim->lodger) {
-		return true; /* also before it runs, or the reservation would move away from it, and it stay */
-	}
-	if (vm->state != LEASE_ACTIVE || !vm->started_us) {
-		return false;
-	}
-	if (plan->now_us - vm->started_us < LEAST_STAY || victim == trial->eldest) {
-		return false;
-	}
-	return other == trial->eldest ||
-	       (trial_new(plan, other) && !trial_new(plan, victim) && plan->now_us - trial_since(other) >= PATIENCE);
-}
-
 /* ---- order ---- */
+
+static int64_t square_root(int64_t n)
+{
+	int64_t root = 0;
+
+	while ((root + 1) * (root + 1) <= n) {
+		root++;
+	}
+	return root;
+}
 
 static int64_t key(const struct trial *trial, const struct contract *contract)
 {
@@ -101,7 +93,28 @@ static int64_t key(const struct trial *trial, const struct contract *contract)
 		return KEY_NEW + submitted_us - spec_us / LONG;
 	}
 	left_us = guest_left(speaker(contract));
-	return submitted_us - LONGEST * (left_us < LEFT_MAX ? left_us : LEFT_MAX);
+	/* Who is wide finds room seldom, and what is narrow fits beside it. */
+	int64_t wide = square_root(contract->lease.spec.vms);
+	return submitted_us - LONGEST * (left_us < LEFT_MAX / wide ? left_us * wide : LEFT_MAX);
+}
+
+bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other)
+{
+	const struct plan *plan = trial->pass.plan;
+	const struct vm *vm = speaker(victim)->vm;
+
+	if (vm->planned && vm->run.lodger) {
+		return true; /* also before it runs, or the reservation would move away from it, and it stay */
+	}
+	if (vm->state != LEASE_ACTIVE || !vm->started_us || plan->now_us - vm->started_us < LEAST_STAY ||
+	    victim == trial->eldest) {
+		return false;
+	}
+	if (other == trial->eldest || trial_new(plan, victim)) {
+		return other == trial->eldest;
+	}
+	return trial_new(plan, other) ? plan->now_us - trial_since(other) >= PATIENCE
+				      : key(trial, victim) > key(trial, other);
 }
 
 static int by_key(const void *a, const void *b)
@@ -131,22 +144,35 @@ static bool is_holder(const struct plan *plan, const struct contract *contract)
 	return false;
 }
 
-/* Gives who is under way all the time it is owed. Who gets more by it was cut for a reservation of the queue. */
-static void refit(struct plan *plan, struct contract *contract)
+/*
+ * Gives who is under way, guest NULL all of a gang, the time it is owed. Who gets more by it was cut for a reservation
+ * of the queue: as long as it runs it yields, or it would stay as soon as that reservation is elsewhere for a moment.
+ */
+static void refit_unit(struct plan *plan, struct contract *contract, struct guest *guest)
 {
-	const struct vm *vm = speaker(contract)->vm;
+	const struct vm *vm = guest ? guest->vm : speaker(contract)->vm;
 	bool cut = vm->planned && vm->run.then == RUN_SUSPEND;
 	wall_us end_us = vm->run.end_us;
 
+	queue_refit(plan, contract, guest);
+	for (uint32_t i = 0; i < contract->lease.spec.vms && cut && vm->run.end_us > end_us; i++) {
+		struct guest *each = &contract->guest[i];
+		if ((!guest || each == guest) && each->vm->planned) {
+			each->vm->run.lodger = true;
+		}
+	}
+}
+
+static void refit(struct plan *plan, struct contract *contract)
+{
 	for (uint32_t i = 0; i < contract->lease.spec.vms && contract->lease.spec.serial; i++) {
 		if (!lease_state_final(contract->guest[i].vm->state) && contract->guest[i].vm->planned) {
-			queue_refit(plan, contract, &contract->guest[i]);
+			refit_unit(plan, contract, &contract->guest[i]);
 		}
 	}
 	if (!contract->lease.spec.serial) {
-		queue_refit(plan, contract, NULL);
+		refit_unit(plan, contract, NULL);
 	}
-	contract->lodger = cut && vm->run.end_us > end_us;
 }
 
 /* True if the lease is not under way: it may have a plan, but a soft one. */
@@ -383,7 +409,7 @@ static bool rules_change(const struct trial *trial, const struct contract *first
 {
 	const struct plan *plan = trial->pass.plan;
 
-	if (first != trial->eldest && (!trial_new(plan, first) || plan->now_us - trial_since(first) < PATIENCE)) {
+	if (first != trial->eldest && trial_new(plan, first) && plan->now_us - trial_since(first) < PATIENCE) {
 		return false;
 	}
 	bool change = crossed(plan->now_us - trial_since(first), PATIENCE) || crossed(trial->excess_us, 0);

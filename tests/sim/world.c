@@ -113,7 +113,7 @@ static bool same_run(const struct run *a, const struct run *b)
 {
 	return a->from == b->from && a->then == b->then && a->prepare_us == b->prepare_us &&
 	       a->start_us == b->start_us && a->end_us == b->end_us && a->release_us == b->release_us &&
-	       a->from_node == b->from_node;
+	       a->from_node == b->from_node && a->lodger == b->lodger;
 }
 
 /* True if a reservation's run stays as it was, unless its user wants another duration. */

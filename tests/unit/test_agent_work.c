@@ -454,7 +454,7 @@ START_TEST(suspends_and_resumes)
 	run_until(END + 50 * SEC);
 	ck_assert(g->saved && !g->domain);
 	vm = vm_of(RUN_RESUME, RUN_STOP, true);
-	vm.run = (struct run){RUN_RESUME, RUN_STOP, END + 60 * SEC, END + 70 * SEC, END + 80 * SEC, END + 90 * SEC, 0};
+	vm.run = resumed();
 	set_part(&vm, 1);
 	run_until(END + 70 * SEC);
 	ck_assert(g->running);
@@ -491,7 +491,7 @@ START_TEST(slices)
 	ck_assert_int_eq(paced, 3000);
 	run_until(END);
 	ck_assert_int_eq(paced, 0);
-	vm.run = (struct run){RUN_RESUME, RUN_STOP, END + 60 * SEC, END + 70 * SEC, END + 80 * SEC, END + 90 * SEC, 0};
+	vm.run = resumed();
 	run_until(END + 30 * SEC);
 	set_part(&vm, 1);
 	run_until(END + 70 * SEC - 1);

@@ -142,6 +142,42 @@ START_TEST(fills_for_most)
 }
 END_TEST
 
+/* Of two that had their first run the one with less left makes room, once it has run for four hours. */
+START_TEST(yields_to_most_left)
+{
+	begin();
+	const struct lease *most = running(4, 40 * HOUR);
+	const struct lease *less = best_effort(4, 20 * HOUR);
+	now += 5 * HOUR;
+	set_node(1, NODE_UP);
+	suspend_all(most);
+	run_all(less);
+	wall_us began_us = less->vms[0].started_us;
+	now = began_us + 3 * HOUR + 59 * 60 * SEC;
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(less->vms[0].run.then, RUN_STOP);
+	now = began_us + 4 * HOUR + SEC;
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(less->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(most->vms[0].planned, true);
+}
+END_TEST
+
+/* Who began where somebody had a reservation makes room for the next one's too. */
+START_TEST(lodger_stays_one)
+{
+	begin();
+	running(3, HOUR);
+	const struct lease *wide = best_effort(4, 50 * HOUR), *lodger = best_effort(1, 50 * HOUR);
+	run_all(lodger);
+	tell(&(struct event){.kind = EVENT_LEASE_CANCELLED, .cancelled = wide->id});
+	ck_assert_int_eq(lodger->vms[0].run.then, RUN_STOP);
+	set_node(1, NODE_UP);
+	ck_assert_int_eq(best_effort(4, 50 * HOUR)->vms[0].planned, true);
+	ck_assert_int_eq(lodger->vms[0].run.then, RUN_SUSPEND);
+}
+END_TEST
+
 /* Whoever lives where another has a reservation makes room for it also while he is only about to run. */
 START_TEST(lodger_makes_room_before_it_runs)
 {
@@ -361,6 +397,8 @@ int main(void)
 	tcase_add_test(all, yields_after_its_stay);
 	tcase_add_test(all, first_run_before_long_ones);
 	tcase_add_test(all, fills_for_most);
+	tcase_add_test(all, yields_to_most_left);
+	tcase_add_test(all, lodger_stays_one);
 	tcase_add_test(all, lodger_makes_room_before_it_runs);
 	tcase_add_test(all, long_before_short);
 	tcase_add_test(all, eldest_before_all);

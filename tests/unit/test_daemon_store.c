@@ -72,7 +72,8 @@ static struct lease sample_lease(uint64_t id, struct vm *vms, uint32_t n)
 				.start_us = 20,
 				.end_us = 30,
 				.release_us = 40,
-				.from_node = 3},
+				.from_node = 3,
+				.lodger = true},
 			.served_us = 5,
 		};
 	}

@@ -26,4 +26,17 @@ static inline struct part_vm vm_of(enum run_from from, enum run_then then, bool 
 	};
 }
 
+/* A run that goes on after that which ended at END. */
+static inline struct run resumed(void)
+{
+	return (struct run){
+		.from = RUN_RESUME,
+		.then = RUN_STOP,
+		.prepare_us = END + 60 * SEC,
+		.start_us = END + 70 * SEC,
+		.end_us = END + 80 * SEC,
+		.release_us = END + 90 * SEC,
+	};
+}
+
 #endif
