@@ -66,19 +66,6 @@ static struct paced *find_task(const struct pace *pace, uint64_t id)
 	return NULL;
 }
 
-static void __attribute__((format(printf, 3, 4)))
-log_guest(const struct paced *guest, enum log_level level, const char *format, ...)
-{
-	char text[640];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	log_line(level, "guest %" PRIu64 "/%" PRIu32 "/%" PRIu32 ": %s", guest->key.lease, guest->key.vm,
-		 guest->key.generation, text);
-}
-
 /* ---- processes ---- */
 
 /* libvirt starts QEMU with "-name guest=NAME,debug-threads=on". */
@@ -102,7 +89,8 @@ static bool is_guest(const char *pid, const char *name)
 	return false;
 }
 
-pid_t pace_find_process(const struct book_key *key)
+/* The process of the guest's QEMU; 0 if there is none. */
+static pid_t find_process(const struct book_key *key)
 {
 	char name[GUESTXML_NAME_MAX];
 	DIR *dir = opendir("/proc");
@@ -135,7 +123,7 @@ static int attach(struct pace *pace, struct paced *guest, struct err *err)
 {
 	struct engine_task task = {
 		.kind = ENGINE_QEMU,
-		.pid = pace_find_process(&guest->key),
+		.pid = find_process(&guest->key),
 		.constraint = constraint_of(pace, guest),
 		.aligned = guest->aligned,
 		.owner_uid = -1,
@@ -174,13 +162,13 @@ static void apply(struct pace *pace, struct paced *guest)
 	}
 	if (rc < 0) {
 		if (strcmp(guest->text, err.text) != 0) {
-			log_guest(guest, LOG_LEVEL_WARNING, "its slice is not in force: %s", err.text);
+			text_log(&guest->key, LOG_LEVEL_WARNING, "its slice is not in force: %s", err.text);
 		}
 		text_put(guest->text, "%s", err.text);
 		try_again_later(pace);
 	} else {
-		log_guest(guest, LOG_LEVEL_INFO, "slice %" PRId64 " us, period %" PRId64 " us", guest->slice_us,
-			  guest->period_us);
+		text_log(&guest->key, LOG_LEVEL_INFO, "slice %" PRId64 " us, period %" PRId64 " us", guest->slice_us,
+			 guest->period_us);
 		guest->text[0] = '\0';
 	}
 	pace->ops.changed(pace->arg);
@@ -204,7 +192,7 @@ static void let_go(struct pace *pace, struct paced *guest)
 {
 	if (guest->id) {
 		engine_detach(pace->engine, guest->id, NULL);
-		log_guest(guest, LOG_LEVEL_INFO, "let go");
+		text_log(&guest->key, LOG_LEVEL_INFO, "let go");
 	}
 	HASH_DEL(pace->guests, guest);
 	free(guest);

@@ -49,7 +49,4 @@ void pace_hello(const struct pace *pace, struct hello_edf *out);
 /* Millicores that may be promised to guests by slices; 0 = the engine does not say. */
 int64_t pace_capacity(const struct pace *pace);
 
-/* The process of the guest's QEMU; 0 if there is none. */
-pid_t pace_find_process(const struct book_key *key);
-
 #endif

@@ -1,6 +1,7 @@
-/* Making texts fit for a report. Decides nothing about what they say. */
+/* Making texts fit for a report or the log. Decides nothing about what they say. */
 #include "text.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,4 +30,15 @@ void text_put(char out[PART_TEXT_MAX], const char *format, ...)
 	}
 	/* The format's arguments may point into out. */
 	memcpy(out, text, PART_TEXT_MAX);
+}
+
+void text_log(const struct book_key *key, enum log_level level, const char *format, ...)
+{
+	char text[640];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line(level, "guest %" PRIu64 "/%" PRIu32 "/%" PRIu32 ": %s", key->lease, key->vm, key->generation, text);
 }

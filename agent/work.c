@@ -83,27 +83,14 @@ static struct work_guest *find_or_add(struct work *work, uint64_t lease, uint32_
 	return guest;
 }
 
-static void __attribute__((format(printf, 3, 4)))
-log_guest(const struct work_guest *guest, enum log_level level, const char *format, ...)
-{
-	char text[640];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	log_line(level, "guest %" PRIu64 "/%" PRIu32 "/%" PRIu32 ": %s", guest->key.lease, guest->key.vm,
-		 guest->key.generation, text);
-}
-
 /* The one place where a guest's stage changes. */
 static void set_stage(struct work_guest *guest, enum work_stage stage, wall_us at_us, const char *text)
 {
 	struct book_guest *record = guest->record;
 
 	if (record->stage != stage) {
-		log_guest(guest, stage == WORK_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s -> %s%s%s",
-			  work_stage_name(record->stage), work_stage_name(stage), *text ? ": " : "", text);
+		text_log(&guest->key, stage == WORK_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s -> %s%s%s",
+			 work_stage_name(record->stage), work_stage_name(stage), *text ? ": " : "", text);
 	}
 	record->stage = stage;
 	record->at_us = at_us;
@@ -136,7 +123,7 @@ static void observe(struct work_guest *guest, enum vm_seen seen, wall_us at_us, 
 	}
 	if (seen == SEEN_RUNNING && record->at_us == 0) {
 		set_stage(guest, record->stage, known_us, "");
-		log_guest(guest, LOG_LEVEL_INFO, "running");
+		text_log(&guest->key, LOG_LEVEL_INFO, "running");
 	}
 	guest->seen = seen;
 	guest->at_us = known_us;
@@ -262,7 +249,7 @@ static void succeeded(struct work_guest *guest, enum work_op op, wall_us at_us)
 		guest->seen = record->stage == WORK_SAVED ? SEEN_SUSPENDED : SEEN_ABSENT;
 		break;
 	case WORK_REMOVE:
-		log_guest(guest, LOG_LEVEL_INFO, "removed");
+		text_log(&guest->key, LOG_LEVEL_INFO, "removed");
 		book_forget(guest->work->book, record);
 		HASH_DEL(guest->work->list, guest);
 		free(guest);
@@ -289,7 +276,7 @@ static void on_done(const struct err *err, wall_us at_us, void *arg)
 	guest->busy = WORK_NONE;
 	guest->touched = work->listings;
 	if (err) {
-		log_guest(guest, LOG_LEVEL_WARNING, "cannot %s: %s", work_op_name(op), err->text);
+		text_log(&guest->key, LOG_LEVEL_WARNING, "cannot %s: %s", work_op_name(op), err->text);
 		text_put(guest->error, "%s", err->text);
 		guest->failed = true;
 		guest->hopeless = err->code == ERR_IMAGE;
@@ -324,7 +311,7 @@ static void begin(struct work_guest *guest)
 
 	guest->todo = WORK_NONE;
 	guest->busy = op;
-	log_guest(guest, LOG_LEVEL_DEBUG, "%s", work_op_name(op));
+	text_log(&guest->key, LOG_LEVEL_DEBUG, "%s", work_op_name(op));
 	switch (op) {
 	case WORK_PREPARE:
 		image = part_find_image(book_part(work->book), guest->vm->image);
