@@ -30,14 +30,14 @@ void link_fini(struct plan *plan)
 	free(plan->undo);
 }
 
-bool link_parted(const struct plan *plan)
+static bool parted(const struct plan *plan)
 {
 	return plan->settings.best_effort_rate > 0;
 }
 
 struct link *link_of(struct plan *plan, bool best_effort)
 {
-	return &plan->link[best_effort && link_parted(plan) ? 1 : 0];
+	return &plan->link[best_effort && parted(plan) ? 1 : 0];
 }
 
 bool link_blind(const struct plan *plan, const struct link *link)
@@ -237,7 +237,7 @@ void flight_leave(struct plan *plan, struct stage *stage)
 void flight_need(struct plan *plan, struct stage *stage, wall_us deadline_us)
 {
 	/* On links that are parted a flight stays what it was, so that its row tells which link it is on. */
-	if (link_parted(plan) && (stage->flight->link == &plan->link[1] || deadline_us == WALL_NEVER)) {
+	if (parted(plan) && (stage->flight->link == &plan->link[1] || deadline_us == WALL_NEVER)) {
 		return;
 	}
 	if (deadline_us != stage->transfer.deadline_us) {

@@ -15,7 +15,6 @@ void link_fini(struct plan *plan);
 
 /* The link for promised flights, or for best-effort ones: one and the same unless settings part them. */
 struct link *link_of(struct plan *plan, bool best_effort);
-bool link_parted(const struct plan *plan);
 /* True if flights go without regard to each other, and promise nothing. */
 bool link_blind(const struct plan *plan, const struct link *link);
 

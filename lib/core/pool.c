@@ -1,5 +1,7 @@
-/* Keeps, per node that may be short of it, a table of the bytes of needed images over time. Plans no transfers and
- * evicts nothing. */
+/*
+ * Keeps, per node that may be short of it, a table of the bytes of needed images over time. Plans no transfers and
+ * evicts nothing.
+ */
 #include "pool.h"
 
 #include "estimate.h"

@@ -53,12 +53,14 @@ static span_us lost(const struct plan *plan, const struct contract *contract)
 	return plan->now_us - contract->lease.submitted_us - served(plan, contract);
 }
 
-bool trial_new(const struct plan *plan, const struct contract *contract)
+/* Its units have not yet had their first run. */
+static bool is_new(const struct plan *plan, const struct contract *contract)
 {
 	return served(plan, contract) < FIRST_RUN;
 }
 
-wall_us trial_since(const struct contract *contract)
+/* Since when it waits. */
+static wall_us waits_since(const struct contract *contract)
 {
 	const struct guest *guest = speaker(contract);
 
@@ -89,7 +91,7 @@ static int64_t key(const struct trial *trial, const struct contract *contract)
 	if (contract == trial->eldest) {
 		return KEY_ELDEST;
 	}
-	if (contract->booked == 0 || trial_new(plan, contract)) {
+	if (contract->booked == 0 || is_new(plan, contract)) {
 		return KEY_NEW + submitted_us - spec_us / LONG;
 	}
 	left_us = guest_left(speaker(contract));
@@ -110,11 +112,11 @@ bool trial_yields(const struct trial *trial, const struct contract *victim, cons
 	    victim == trial->eldest) {
 		return false;
 	}
-	if (other == trial->eldest || trial_new(plan, victim)) {
+	if (other == trial->eldest || is_new(plan, victim)) {
 		return other == trial->eldest;
 	}
-	return trial_new(plan, other) ? plan->now_us - trial_since(other) >= PATIENCE
-				      : key(trial, victim) > key(trial, other);
+	return is_new(plan, other) ? plan->now_us - waits_since(other) >= PATIENCE
+				   : key(trial, victim) > key(trial, other);
 }
 
 static int by_key(const void *a, const void *b)
@@ -305,7 +307,7 @@ static bool entitled(const struct trial *trial, const struct contract *contract,
 	const struct plan *plan = trial->pass.plan;
 
 	return first || contract == trial->eldest ||
-	       (trial_new(plan, contract) && plan->now_us - contract->lease.submitted_us >= PATIENCE);
+	       (is_new(plan, contract) && plan->now_us - contract->lease.submitted_us >= PATIENCE);
 }
 
 /* True if nothing of the lease can start now for want of room, or of its image where there is. */
@@ -409,10 +411,10 @@ static bool rules_change(const struct trial *trial, const struct contract *first
 {
 	const struct plan *plan = trial->pass.plan;
 
-	if (first != trial->eldest && trial_new(plan, first) && plan->now_us - trial_since(first) < PATIENCE) {
+	if (first != trial->eldest && is_new(plan, first) && plan->now_us - waits_since(first) < PATIENCE) {
 		return false;
 	}
-	bool change = crossed(plan->now_us - trial_since(first), PATIENCE) || crossed(trial->excess_us, 0);
+	bool change = crossed(plan->now_us - waits_since(first), PATIENCE) || crossed(trial->excess_us, 0);
 	for (size_t i = 0; i < trial->running_count && !change; i++) {
 		const struct contract *victim = trial->running[i];
 		change = trial_yields(trial, victim, first) &&

@@ -24,10 +24,6 @@ struct trial {
 
 void trial_pass(struct plan *plan);
 
-/* Its units have not yet had their first run. */
-bool trial_new(const struct plan *plan, const struct contract *contract);
-/* Since when it waits. */
-wall_us trial_since(const struct contract *contract);
 /* Whether the suspended unit may go on elsewhere than it lies. */
 bool trial_moves(const struct plan *plan, const struct unit *unit);
 /* Whether the lease, running, may be suspended for another's reservation. */
