@@ -120,9 +120,12 @@ static void check_misses(const struct poll *poll, struct task *task)
 	uint64_t periods, misses;
 
 	sum_periods(poll->engine, task, &periods, &misses);
-	/* A thread that ended took its figures along. */
-	event.periods = periods > task->told_periods ? periods - task->told_periods : 0;
-	event.misses = misses > task->told_misses ? misses - task->told_misses : 0;
+	/* A thread that ended took its figures along; those of a new constraint begin anew. */
+	if (periods < task->told_periods || misses < task->told_misses) {
+		task->told_periods = task->told_misses = 0;
+	}
+	event.periods = periods - task->told_periods;
+	event.misses = misses - task->told_misses;
 	event.late_max_ns = task->late_max_ns;
 	if (event.misses * 1000000 > (uint64_t)poll->engine->settings.miss_ppm * event.periods) {
 		snprintf(event.text, sizeof(event.text), "%llu of %llu periods missed, %lld us short at most",

@@ -50,21 +50,45 @@ spin() {
 	[ -z "${2:-}" ] || taskset -cp "$2" "$pid" > /dev/null
 }
 
-# cpu_of PID: CPU time received, and now, both in nanoseconds; nothing is started in between, which would take its time.
+# cpu_of PID: CPU time received, now, and what the hypervisor took from EDF_CPU so far, all in nanoseconds; nothing is
+# started in between, which would take its time.
 cpu_of() {
-	local used
+	local used now
 	read -r used _ < "/proc/$1/schedstat"
-	echo "$used ${EPOCHREALTIME/[.,]/}000"
+	now=${EPOCHREALTIME/[.,]/}000
+	stolen
+	echo "$used $now $stolen_ns"
 }
 
-# rate_of PID SECONDS: what it got of a CPU, in percent, over whole periods as near as can be.
-rate_of() {
-	local before after
-	before=$(cpu_of "$1")
-	sleep "$2"
-	after=$(cpu_of "$1")
-	awk -v a="$before" -v b="$after" 'BEGIN { split(a, x); split(b, y); printf "%.2f", 100 * (y[1] - x[1]) / (y[2] - x[2]) }'
+# stolen: in $stolen_ns. The kernel counts it in hundredths of a second.
+stolen() {
+	local name ticks
+	while read -r name _ _ _ _ _ _ _ ticks _; do
+		[ "$name" != "cpu$EDF_CPU" ] || break
+	done < /proc/stat
+	stolen_ns=${ticks:-0}0000000
 }
+
+# rates BEFORE AFTER: of two answers of cpu_of, what it got of the CPU and what was stolen of it, in percent.
+rates() {
+	awk -v a="$1" -v b="$2" 'BEGIN { split(a, x); split(b, y); t = (y[2] - x[2]) / 100
+		printf "%.2f %.2f", (y[1] - x[1]) / t, (y[3] - x[3]) / t }'
+}
+
+# rate_is TEXT PID SECONDS LEAST MOST: what it gets of a CPU, in percent, into $got, is within; the first of three
+# measurements that is, since where in a period they begin and end is chance. What the hypervisor took in one of them
+# nobody could have got.
+rate_is() {
+	local before lost
+	for _ in 1 2 3; do
+		before=$(cpu_of "$2")
+		sleep "$3"
+		read -r got lost <<< "$(rates "$before" "$(cpu_of "$2")")"
+		rate_fits "$got" "$lost" "$4" "$5" && break
+	done
+	check "$1: $got % got, $lost % stolen" rate_fits "$got" "$lost" "$4" "$5"
+}
+rate_fits() { between "$1" "$(awk -v l="$3" -v s="$2" 'BEGIN { print l - s }')" "$4"; }
 
 policy_of() {
 	chrt -p "$1" | sed -n 's/.*policy: //p'
