@@ -38,7 +38,8 @@ static const struct show_column show_columns[] = {
 	SHOW_COLUMN("version", "", SHOW_TEXT),      SHOW_COLUMN("seen", "", SHOW_TIME),
 	SHOW_COLUMN("edf_backend", "", SHOW_TEXT),  SHOW_COLUMN("edf_cpus", "", SHOW_INT),
 	SHOW_COLUMN("edf_limit_ppm", "", SHOW_PPM), SHOW_COLUMN("edf_period", "", SHOW_SPAN),
-	SHOW_COLUMN("edf_wake_ns", "", SHOW_INT),   SHOW_COLUMN("edf_text", "", SHOW_TEXT),
+	SHOW_COLUMN("edf_slice", "", SHOW_SPAN),    SHOW_COLUMN("edf_wake_ns", "", SHOW_INT),
+	SHOW_COLUMN("edf_text", "", SHOW_TEXT),
 };
 
 static const struct show_column vm_columns[] = {

@@ -1,9 +1,18 @@
 /* Methods about nodes. What agents say goes to nodes.c as it is. */
 #include "api.h"
 #include "clock.h"
+#include "edf_admit.h"
 #include "jsonx.h"
 #include "query.h"
 #include "util.h"
+
+/* The least slice, as leases are refused by it; 0 where a slice costs nothing. */
+static int64_t slice_min(struct json_object *node)
+{
+	struct edf_node edf = {.wake_ns = json_object_get_int64(json_object_object_get(node, "edf_wake_ns"))};
+
+	return edf_slice_min_us(&edf);
+}
 
 /* What the daemon knows of a node beyond the database. */
 static void add_live(struct head *head, struct json_object *node)
@@ -12,6 +21,7 @@ static void add_live(struct head *head, struct json_object *node)
 	const struct report *report = manager_last_report(head->manager, id);
 	span_us ago = nodes_heard_ago(head->nodes, id);
 
+	jsonx_add_int(node, "edf_slice_us", slice_min(node));
 	json_object_object_add(node, "connected", json_object_new_boolean(ago >= 0));
 	if (ago >= 0) {
 		jsonx_add_time(node, "seen", clock_wall() - ago);

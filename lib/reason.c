@@ -36,6 +36,7 @@ static const char *const names[] = {
 	[REASON_UNENFORCED] = "unenforced",
 	[REASON_PERIOD] = "period",
 	[REASON_SLICE] = "slice",
+	[REASON_SLICE_SHORT] = "slice_short",
 	[REASON_VCPUS] = "vcpus",
 	[REASON_TUNE] = "tune",
 	[REASON_NODE_SILENT] = "node_silent",
@@ -196,6 +197,13 @@ void reason_text(const struct reason *reason, char out[REASON_TEXT])
 	case REASON_SLICE:
 		when_span(reason->arg0, text);
 		put(out, "the slice is more than one CPU can give: the most in that period is %s", text);
+		break;
+	case REASON_SLICE_SHORT:
+		when_span(reason->arg0, text);
+		put(out,
+		    "the slice is too short: the least that can be kept is %s; ask for that, or for the same share "
+		    "in a longer period",
+		    text);
 		break;
 	case REASON_VCPUS:
 		put(out,

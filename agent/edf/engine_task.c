@@ -135,6 +135,10 @@ static int refuse(const struct engine *engine, enum edf_verdict verdict, const s
 	case EDF_PERIOD_LONG:
 		return err_set(err, ERR_PARAMS, "the period (%s) is above the longest, %lld days", period,
 			       (long long)(EDF_PERIOD_MAX_US / USEC_PER_DAY));
+	case EDF_SLICE_SHORT:
+		when_span(edf_slice_min_us(&engine->node), least);
+		return err_set(err, ERR_PARAMS, "the slice (%s) is below the least calibrated here, %s%s", slice, least,
+			       fits);
 	case EDF_BEYOND_CPU:
 		return err_set(
 			err, ERR_PARAMS,
@@ -180,7 +184,7 @@ static int place(struct engine *engine, struct task *changed, unsigned threads, 
 	if (verdict != EDF_FITS) {
 		struct edf_offer offer = {0};
 
-		if (verdict == EDF_NO_ROOM || verdict == EDF_BEYOND_CPU) {
+		if (verdict == EDF_NO_ROOM || verdict == EDF_BEYOND_CPU || verdict == EDF_SLICE_SHORT) {
 			offer = edf_offer(&engine->node, demands, n, &wanted_one);
 		}
 		return refuse(engine, verdict, &wanted_one, &offer, err);

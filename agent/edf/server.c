@@ -337,6 +337,7 @@ static int do_node(struct request *request, struct err *err)
 	jsonx_add_int(out, "wake_ns", node.node.wake_ns);
 	jsonx_add_int(out, "late_ns", node.late_ns);
 	jsonx_add_int(out, "period_min_us", node.node.period_min_us);
+	jsonx_add_int(out, "slice_min_us", edf_slice_min_us(&node.node));
 	jsonx_add_int(out, "tasks", node.tasks);
 	jsonx_add_int(out, "threads", node.threads);
 	jsonx_add_int(out, "promised_ppm", node.promised_ppm);

@@ -10,6 +10,7 @@
 #include "edf.h"
 
 #define MILLION 1000000
+#define SLICE_STEP_US 10  /* a figure that calibrations agree on better than on microseconds */
 #define SEARCH_STEPS 5000 /* about a millisecond; a few dozen threads on a few CPUs take far fewer */
 
 uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t period_us)
@@ -19,6 +20,13 @@ uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t 
 	__int128 ppm = (nanoseconds * MILLION + period - 1) / period;
 
 	return ppm > UINT32_MAX ? UINT32_MAX : (uint32_t)ppm;
+}
+
+int64_t edf_slice_min_us(const struct edf_node *node)
+{
+	int64_t step_ns = SLICE_STEP_US * 1000;
+
+	return (2 * node->wake_ns + step_ns - 1) / step_ns * SLICE_STEP_US;
 }
 
 static uint32_t density(const struct edf_node *node, const struct edf_demand *demand)
@@ -39,6 +47,9 @@ enum edf_verdict edf_check(const struct edf_node *node, const struct edf_demand 
 	}
 	if (demand->period_us > EDF_PERIOD_MAX_US) {
 		return EDF_PERIOD_LONG;
+	}
+	if (demand->slice_us < edf_slice_min_us(node)) {
+		return EDF_SLICE_SHORT;
 	}
 	if (demand->threads > node->cpus || node->cpus > EDF_CPUS) {
 		return EDF_MORE_THREADS;
@@ -380,9 +391,12 @@ static int64_t bisect(const struct trial *trial, bool (*fit)(const struct trial 
 static struct edf_offer find_offer(const struct trial *trial)
 {
 	struct edf_offer offer = {0};
-	/* A slice of all of the period never fits, for no limit leaves room for the costs then; 1 us is the least. */
-	if (slice_fits(trial, 1)) {
-		offer.slice_us = bisect(trial, slice_fits, 1, trial->period_us + 1);
+	int64_t least = edf_slice_min_us(trial->node);
+
+	least = least > 0 ? least : 1;
+	/* A slice of all of the period never fits, for no limit leaves room for the costs then. */
+	if (slice_fits(trial, least)) {
+		offer.slice_us = bisect(trial, slice_fits, least, trial->period_us + 1);
 	}
 	/* Longer periods only add to the rate what the costs leave: if the longest does not fit, none does. */
 	if (trial->slice_us <= trial->period_us && period_fits(trial, EDF_PERIOD_MAX_US)) {

@@ -37,6 +37,7 @@ enum edf_verdict {
 	EDF_SLICE_LONG,   /* slice > period */
 	EDF_PERIOD_SHORT, /* below period_min_us */
 	EDF_PERIOD_LONG,  /* beyond EDF_PERIOD_MAX_US */
+	EDF_SLICE_SHORT,  /* below edf_slice_min_us() */
 	EDF_BEYOND_CPU,   /* one thread alone needs more than limit_ppm of a CPU, the scheduler's cost counted */
 	EDF_MORE_THREADS, /* than the node has CPUs */
 	EDF_NO_ROOM,      /* beside the others */
@@ -53,6 +54,11 @@ struct edf_offer {
 /* Part of a CPU that one thread needs, the scheduler's cost counted, in millionths, rounded up. slice <= period, > 0.
  */
 uint32_t edf_density_ppm(const struct edf_node *node, int64_t slice_us, int64_t period_us);
+/*
+ * The least slice that can be kept: in a shorter one the scheduler, with two wake-ups, would take more of the CPU than
+ * the task, and what a wake-up is late by would be more than the slice.
+ */
+int64_t edf_slice_min_us(const struct edf_node *node);
 /* Whether the node could promise it if there were nobody else. */
 enum edf_verdict edf_check(const struct edf_node *node, const struct edf_demand *demand);
 /*

@@ -139,6 +139,7 @@ enum reason_code {
 	REASON_UNENFORCED,   /* no node, or not its node, enforces slices and periods */
 	REASON_PERIOD,       /* shorter than any node, or its node, can enforce: arg0 = the least, us */
 	REASON_SLICE,        /* longer than one CPU can give in that period: arg0 = the most, us */
+	REASON_SLICE_SHORT,  /* shorter than any node, or its node, can keep: arg0 = the least, us */
 	REASON_VCPUS,        /* more vCPUs than any node, or its node, manages CPUs: arg0 = that many */
 	REASON_TUNE,         /* it does not fit beside the others: the offer has what would */
 	REASON_NODE_SILENT,  /* a node of it could not be told */

@@ -44,11 +44,25 @@ static bool could_be(struct plan *plan, struct contract *contract, struct unit *
 	return fits;
 }
 
-/* The greatest of low + 1 .. high - 1 steps that could be had, or low. */
+/* What all of its nodes can keep. */
+static span_us least_slice(const struct unit *unit)
+{
+	span_us least = 1;
+
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct node *node = unit->seat[i].node;
+		span_us here = node ? edf_slice_min_us(&node->info.edf) : 0;
+
+		least = here > least ? here : least;
+	}
+	return least;
+}
+
+/* The greatest below slice_us that could be had, or 0. */
 static span_us longest_slice(struct plan *plan, struct contract *contract, struct unit *unit, span_us slice_us,
 			     span_us period_us)
 {
-	span_us low = 0, high = slice_us;
+	span_us least = least_slice(unit), low = least - 1, high = slice_us;
 
 	while (high - low > 1 + high / FINE) {
 		span_us middle = low + (high - low) / 2;
@@ -58,7 +72,7 @@ static span_us longest_slice(struct plan *plan, struct contract *contract, struc
 			high = middle;
 		}
 	}
-	return low;
+	return low < least ? 0 : low;
 }
 
 /* The longer a period, the less the core's cost: the shortest of the same rate, or 0. */

@@ -241,6 +241,9 @@ bool rate_possible_on(const struct node *node, const struct lease_spec *spec, st
 	case EDF_PERIOD_SHORT:
 		*reason = (struct reason){.code = REASON_PERIOD, .arg0 = edf->period_min_us};
 		break;
+	case EDF_SLICE_SHORT:
+		*reason = (struct reason){.code = REASON_SLICE_SHORT, .arg0 = edf_slice_min_us(edf)};
+		break;
 	case EDF_BEYOND_CPU:
 		*reason = (struct reason){.code = REASON_SLICE, .arg0 = edf_offer(edf, NULL, 0, &demand).slice_us};
 		break;
@@ -260,7 +263,8 @@ bool rate_possible(const struct plan *plan, const struct lease_spec *spec, struc
 		if (rate_possible_on(plan->nodes[i], spec, &why)) {
 			return true;
 		}
-		bool better = why.code != REASON_PERIOD ? why.arg0 > reason->arg0 : why.arg0 < reason->arg0;
+		bool least = why.code == REASON_PERIOD || why.code == REASON_SLICE_SHORT;
+		bool better = least ? why.arg0 < reason->arg0 : why.arg0 > reason->arg0;
 		if (reason->code == REASON_UNENFORCED || (why.code == reason->code && better)) {
 			*reason = why;
 		}

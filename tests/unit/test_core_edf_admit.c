@@ -47,11 +47,30 @@ START_TEST(reasons)
 	ck_assert_int_eq(alone(1, 500, EDF_PERIOD_MAX_US), EDF_FITS);
 	ck_assert_int_eq(alone(1, 500, EDF_PERIOD_MAX_US + 1), EDF_PERIOD_LONG);
 	ck_assert_int_eq(alone(1, INT64_MAX, INT64_MAX), EDF_PERIOD_LONG);
+	ck_assert_int_eq(alone(1, 39, 10000), EDF_SLICE_SHORT);
+	ck_assert_int_eq(alone(1, 40, 10000), EDF_FITS);
 	ck_assert_int_eq(alone(3, 1000, 10000), EDF_MORE_THREADS);
 	ck_assert_int_eq(alone(2, 1000, 10000), EDF_FITS);
 	ck_assert_int_eq(alone(1, 10000, 10000), EDF_BEYOND_CPU);
 	node.cpus = 0;
 	ck_assert_int_eq(alone(1, 1000, 10000), EDF_MORE_THREADS);
+}
+END_TEST
+
+/* Below two wake-ups' time, in steps of 10 us; what is offered instead is not below it either. */
+START_TEST(least_slice)
+{
+	struct edf_demand d = demand(1, 1, 5, 1000);
+	struct edf_offer offer = edf_offer(&node, NULL, 0, &d);
+
+	ck_assert_int_eq(offer.slice_us, 860);
+	ck_assert_int_eq(offer.period_slice_us, 40);
+	ck_assert_int_eq(offer.period_us, 8000);
+	node.wake_ns = 8900;
+	ck_assert_int_eq(edf_slice_min_us(&node), 20);
+	node.wake_ns = 0;
+	ck_assert_int_eq(edf_slice_min_us(&node), 0);
+	ck_assert_int_eq(alone(1, 1, 10000), EDF_FITS);
 }
 END_TEST
 
@@ -352,6 +371,7 @@ int main(void)
 
 	tcase_add_checked_fixture(all, setup, NULL);
 	tcase_add_test(all, reasons);
+	tcase_add_test(all, least_slice);
 	tcase_add_test(all, costs_count);
 	tcase_add_test(all, the_one_without_room_is_named);
 	tcase_add_test(all, who_has_a_cpu_stays);

@@ -322,6 +322,29 @@ START_TEST(all_or_none)
 }
 END_TEST
 
+START_TEST(too_short_a_slice)
+{
+	abilities.wake_ns = 20000;
+	rate_node(1, NODE_UP);
+	abilities.wake_ns = 30000;
+	rate_node(2, NODE_UP);
+	const struct lease *lease = ask(now + 60 * SEC, 39, 50 * MS);
+
+	ck_assert_int_eq(lease->state, LEASE_REJECTED);
+	ck_assert_int_eq(lease->reason.code, REASON_SLICE_SHORT);
+	ck_assert_int_eq(lease->reason.arg0, 40);
+	/* Only one of the nodes can keep it. */
+	lease = ask(now + 60 * SEC, 40, 50 * MS);
+	ck_assert_int_eq(lease->state, LEASE_SCHEDULED);
+	ck_assert_uint_eq(lease->vms[0].node, 1);
+	refused(lease->id, 39, 50 * MS, REASON_SLICE_SHORT);
+	/* What is offered is not below it. */
+	ask(now + 60 * SEC, 44 * MS, 50 * MS);
+	refused(lease->id, 2 * MS, 50 * MS, REASON_TUNE);
+	ck_assert_int_ge(plan_offer(plan).slice_us, 40);
+}
+END_TEST
+
 START_TEST(tune_what_waits)
 {
 	struct lease_spec spec = rated(spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC), 30 * MS, 50 * MS);
@@ -463,6 +486,7 @@ int main(void)
 	tcase_add_test(tuning, tune_is_refused_with_an_offer);
 	tcase_add_test(tuning, longer_periods_cost_less);
 	tcase_add_test(tuning, all_or_none);
+	tcase_add_test(tuning, too_short_a_slice);
 	tcase_add_test(tuning, tune_what_waits);
 	tcase_add_test(tuning, tune_away);
 	tcase_add_test(tuning, price_follows);
