@@ -399,7 +399,10 @@ int cli_calibrate(const struct cli_options *options, struct err *err)
 	table = table_open(options->dir, &alive, NULL);
 	table_unmap(table);
 	if (table && alive) {
-		err_set(err, ERR_CONFLICT, "a scheduler works in %s: its calibration is what tenure-edf node shows",
+		err_set(err, ERR_CONFLICT,
+			"a scheduler works in %s: stop it to calibrate, or start it anew, for each start looks after "
+			"that; "
+			"tenure-edf node shows what it has",
 			options->dir);
 		return 1;
 	}

@@ -39,7 +39,6 @@ struct engine_settings {
 	enum engine_backend backend;
 	int64_t limit_ppm; /* share of a CPU that may be promised; 0: 900000. Never above what the kernel leaves */
 	int64_t miss_ppm;  /* an event when a task's share of missed periods since its last event is above; 0: 10000 */
-	bool recalibrate;  /* even if run_dir has a calibration of this boot */
 };
 
 enum engine_kind {

@@ -128,14 +128,24 @@ static int calibrate(struct engine *engine, struct err *err)
 {
 	int cpu = engine->table->cpu[engine->table->cpu_count - 1].cpu;
 
-	if (!engine->settings.recalibrate && calibrate_load(engine->run_dir, &engine->calibration, NULL) == 0) {
-		engine_note(engine, "calibration read");
-		return 0;
-	}
-	if (calibrate_measure(cpu, &engine->calibration, err) < 0) {
+	if (calibrate_load(engine->run_dir, &engine->calibration, NULL) == 0) {
+		bool changed;
+
+		if (calibrate_check(cpu, &engine->calibration, &changed, err) < 0) {
+			return -1;
+		}
+		engine_note(engine,
+			    changed ? "calibrated anew on CPU %d, for the calibration read was made at a bad moment"
+				    : "calibration read, no worse than what CPU %d takes now",
+			    cpu);
+		if (!changed) {
+			return 0;
+		}
+	} else if (calibrate_measure(cpu, &engine->calibration, err) < 0) {
 		return -1;
+	} else {
+		engine_note(engine, "calibrated on CPU %d", cpu);
 	}
-	engine_note(engine, "calibrated on CPU %d", cpu);
 	return calibrate_save(engine->run_dir, &engine->calibration, err);
 }
 

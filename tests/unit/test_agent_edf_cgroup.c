@@ -266,6 +266,20 @@ START_TEST(what_calibration_allows)
 }
 END_TEST
 
+/* Only what is better now says that a calibration was made at a bad moment. */
+START_TEST(calibration_of_a_bad_moment)
+{
+	const struct calibration good = {9000, 15000}, near = {8000, 14000}, dear = {30000, 15000},
+				 late = {9000, 400000};
+
+	ck_assert(!calibrate_better(&good, &near));
+	ck_assert(!calibrate_better(&good, &dear));
+	ck_assert(!calibrate_better(&good, &late));
+	ck_assert(calibrate_better(&dear, &good));
+	ck_assert(calibrate_better(&late, &good));
+}
+END_TEST
+
 START_TEST(calibration_is_kept)
 {
 	struct calibration in = {12345, 678}, out = {0};
@@ -310,6 +324,7 @@ int main(void)
 	tcase_add_loop_test(tests, quota_figures, 0, 6);
 	tcase_add_test(tests, home_of_this_process);
 	tcase_add_loop_test(tests, what_calibration_allows, 0, 6);
+	tcase_add_test(tests, calibration_of_a_bad_moment);
 	tcase_add_test(tests, calibration_is_kept);
 	tcase_add_test(tests, limit);
 	suite_add_tcase(suite, tests);
