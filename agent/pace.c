@@ -313,6 +313,7 @@ void pace_report(struct pace *pace, const struct book_key *key, struct report_ed
 {
 	struct paced *guest = find(pace, key);
 	struct rows rows = {.out = out};
+	struct engine_node node;
 
 	if (!guest) {
 		return;
@@ -325,7 +326,8 @@ void pace_report(struct pace *pace, const struct book_key *key, struct report_ed
 	out->used_ppm = used_ppm(guest, rows.used_ns, rows.threads);
 	out->change_us = rows.change_ns / 1000;
 	if (rows.backend == ENGINE_NONE) {
-		text_put(out->text, "this node enforces nothing");
+		engine_node(pace->engine, &node);
+		text_put(out->text, "this node enforces nothing%s%s", *node.reason ? ": " : "", node.reason);
 	} else {
 		snprintf(out->backend, sizeof(out->backend), "%s", engine_backend_name(rows.backend));
 	}

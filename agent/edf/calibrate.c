@@ -307,6 +307,6 @@ uint32_t calibrate_limit_ppm(int64_t wish_ppm)
 		kernel = runtime * 1000000 / period;
 	}
 	kernel -= 10000;
-	wish_ppm = wish_ppm ? wish_ppm : 900000;
+	wish_ppm = wish_ppm ? wish_ppm : CALIBRATE_LIMIT_PPM;
 	return (uint32_t)(wish_ppm < kernel ? wish_ppm : kernel > 0 ? kernel : 0);
 }

@@ -30,7 +30,8 @@ int calibrate_save(const char *run_dir, const struct calibration *calibration, s
 
 /* The shortest period worth promising: two wake-ups take no more than 5 %, and it is 4 times what they are late. */
 int64_t calibrate_period_min_us(const struct calibration *calibration);
-/* wish (0: 900000), or what the kernel leaves to real-time tasks of each CPU if that is less. */
+#define CALIBRATE_LIMIT_PPM 900000
+/* wish (0: that), or what the kernel leaves to real-time tasks of each CPU if that is less. */
 uint32_t calibrate_limit_ppm(int64_t wish_ppm);
 
 #endif

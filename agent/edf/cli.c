@@ -355,8 +355,10 @@ int cli_node(const struct cli_options *options, struct err *err)
 	printf("promised         %.2f %% of a CPU, %" PRId64 " threads of %" PRId64 " tasks\n",
 	       (double)number(node, "promised_ppm") / 1e4, number(node, "threads"), number(node, "tasks"));
 	printf("shortest period  %s\n", least);
-	when_span(number(node, "slice_min_us"), least);
-	printf("least slice      %s\n", least);
+	if (number(node, "slice_min_us") > 0) {
+		when_span(number(node, "slice_min_us"), least);
+		printf("least slice      %s\n", least);
+	}
 	printf("wake-up          %.1f us of CPU time, late by up to %.1f us (99 %%)\n",
 	       (double)number(node, "wake_ns") / 1e3, (double)number(node, "late_ns") / 1e3);
 	printf("strict           %s\n",

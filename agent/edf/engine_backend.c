@@ -75,6 +75,16 @@ static void lock_memory(struct engine *engine)
 	}
 }
 
+/* Without any of it a real-time thread is taken, and on many kernels never runs. */
+static int kernel_gives_time(struct err *err)
+{
+	return calibrate_limit_ppm(0) > 0 ? 0
+					  : err_set(err, ERR_DENIED,
+						    "the kernel leaves no time to real-time threads "
+						    "(kernel.sched_rt_runtime_us); its default "
+						    "is set by: sysctl kernel.sched_rt_runtime_us=950000");
+}
+
 /* Whether this process may have real-time threads; the reason in words if not. */
 static bool may_fifo(struct engine *engine)
 {
@@ -90,7 +100,9 @@ static bool may_fifo(struct engine *engine)
 	snprintf(engine->reason, sizeof(engine->reason), "SCHED_FIFO at priority %d is refused: %s; %s",
 		 DISPATCH_PRIORITY, strerror(errno),
 		 has_capability(CAP_SYS_NICE)
-			 ? "the cgroup of this process has no real-time runtime (cpu.rt_runtime_us)"
+			 ? "the cgroup of this process has no real-time runtime; write to cpu.rt_runtime_us of each "
+			   "group on "
+			   "the way to it, from the root down"
 			 : "run as root or with CAP_SYS_NICE, or raise RLIMIT_RTPRIO to 99 (LimitRTPRIO=99)");
 	return false;
 }
@@ -151,9 +163,12 @@ static int calibrate(struct engine *engine, struct err *err)
 
 static void set_node(struct engine *engine)
 {
+	bool real_time = engine->backend == ENGINE_EDF || engine->backend == ENGINE_DEADLINE;
+	int64_t wish_ppm = engine->settings.limit_ppm ? engine->settings.limit_ppm : CALIBRATE_LIMIT_PPM;
+
 	engine->node = (struct edf_node){
 		.cpus = engine->table->cpu_count,
-		.limit_ppm = calibrate_limit_ppm(engine->settings.limit_ppm),
+		.limit_ppm = real_time ? calibrate_limit_ppm(wish_ppm) : (uint32_t)wish_ppm,
 		.period_min_us = 1000,
 	};
 	if (engine->backend == ENGINE_EDF) {
@@ -199,6 +214,9 @@ static int start_edf(struct engine *engine, struct err *err)
 	char home[CGROUP_PATH];
 	int rc = -1;
 
+	if (kernel_gives_time(err) < 0) {
+		return -1;
+	}
 	enter_root(engine, home, sizeof(home));
 	if (!may_fifo(engine)) {
 		err_set(err, ERR_DENIED, "%s", engine->reason);
@@ -236,6 +254,8 @@ static void start_backend(struct engine *engine)
 	case ENGINE_DEADLINE:
 		if (!has_capability(CAP_SYS_NICE)) {
 			err_set(&why, ERR_DENIED, "SCHED_DEADLINE needs CAP_SYS_NICE");
+			fall_back(engine, &why);
+		} else if (kernel_gives_time(&why) < 0) {
 			fall_back(engine, &why);
 		}
 		break;
