@@ -264,7 +264,8 @@ static int read_options(struct study *study, int argc, char **argv, struct err *
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", options, NULL)) >= 0) {
 		switch (c) {
 		case 'o':
 			study->out = optarg;
@@ -289,8 +290,11 @@ static int read_options(struct study *study, int argc, char **argv, struct err *
 			}
 			study->random = (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15);
 			break;
+		case ':':
+			return err_set(err, ERR_PARAMS, "%s needs a value", argv[optind - 1]);
 		default:
-			return err_set(err, ERR_PARAMS, "\"tenure-edf study\" without arguments prints what there is");
+			return err_set(err, ERR_PARAMS, "study has no option %s; tenure-edf study --help names them",
+				       argv[optind - 1]);
 		}
 	}
 	return optind == argc ? 0 : err_set(err, ERR_PARAMS, "%s: one study at a time", argv[optind]);
@@ -312,7 +316,7 @@ static void choose_cpus(struct study *study)
 	}
 }
 
-static void choose_other(struct study *study)
+static int choose_other(struct study *study, struct err *err)
 {
 	cpu_set_t may;
 
@@ -323,6 +327,9 @@ static void choose_other(struct study *study)
 			study->other = cpu;
 		}
 	}
+	return CPU_ISSET((size_t)study->cpu, &may)
+		       ? 0
+		       : err_set(err, ERR_PARAMS, "--cpu %d: this process may use no such CPU", study->cpu);
 }
 
 static int run(int (*what)(struct study *, struct err *), int argc, char **argv, struct err *err)
@@ -335,7 +342,9 @@ static int run(int (*what)(struct study *, struct err *), int argc, char **argv,
 	if (read_options(&study, argc, argv, err) < 0) {
 		return 2;
 	}
-	choose_other(&study);
+	if (choose_other(&study, err) < 0) {
+		return 2;
+	}
 	if (mkdir(study.out, 0755) < 0 && errno != EEXIST) {
 		err_set(err, ERR_PARAMS, "cannot make the folder %s: %s", study.out, strerror(errno));
 		return 1;
@@ -363,7 +372,8 @@ int study_main(int argc, char **argv)
 		}
 	}
 	if (argc > 1 && strcmp(argv[1], "--help") != 0) {
-		fprintf(stderr, "tenure-edf: there is no study \"%s\"\n", argv[1]);
+		fprintf(stderr, "tenure-edf: there is no study \"%s\"; tenure-edf study --help names them\n", argv[1]);
+		return 2;
 	}
 	usage(argc > 1 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
 	return argc > 1 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
