@@ -7,23 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "engine_state.h"
 #include "util.h"
-
-/* linux/sched/types.h, which glibc's sched.h contradicts before 2.41 */
-struct deadline_attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-};
-#define FLAG_RESET_ON_FORK 1
-#define FLAG_RECLAIM 2
 
 void control_begin(const struct engine *engine, struct control *control)
 {
@@ -280,21 +268,7 @@ static int take_edf(struct engine *engine, const struct task *task, struct held 
 
 static int set_deadline(pid_t tid, const struct edf_constraint *constraint, struct err *err)
 {
-	struct deadline_attr attr = {
-		.size = sizeof(attr),
-		.policy = SCHED_DEADLINE,
-		.flags = FLAG_RESET_ON_FORK | (constraint->strict ? 0 : FLAG_RECLAIM),
-		.runtime = (uint64_t)constraint->slice_ns,
-		.deadline = (uint64_t)constraint->period_ns,
-		.period = (uint64_t)constraint->period_ns,
-	};
-
-	cpu_set_t all;
-
-	/* The kernel takes no thread that is bound to a part of its CPUs. */
-	memset(&all, 0xff, sizeof(all));
-	sched_setaffinity(tid, sizeof(all), &all);
-	if (syscall(SYS_sched_setattr, tid, &attr, 0) == 0) {
+	if (proc_deadline(tid, constraint->slice_ns, constraint->period_ns, !constraint->strict) == 0) {
 		return 0;
 	}
 	switch (errno) {

@@ -11,10 +11,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "util.h"
 
 #define FLAG_KTHREAD 0x00200000 /* PF_KTHREAD of the kernel's linux/sched.h */
+
+/* linux/sched/types.h, which glibc's sched.h contradicts before 2.41 */
+struct deadline_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+#define FLAG_RESET_ON_FORK 1
+#define FLAG_RECLAIM 2
+#define DEADLINE_LEAST_NS 2000 /* the kernel takes no less than 1024 */
 
 struct stat_line {
 	char state;
@@ -216,12 +230,45 @@ int proc_park(pid_t tid)
 	return sched_setscheduler(tid, SCHED_OTHER | SCHED_RESET_ON_FORK, &param);
 }
 
+int proc_deadline(pid_t tid, int64_t slice_ns, int64_t period_ns, bool reclaim)
+{
+	struct deadline_attr attr = {
+		.size = sizeof(attr),
+		.policy = SCHED_DEADLINE,
+		.flags = FLAG_RESET_ON_FORK | (reclaim ? FLAG_RECLAIM : 0),
+		.runtime = (uint64_t)slice_ns,
+		.deadline = (uint64_t)period_ns,
+		.period = (uint64_t)period_ns,
+	};
+	cpu_set_t all;
+
+	/* The kernel takes no thread that is bound to a part of its CPUs. */
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(tid, sizeof(all), &all);
+	return (int)syscall(SYS_sched_setattr, tid, &attr, 0);
+}
+
+/*
+ * Of a thread that sleeps when it leaves SCHED_DEADLINE kernels keep the share until they are started again (seen with
+ * 6.18), and soon have none to give: it is to leave with next to nothing.
+ */
+static void give_up_deadline(pid_t tid)
+{
+	int policy = sched_getscheduler(tid);
+
+	if (policy >= 0 && (policy & ~SCHED_RESET_ON_FORK) == SCHED_DEADLINE) {
+		proc_deadline(tid, DEADLINE_LEAST_NS, 1000000000, false);
+	}
+}
+
 int proc_policy_restore(pid_t tid, const struct proc_policy *policy)
 {
 	struct sched_param param = {.sched_priority = policy->priority};
 	int flag = policy->reset_on_fork ? SCHED_RESET_ON_FORK : 0;
-	int rc = sched_setscheduler(tid, policy->policy | flag, &param);
+	int rc;
 
+	give_up_deadline(tid);
+	rc = sched_setscheduler(tid, policy->policy | flag, &param);
 	/* Without CAP_SYS_NICE the flag stays, and a real-time priority may not come back. */
 	if (rc < 0 && errno == EPERM) {
 		rc = sched_setscheduler(tid, policy->policy | SCHED_RESET_ON_FORK, &param);

@@ -51,6 +51,8 @@ int proc_policy_read(pid_t tid, struct proc_policy *out, struct err *err);
 int proc_fifo(pid_t tid, int priority);
 /* SCHED_OTHER, its nice value as it was. -1 with errno. May be called by a real-time thread. */
 int proc_park(pid_t tid);
+/* SCHED_DEADLINE, on all CPUs there are; what the thread forks is not. reclaim: may use more. -1 with errno. */
+int proc_deadline(pid_t tid, int64_t slice_ns, int64_t period_ns, bool reclaim);
 /* Policy and affinity as they were. Calls nothing that takes a lock: the watchdog is a fork. -1 with errno. */
 int proc_policy_restore(pid_t tid, const struct proc_policy *policy);
 
