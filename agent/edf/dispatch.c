@@ -34,7 +34,6 @@ struct entry {
 	bool asleep;             /* awake_since()'s */
 	int64_t slack_ns, change_ns, change_max_ns;
 	uint64_t misses; /* told to the ring */
-	bool again;      /* its constraint was being written */
 };
 
 struct dispatcher {
@@ -154,17 +153,15 @@ static void let_go(struct dispatcher *d, unsigned k, int64_t now)
 static void take_constraint(struct dispatcher *d, unsigned k, int64_t now)
 {
 	struct entry *entry = &d->entry[k];
-	struct edf_constraint constraint;
-	int64_t first, changed;
+	struct table_wish wish;
 	uint32_t seq;
 
-	entry->again = !table_read(entry->slot, &constraint, &first, &changed, &seq);
-	if (entry->again || seq == entry->seq) {
+	if (!table_wish_read(entry->slot, &wish, &seq) || seq == entry->seq) {
 		return;
 	}
-	edf_set(&d->edf, k, &constraint, first ? first : now, now);
+	edf_set(&d->edf, k, &wish.constraint, wish.first_release_ns ? wish.first_release_ns : now, now);
 	entry->seq = seq;
-	entry->change_ns = clock_mono_ns() - changed;
+	entry->change_ns = clock_mono_ns() - wish.changed_ns;
 	if (entry->change_ns > entry->change_max_ns) {
 		entry->change_max_ns = entry->change_ns;
 	}
@@ -295,7 +292,7 @@ static void tell_all(struct dispatcher *d, unsigned n_before, const unsigned *be
 	atomic_fetch_add_explicit(&d->cpu->wakes, 1, memory_order_relaxed);
 }
 
-/* When to look again; a pass that had to skip something comes back soon, though its writer will wake us anyway. */
+/* When to look again. */
 static int64_t pass(struct dispatcher *d, uint32_t change, int64_t now)
 {
 	unsigned order[EDF_LADDER], before[EDF_LADDER], n_before = d->ladder, n;
@@ -313,6 +310,7 @@ static int64_t pass(struct dispatcher *d, uint32_t change, int64_t now)
 	if (change != d->change) {
 		take_changes(d, now);
 		d->change = change;
+		atomic_store(&d->cpu->taken, change);
 	}
 	memcpy(before, d->order, sizeof(before));
 	n = edf_look(&d->edf, now, order, &again);
@@ -438,7 +436,10 @@ void dispatch_prepare(struct dispatcher *d, unsigned k, int cpu_fd, int state_fd
 
 bool dispatch_released(struct dispatcher *d, unsigned k)
 {
-	for (int tries = 0; atomic_load(&d->cpu->bound[k]); tries++) {
+	uint32_t change = atomic_load(&d->cpu->change);
+
+	/* Not bound is not enough: it may be about to take up what was mapped before. */
+	for (int tries = 0; atomic_load(&d->cpu->taken) != change || atomic_load(&d->cpu->bound[k]); tries++) {
 		if (tries == RELEASE_TRIES) {
 			return false;
 		}

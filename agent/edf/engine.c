@@ -126,8 +126,11 @@ static int64_t greater(int64_t a, int64_t b)
 static void fill_row(const struct engine *engine, const struct task *task, unsigned i, struct engine_row *row)
 {
 	const struct held *held = &task->thread[i];
+	struct table_wish wish;
 	struct table_stat stat;
+	uint32_t seq;
 
+	table_wish_read(&engine->table->slot[held->slot], &wish, &seq);
 	hold_stat(engine, held, &stat);
 	*row = (struct engine_row){
 		.id = task->id,
@@ -142,7 +145,7 @@ static void fill_row(const struct engine *engine, const struct task *task, unsig
 		.constraint = task->spec.constraint,
 		.used_ns = held->used_ns + stat.edf.used_ns,
 		.attached_ns = task->attached_ns,
-		.release_ns = engine->table->slot[held->slot].first_release_ns,
+		.release_ns = wish.first_release_ns,
 		.periods = held->periods + stat.edf.periods,
 		.misses = held->misses + stat.edf.misses,
 		.late_max_ns = greater(held->late_max_ns, stat.edf.short_max_ns),

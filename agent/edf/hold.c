@@ -35,10 +35,25 @@ void control_end(const struct control *control)
 
 /* ---- the slot ---- */
 
+/* A dispatcher that did not answer when the slot was freed has it still: it would take another thread for that one. */
+static bool is_bound(const struct engine *engine, unsigned slot)
+{
+	for (unsigned i = 0; i < engine->table->cpu_count; i++) {
+		const struct table_cpu *cpu = &engine->table->cpu[i];
+
+		for (unsigned k = 0; k < EDF_TASKS; k++) {
+			if (atomic_load(&cpu->bound[k]) == slot + 1) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static int find_slot(const struct engine *engine, unsigned *slot, struct err *err)
 {
 	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
-		if (atomic_load(&engine->table->slot[i].state) == TABLE_FREE) {
+		if (atomic_load(&engine->table->slot[i].state) == TABLE_FREE && !is_bound(engine, i)) {
 			*slot = i;
 			return 0;
 		}
@@ -80,8 +95,7 @@ static int open_slot(struct engine *engine, const struct task *task, pid_t tid, 
 	slot->start_time = start;
 	slot->before = before;
 	slot->cgroup[0] = slot->cgroup_text[0] = '\0';
-	slot->stat = (struct edf_stat){0};
-	slot->slack_ns = slot->change_ns = slot->change_max_ns = 0;
+	table_stat_write(slot, &(struct table_stat){0});
 	atomic_store(&slot->gone, false);
 	atomic_store(&slot->state, TABLE_HELD);
 	if (atomic_fetch_add(&engine->table->held, 1) == 0) {
@@ -223,17 +237,14 @@ static bool make_strict(struct engine *engine, const struct task *task, struct t
 static void write_constraint(const struct task *task, struct table_slot *slot)
 {
 	int64_t now = clock_mono_ns();
+	struct table_wish wish = {.constraint = task->spec.constraint, .changed_ns = now};
 
-	table_write_begin(slot);
-	slot->constraint = task->spec.constraint;
-	slot->first_release_ns = 0;
 	if (task->spec.aligned) {
 		int64_t period = task->spec.constraint.period_ns;
 
-		slot->first_release_ns = now + period - (now + task->clock_offset_ns) % period;
+		wish.first_release_ns = now + period - (now + task->clock_offset_ns) % period;
 	}
-	slot->changed_ns = now;
-	table_write_end(slot);
+	table_wish_write(slot, &wish);
 }
 
 static int find_k(const struct engine *engine, int cpu, unsigned *k, struct err *err)

@@ -132,52 +132,61 @@ void table_unmap(struct table *table)
 	}
 }
 
-/* ---- sequence locks: Boehm, "Can seqlocks get along with programming language memory models?", 2012 ---- */
+/*
+ * ---- sequence locks: Boehm, "Can seqlocks get along with programming language memory models?", 2012 ----
+ * What they guard may be read while it is written, and is thrown away then: atomic words, so that this is no data race.
+ * Who has read a new one (acquire) has to find the sequence odd, or further, at last: it was so before (release).
+ */
 
-void table_write_begin(struct table_slot *slot)
+_Static_assert(sizeof(struct table_wish) % sizeof(uint64_t) == 0, "of whole words");
+_Static_assert(sizeof(struct table_stat) % sizeof(uint64_t) == 0, "of whole words");
+
+static void write_words(_Atomic uint32_t *seq, _Atomic uint64_t *to, const void *from, size_t words)
 {
-	atomic_fetch_add_explicit(&slot->seq, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
+	atomic_fetch_add_explicit(seq, 1, memory_order_relaxed);
+	for (size_t i = 0; i < words; i++) {
+		uint64_t word;
+
+		memcpy(&word, (const char *)from + i * sizeof(word), sizeof(word));
+		atomic_store_explicit(&to[i], word, memory_order_release);
+	}
+	atomic_fetch_add_explicit(seq, 1, memory_order_release);
 }
 
-void table_write_end(struct table_slot *slot)
+static bool read_words(const _Atomic uint32_t *seq, const _Atomic uint64_t *from, void *to, size_t words,
+		       uint32_t *before)
 {
-	atomic_fetch_add_explicit(&slot->seq, 1, memory_order_release);
+	*before = atomic_load_explicit(seq, memory_order_acquire);
+	for (size_t i = 0; i < words; i++) {
+		uint64_t word = atomic_load_explicit(&from[i], memory_order_acquire);
+
+		memcpy((char *)to + i * sizeof(word), &word, sizeof(word));
+	}
+	return !(*before & 1) && atomic_load_explicit(seq, memory_order_relaxed) == *before;
 }
 
-bool table_read(const struct table_slot *slot, struct edf_constraint *constraint, int64_t *first_release_ns,
-		int64_t *changed_ns, uint32_t *seq)
+void table_wish_write(struct table_slot *slot, const struct table_wish *wish)
 {
-	uint32_t before = atomic_load_explicit(&slot->seq, memory_order_acquire);
+	write_words(&slot->seq, slot->wish, wish, ARRAY_SIZE(slot->wish));
+}
 
-	*constraint = slot->constraint;
-	*first_release_ns = slot->first_release_ns;
-	*changed_ns = slot->changed_ns;
-	atomic_thread_fence(memory_order_acquire);
-	*seq = before;
-	return !(before & 1) && atomic_load_explicit(&slot->seq, memory_order_relaxed) == before;
+bool table_wish_read(const struct table_slot *slot, struct table_wish *out, uint32_t *seq)
+{
+	return read_words(&slot->seq, slot->wish, out, ARRAY_SIZE(slot->wish), seq);
 }
 
 void table_stat_write(struct table_slot *slot, const struct table_stat *stat)
 {
-	atomic_fetch_add_explicit(&slot->stat_seq, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	slot->stat = stat->edf;
-	slot->slack_ns = stat->slack_ns;
-	slot->change_ns = stat->change_ns;
-	slot->change_max_ns = stat->change_max_ns;
-	atomic_fetch_add_explicit(&slot->stat_seq, 1, memory_order_release);
+	write_words(&slot->stat_seq, slot->stat, stat, ARRAY_SIZE(slot->stat));
 }
 
 /* The writer is never interrupted for long unless it is stopped as a whole: then the last try must do. */
 void table_stat_read(const struct table_slot *slot, struct table_stat *out)
 {
-	for (int tries = 0; tries < 1000; tries++) {
-		uint32_t before = atomic_load_explicit(&slot->stat_seq, memory_order_acquire);
+	uint32_t seq;
 
-		*out = (struct table_stat){slot->stat, slot->slack_ns, slot->change_ns, slot->change_max_ns};
-		atomic_thread_fence(memory_order_acquire);
-		if (!(before & 1) && atomic_load_explicit(&slot->stat_seq, memory_order_relaxed) == before) {
+	for (int tries = 0; tries < 1000; tries++) {
+		if (read_words(&slot->stat_seq, slot->stat, out, ARRAY_SIZE(slot->stat), &seq)) {
 			return;
 		}
 	}

@@ -25,6 +25,21 @@ enum table_state {
 	TABLE_HELD, /* a thread whose policy, affinity or cgroup may be other than it was */
 };
 
+/* What a thread is to have. */
+struct table_wish {
+	struct edf_constraint constraint;
+	int64_t first_release_ns; /* 0: now */
+	int64_t changed_ns;
+};
+
+/* What it had. */
+struct table_stat {
+	struct edf_stat edf;
+	int64_t slack_ns, change_ns, change_max_ns;
+};
+
+#define TABLE_WORDS(type) (sizeof(type) / sizeof(uint64_t))
+
 struct table_slot {
 	_Atomic uint32_t state;
 	uint64_t task;
@@ -35,22 +50,19 @@ struct table_slot {
 	char cgroup_text[TABLE_TEXT]; /* what to write: a cpu.max; "": its id, `cgroup` is a `tasks` or `cgroup.procs`
 				       */
 
-	/* Constraint, behind a sequence: odd while it is written. */
+	/* A struct table_wish, behind a sequence: odd while it is written. */
 	_Atomic uint32_t seq;
-	struct edf_constraint constraint;
-	int64_t first_release_ns;
-	int64_t changed_ns;
+	_Atomic uint64_t wish[TABLE_WORDS(struct table_wish)];
 
-	/* The dispatcher's, behind a sequence of its own. */
+	/* The dispatcher's struct table_stat, behind a sequence of its own. */
 	_Atomic uint32_t stat_seq;
-	struct edf_stat stat;
-	int64_t slack_ns;
-	int64_t change_ns, change_max_ns;
+	_Atomic uint64_t stat[TABLE_WORDS(struct table_stat)];
 	_Atomic bool gone; /* the thread has ended */
 };
 
 struct table_cpu {
 	_Atomic uint32_t change; /* the futex the dispatcher sleeps on: counts up when map or a constraint changed */
+	_Atomic uint32_t taken;  /* of `change`, up to which the dispatcher has taken up what there is */
 	_Atomic int64_t beat_ns; /* the dispatcher's last look */
 	_Atomic uint32_t bound_count;
 	_Atomic uint64_t wakes; /* of the dispatcher */
@@ -85,22 +97,15 @@ int table_create(const char *run_dir, struct table **table, int *lock_fd, unsign
 struct table *table_open(const char *run_dir, bool *alive, struct err *err);
 void table_unmap(struct table *table);
 
-/* Between these two the slot's constraint may be written. The dispatcher that reads meanwhile tries again later. */
-void table_write_begin(struct table_slot *slot);
-void table_write_end(struct table_slot *slot);
-/* False: it is being written. *seq is what was read. */
-bool table_read(const struct table_slot *slot, struct edf_constraint *constraint, int64_t *first_release_ns,
-		int64_t *changed_ns, uint32_t *seq);
+void table_wish_write(struct table_slot *slot, const struct table_wish *wish);
+/* False: it is being written, its writer wakes the dispatcher afterwards. *seq is what was read. */
+bool table_wish_read(const struct table_slot *slot, struct table_wish *out, uint32_t *seq);
 
 /* The dispatcher's part, the same way round. */
-struct table_stat {
-	struct edf_stat edf;
-	int64_t slack_ns, change_ns, change_max_ns;
-};
 void table_stat_write(struct table_slot *slot, const struct table_stat *stat);
 void table_stat_read(const struct table_slot *slot, struct table_stat *out);
 
-/* Wakes the CPU's dispatcher after a change. Only within the owner's process. */
+/* Wakes the CPU's dispatcher after a change. Only within the owner's process, which alone counts `change` up. */
 void table_wake(struct table_cpu *cpu);
 
 /*

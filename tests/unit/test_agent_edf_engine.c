@@ -1,16 +1,16 @@
 /* The engine: taking tasks on and refusing them, what becomes of their threads, and its local door. */
 #include <check.h>
 #include <event2/event.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "ask.h"
-#include "engine.h"
+#include "engine_state.h"
 #include "folder.h"
 #include "jsonx.h"
 #include "proc.h"
@@ -24,46 +24,43 @@ static char dir[64], cpu[16];
 static struct engine *engine;
 static pid_t child;
 
-static volatile sig_atomic_t one_more;
-
-static void on_more(int number)
+/*
+ * A thread that does nothing; one more at SIGUSR1. System calls only, for with the C library's functions the sanitizers
+ * have threads and stacks of their own in it.
+ */
+static int __attribute__((no_sanitize("thread", "address"))) wait_forever(void *arg)
 {
-	(void)number;
-	one_more = 1;
-}
-
-/* One thread more at SIGUSR1. */
-static void *wait_forever(void *arg)
-{
-	pthread_t thread;
+	static char stack[8][16384] __attribute__((aligned(16)));
+	static unsigned made;
+	const uint64_t *wanted = arg;
 
 	for (;;) {
-		pause();
-		if (one_more) {
-			one_more = 0;
-			pthread_create(&thread, NULL, wait_forever, NULL);
+		if (syscall(SYS_rt_sigtimedwait, wanted, NULL, NULL, sizeof(*wanted)) == SIGUSR1) {
+			made++;
+			clone(wait_forever, stack[made],
+			      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, arg);
 		}
 	}
-	return arg;
+	return 0;
 }
 
-/* A process of so many threads that does nothing, all of which are there when this returns. */
+/* A process of so many such threads, all of which are there when this returns. */
 static pid_t make_child(unsigned threads)
 {
+	static uint64_t wanted = UINT64_C(1) << (SIGUSR1 - 1);
 	struct proc_thread found[8];
-	pid_t pid = fork();
+	pid_t pid;
 
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &wanted, NULL, sizeof(wanted));
+	pid = _Fork();
 	if (pid == 0) {
-		pthread_t thread;
-
-		signal(SIGUSR1, on_more);
-		for (unsigned i = 1; i < threads; i++) {
-			pthread_create(&thread, NULL, wait_forever, NULL);
-		}
-		wait_forever(NULL);
+		wait_forever(&wanted);
 	}
-	while (proc_threads(pid, found, 8) != threads) {
-		usleep(1000);
+	for (unsigned i = 1; i < threads; i++) {
+		kill(pid, SIGUSR1);
+		while (proc_threads(pid, found, 8) != i + 1) {
+			usleep(1000);
+		}
 	}
 	return pid;
 }
@@ -150,6 +147,15 @@ START_TEST(attach_set_detach)
 	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
 	ck_assert_int_eq(engine_set(engine, id, &other, &err), -1);
 	ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+}
+END_TEST
+
+/* By a dispatcher that stood still when it was given back. */
+START_TEST(slot_that_is_bound)
+{
+	atomic_store(&engine->table->cpu[0].bound[7], 1);
+	attach(child, 20 * MS, 50 * MS);
+	ck_assert_uint_eq(engine->tasks[0]->thread[0].slot, 1);
 }
 END_TEST
 
@@ -366,6 +372,22 @@ START_TEST(taken_and_given_back)
 }
 END_TEST
 
+/* Before the dispatcher has taken it up, or while it does. */
+START_TEST(given_back_at_once)
+{
+	int policy = sched_getscheduler(child);
+
+	start(ENGINE_EDF);
+	if (!permitted()) {
+		return;
+	}
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(engine_detach(engine, attach(child, 20 * MS, 50 * MS), NULL), 0);
+		ck_assert_int_eq(sched_getscheduler(child), policy);
+	}
+}
+END_TEST
+
 START_TEST(constraint_is_kept)
 {
 	struct engine_row row;
@@ -504,6 +526,7 @@ int main(void)
 
 	tcase_add_checked_fixture(none, setup_none, teardown);
 	tcase_add_test(none, attach_set_detach);
+	tcase_add_test(none, slot_that_is_bound);
 	tcase_add_loop_test(none, bad_constraints, 0, 8);
 	tcase_add_test(none, no_room_beside_another);
 	tcase_add_test(none, not_to_be_managed);
@@ -515,6 +538,7 @@ int main(void)
 	tcase_add_checked_fixture(real, setup, teardown);
 	tcase_set_timeout(real, 10);
 	tcase_add_test(real, taken_and_given_back);
+	tcase_add_test(real, given_back_at_once);
 	tcase_add_test(real, constraint_is_kept);
 	tcase_add_test(real, born_later);
 	tcase_add_test(real, door);

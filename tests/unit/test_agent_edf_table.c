@@ -1,6 +1,7 @@
 /* The shared table: one owner, sequences, and giving threads back from it, also those of an owner that died; the ring.
  */
 #include <check.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -96,23 +97,37 @@ START_TEST(no_space)
 }
 END_TEST
 
+/* Wishes and items from a thread, whole ones: all of their numbers are the same. */
+#define ROUNDS 20000
+
+static void *write_wishes(void *arg)
+{
+	for (int64_t i = 1; i <= ROUNDS; i++) {
+		struct table_wish wish = {.constraint = {.slice_ns = i, .period_ns = i}, .changed_ns = i};
+
+		table_wish_write(arg, &wish);
+	}
+	return NULL;
+}
+
 START_TEST(constraint_whole_or_not)
 {
 	struct table_slot *slot = &table->slot[3];
-	struct edf_constraint got = {0};
-	int64_t first, changed;
-	uint32_t seq, later;
+	struct table_wish got = {.changed_ns = 0};
+	uint32_t seq;
+	pthread_t writer;
 
-	table_write_begin(slot);
-	slot->constraint = (struct edf_constraint){.slice_ns = 1, .period_ns = 2};
-	ck_assert(!table_read(slot, &got, &first, &changed, &seq));
-	table_write_end(slot);
-	ck_assert(table_read(slot, &got, &first, &changed, &seq));
-	ck_assert_int_eq(got.slice_ns, 1);
-	table_write_begin(slot);
-	table_write_end(slot);
-	ck_assert(table_read(slot, &got, &first, &changed, &later));
-	ck_assert_uint_ne(seq, later);
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_wishes, slot), 0);
+	while (got.changed_ns < ROUNDS) {
+		if (table_wish_read(slot, &got, &seq)) {
+			ck_assert_int_eq(got.constraint.slice_ns, got.changed_ns);
+			ck_assert_int_eq(got.constraint.period_ns, got.changed_ns);
+			ck_assert_int_eq(seq, 2 * got.changed_ns);
+		}
+	}
+	pthread_join(writer, NULL);
+	atomic_fetch_add(&slot->seq, 1);
+	ck_assert(!table_wish_read(slot, &got, &seq));
 }
 END_TEST
 
@@ -250,6 +265,36 @@ START_TEST(ring_in_order)
 }
 END_TEST
 
+static void *put_items(void *arg)
+{
+	for (uint32_t i = 0; i < ROUNDS;) {
+		struct ring_item item = {.task = i, .slot = i, .misses = i, .late_max_ns = i};
+
+		i += ring_put(arg, &item);
+	}
+	return NULL;
+}
+
+START_TEST(ring_of_two_threads)
+{
+	static struct ring ring;
+	struct ring_item got;
+	pthread_t writer;
+
+	ck_assert_int_eq(pthread_create(&writer, NULL, put_items, &ring), 0);
+	for (uint32_t i = 0; i < ROUNDS;) {
+		if (ring_get(&ring, &got)) {
+			ck_assert_uint_eq(got.task, i);
+			ck_assert_uint_eq(got.slot, i);
+			ck_assert_uint_eq(got.misses, i);
+			ck_assert_int_eq(got.late_max_ns, i);
+			i++;
+		}
+	}
+	pthread_join(writer, NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent_edf_table");
@@ -266,6 +311,7 @@ int main(void)
 	tcase_add_test(tests, not_another);
 	tcase_add_test(tests, by_the_next_owner);
 	tcase_add_test(tests, ring_in_order);
+	tcase_add_test(tests, ring_of_two_threads);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
