@@ -56,7 +56,7 @@ PROGRAMS = $(BUILD)/tenured $(if $(wildcard daemon/sim/main.c),$(BUILD)/tenure-s
 UNITS = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 SUPPORT = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 
-.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan bench-edf experiments asan lint install packages clean programs
+.PHONY: all demo demo-run check check-unit check-sim check-system bench-start bench-plan bench-edf experiments asan tsan check-tsan lint install packages clean programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -193,6 +193,14 @@ asan:
 	@ASAN_OPTIONS=quarantine_size_mb=8 \
 		$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=address,undefined check-unit check-sim
 
+# Data races between threads: the agent's, its EDF engine's and the head's.
+TSAN_UNITS = $(filter agent_% daemon_images log,$(UNITS))
+tsan:
+	@$(MAKE) --no-print-directory BUILD=build-tsan SANITIZE=thread check-tsan
+
+check-tsan: $(addprefix $(BUILD)/unit/,$(TSAN_UNITS)) $(PROGRAMS) $(CLUSTER_TOOLS)
+	@CK_TIMEOUT_MULTIPLIER=40 tests/run-tsan $(BUILD) $(TSAN_UNITS)
+
 lint:
 	@tests/lint $(BUILD)
 
@@ -254,6 +262,6 @@ install: programs
 	done
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-tsan
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

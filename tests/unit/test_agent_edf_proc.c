@@ -14,7 +14,7 @@ static pid_t child;
 
 static void setup(void)
 {
-	child = fork();
+	child = _Fork(); /* after fork() the thread sanitizer would give it a thread */
 	if (child == 0) {
 		for (;;) {
 			pause();
