@@ -3,7 +3,6 @@
 #define TENURE_SIM_BLUE_H
 
 #include "experiment.h"
-#include "parallel.h"
 
 #define BLUE_LOG "blue-30days.swf"
 #define BLUE_RESERVATIONS "blue-30days-ar-rho" /* and "RR-3h-medium.txt" */
@@ -65,6 +64,9 @@ double blue_haizea(const struct blue *blue, size_t load, enum blue_policy policy
 char *blue_intervals_name(enum blue_policy policy);
 /* Draws everything. */
 int blue_figures(const struct blue *blue, struct err *err);
+
+/* About how many seconds of a processor the month takes, with most reservations. */
+double blue_cost_s(enum blue_policy policy);
 
 /* Adds the trace to *to as often as that, each time later by the period. */
 void blue_repeat(const struct trace *trace, size_t times, span_us period_us, struct trace *to);

@@ -8,6 +8,7 @@
 #define RUNS 3 /* of which the median counts */
 #define MONTH_US (30 * USEC_PER_DAY)
 #define TEN 10
+#define TEN_COST 30
 #define RESERVATIONS_30 BLUE_RESERVATIONS "30-3h-medium.txt"
 
 /* haizea_s: CPU seconds of Haizea 1.0 on the same machine, with the reservations those of a copy made faster. */
@@ -77,6 +78,15 @@ static int simulate(void *arg, size_t item, void *result, struct err *err)
 	int bad = experiment_simulate(&config, &trace, keep_summary, result, err);
 	config_free(&config);
 	return bad;
+}
+
+/* Ten months are far from ten times the month: their queue is longer. */
+static double cost_s(const void *arg, size_t item)
+{
+	const struct speed_case *of = &cases[item / RUNS];
+
+	(void)arg;
+	return blue_cost_s(of->policy) * (of->months > 1 ? TEN_COST : 1);
 }
 
 static int by_time(const void *a, const void *b)
@@ -161,5 +171,7 @@ int blue_speed(const struct experiment_run *run, struct err *err)
 	if (!there(run, BLUE_LOG) || !there(run, RESERVATIONS_30)) {
 		return 0;
 	}
-	return parallel_run(&parallel, summary, used, err) < 0 ? -1 : write_speed(run, summary, used, err);
+	return experiment_work(run, &parallel, "speed.csv", cost_s, summary, used, err) < 0
+		       ? -1
+		       : write_speed(run, summary, used, err);
 }

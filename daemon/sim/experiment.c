@@ -2,12 +2,12 @@
 #include "experiment.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "figure.h"
 #include "generate.h"
 #include "gnuplot.h"
-#include "parallel.h"
 #include "sim_command.h"
 #include "util.h"
 #include "world.h"
@@ -113,18 +113,6 @@ int experiment_summary(const char *profile, const char *words, const struct trac
 	return bad;
 }
 
-void experiment_progress(const struct experiment_run *run, size_t done, size_t total)
-{
-	if (run->quiet || !isatty(STDERR_FILENO)) {
-		return;
-	}
-	if (done < total) {
-		fprintf(stderr, "\r%s: %zu of %zu simulations \033[K", run->name, done, total);
-	} else {
-		fputs("\r\033[K", stderr);
-	}
-}
-
 /* ---- what comes out -------------------------------------------------------------------------------------------- */
 
 static const char figure_head[] = "set datafile separator ','\n"
@@ -219,7 +207,7 @@ static const struct experiment *experiment_of(int words, char **argv, struct err
 
 static int measure(const struct experiment *experiment, struct experiment_run *run, struct err *err)
 {
-	if (dir_make(run->out, 0755, err) < 0 ||
+	if (dir_make(run->out, 0755, err) < 0 || experiment_keep(run, err) < 0 ||
 	    results_open(&run->table, experiment->keys, experiment->extras, err) < 0) {
 		return -1;
 	}
@@ -237,6 +225,21 @@ static int measure(const struct experiment *experiment, struct experiment_run *r
 	return experiment->draw ? experiment->draw(run, err) : 0;
 }
 
+/* Ends by the signal, so that whatever called us ends too. */
+static void tell_interrupted(const struct experiment_run *run)
+{
+	int number = parallel_interrupted();
+
+	if (number) {
+		fprintf(stderr,
+			"tenure-sim: %s: interrupted; what was done is kept in %s/" KEPT_FILE
+			", and the same command goes on from there\n",
+			run->name, run->out);
+		signal(number, SIG_DFL);
+		raise(number);
+	}
+}
+
 static int experiment(int argc, char **argv, struct err *err)
 {
 	struct experiment_run run = {.jobs = parallel_processors()};
@@ -250,7 +253,10 @@ static int experiment(int argc, char **argv, struct err *err)
 	if (!run.seeds) {
 		run.seeds = run.brief ? found->brief_seeds : found->seeds;
 	}
-	if (measure(found, &run, err) < 0) {
+	int bad = measure(found, &run, err);
+	kept_close(run.kept, !bad);
+	if (bad) {
+		tell_interrupted(&run);
 		return SIM_FAILED;
 	}
 	if (!run.quiet) {

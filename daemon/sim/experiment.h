@@ -6,6 +6,7 @@
 #define TENURE_SIM_EXPERIMENT_H
 
 #include "config.h"
+#include "parallel.h"
 #include "results.h"
 #include "summary.h"
 #include "trace.h"
@@ -20,6 +21,7 @@ struct experiment_run {
 	bool brief;         /* --short: seconds, on made-up workloads only */
 	bool quiet;         /* nothing on stdout */
 	struct results table;
+	struct kept *kept; /* what was done by a run before this one, which was interrupted */
 };
 
 struct experiment {
@@ -57,8 +59,16 @@ int experiment_simulate(const struct sim_config *config, const struct trace *tra
 int experiment_summary(const char *profile, const char *words, const struct trace *trace, struct summary *summary,
 		       struct err *err);
 
-/* On a terminal: how many of the simulations are done. */
-void experiment_progress(const struct experiment_run *run, size_t done, size_t total);
+/*
+ * parallel_run() of a part of the experiment, with what is kept of it, and on standard error how long it will take.
+ * what: the part, by the file it goes into. cost_s: about how many seconds of a processor an item of of->arg takes;
+ * NULL = not known, all as long as each other.
+ */
+int experiment_work(const struct experiment_run *run, const struct parallel *of, const char *what,
+		    double (*cost_s)(const void *arg, size_t item), void *results, struct parallel_used *used,
+		    struct err *err);
+/* Opens run->kept by all that goes into the results; of->processes and quiet do not. */
+int experiment_keep(struct experiment_run *run, struct err *err);
 /*
  * Draws a figure with gnuplot: NAME.gp is written, with what all figures have in common before text, and run in the
  * folder of results. text sets output, and plots from files written there before.

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "experiment.h"
-#include "parallel.h"
 #include "published.h"
 #include "util.h"
 #include "world.h"
@@ -212,7 +211,7 @@ static int run_case(struct experiment_run *run, size_t which, struct err *err)
 				    .result_size = sizeof(struct outcome)};
 	_cleanup_free_ struct outcome *outcomes = xcalloc(parallel.items, sizeof(*outcomes));
 
-	if (parallel_run(&parallel, outcomes, NULL, err) < 0) {
+	if (experiment_work(run, &parallel, cases[which].name, NULL, outcomes, NULL, err) < 0) {
 		return -1;
 	}
 	for (size_t s = 0; s < STRATEGIES; s++) {
@@ -225,12 +224,10 @@ static int run_case(struct experiment_run *run, size_t which, struct err *err)
 static int run_accuracy(struct experiment_run *run, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		experiment_progress(run, i, ARRAY_SIZE(cases));
 		if (run_case(run, i, err) < 0) {
 			return -1;
 		}
 	}
-	experiment_progress(run, 1, 1);
 	return 0;
 }
 

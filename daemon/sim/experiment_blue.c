@@ -27,15 +27,17 @@ static const struct {
 	bool drawn;  /* differs by seed */
 	bool others; /* is measured under loads without published figures too */
 	bool brief;
+	double cost_s; /* of a processor, with reservations of 30 % */
 } policies[] = {
-	[BLUE_NOVM_NOSR] = {"NOVM-NOSR", "hpdc08", "configuration=NOVM-NOSR", false, true, true},
-	[BLUE_NOVM_SR] = {"NOVM-SR", "hpdc08", "configuration=NOVM-SR", false, true, true},
-	[BLUE_VM_PREDEPLOY] = {"VM-PREDEPLOY", "hpdc08", "configuration=VM-PREDEPLOY", false, false, false},
-	[BLUE_VM_MULT] = {"VM-MULT", "hpdc08", "configuration=VM-MULT", false, false, false},
-	[BLUE_VM_REUSE_UNIFORM] = {"VM-REUSE-UNIFORM", "hpdc08", "configuration=VM-REUSE-UNIFORM", true, false, false},
-	[BLUE_VM_REUSE_SKEWED] = {"VM-REUSE-SKEWED", "hpdc08", "configuration=VM-REUSE-SKEWED", true, false, true},
-	[BLUE_DEFAULT] = {"default", "default", PAPER_LINK, true, true, true},
-	[BLUE_FCFS] = {"default-fcfs", "default", PAPER_LINK " queue=fcfs", true, false, false},
+	[BLUE_NOVM_NOSR] = {"NOVM-NOSR", "hpdc08", "configuration=NOVM-NOSR", false, true, true, 2},
+	[BLUE_NOVM_SR] = {"NOVM-SR", "hpdc08", "configuration=NOVM-SR", false, true, true, 7},
+	[BLUE_VM_PREDEPLOY] = {"VM-PREDEPLOY", "hpdc08", "configuration=VM-PREDEPLOY", false, false, false, 7},
+	[BLUE_VM_MULT] = {"VM-MULT", "hpdc08", "configuration=VM-MULT", false, false, false, 9},
+	[BLUE_VM_REUSE_UNIFORM] = {"VM-REUSE-UNIFORM", "hpdc08", "configuration=VM-REUSE-UNIFORM", true, false, false,
+				   8},
+	[BLUE_VM_REUSE_SKEWED] = {"VM-REUSE-SKEWED", "hpdc08", "configuration=VM-REUSE-SKEWED", true, false, true, 8},
+	[BLUE_DEFAULT] = {"default", "default", PAPER_LINK, true, true, true, 8},
+	[BLUE_FCFS] = {"default-fcfs", "default", PAPER_LINK " queue=fcfs", true, false, false, 8},
 };
 
 static const struct {
@@ -66,6 +68,11 @@ static const struct {
 const char *blue_policy_name(enum blue_policy policy)
 {
 	return policies[policy].name;
+}
+
+double blue_cost_s(enum blue_policy policy)
+{
+	return policies[policy].cost_s;
 }
 
 int blue_config(enum blue_policy policy, int64_t seed, struct sim_config *config, struct err *err)
@@ -281,11 +288,11 @@ static int simulate(void *arg, size_t item, void *result, struct err *err)
 	return bad ? bad : seen.bad;
 }
 
-static void progress(void *arg, size_t done)
+static double cost_s(const void *arg, size_t item)
 {
 	const struct pieces *pieces = arg;
 
-	experiment_progress(pieces->blue->run, done, pieces->n);
+	return pieces->blue->run->brief ? 0.2 : blue_cost_s(pieces->piece[item].policy);
 }
 
 static bool wanted(const struct blue *blue, size_t load, enum blue_policy policy)
@@ -379,10 +386,9 @@ static int measure(struct blue *blue, struct err *err)
 	struct parallel parallel = {.items = pieces.n,
 				    .processes = blue->run->jobs,
 				    .work = simulate,
-				    .done = progress,
 				    .arg = &pieces,
 				    .result_size = sizeof(*summary)};
-	if (parallel_run(&parallel, summary, NULL, err) < 0) {
+	if (experiment_work(blue->run, &parallel, "table.csv", cost_s, summary, NULL, err) < 0) {
 		return -1;
 	}
 	take_dedicated(blue, &pieces, summary);

@@ -13,7 +13,6 @@
 #include "agreement.h"
 #include "experiment.h"
 #include "mixed_figures.h"
-#include "parallel.h"
 #include "published.h"
 #include "util.h"
 
@@ -243,13 +242,6 @@ static int measure(void *arg, size_t item, void *result, struct err *err)
 	return 0;
 }
 
-static void tell_progress(void *arg, size_t done)
-{
-	const struct plan_of_work *plan = arg;
-
-	experiment_progress(plan->run, done, plan->cells * (size_t)plan->run->seeds);
-}
-
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
 static double published_figure(const struct figure *figure, const char *const *key)
@@ -326,12 +318,11 @@ static int run_set(struct experiment_run *run, const struct set *set, size_t cel
 	struct parallel parallel = {.items = cells * (size_t)run->seeds,
 				    .processes = run->jobs,
 				    .work = measure,
-				    .done = tell_progress,
 				    .arg = &plan,
 				    .result_size = sizeof(struct outcome)};
 	_cleanup_free_ struct outcome *outcomes = xcalloc(parallel.items, sizeof(*outcomes));
 
-	if (parallel_run(&parallel, outcomes, NULL, err) < 0) {
+	if (experiment_work(run, &parallel, set->name, NULL, outcomes, NULL, err) < 0) {
 		return -1;
 	}
 	for (size_t cell = 0; cell < cells; cell++) {

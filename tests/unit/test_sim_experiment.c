@@ -1,10 +1,13 @@
 /* What experiments share: means and their intervals, tables of results, published figures. */
 #include <check.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "agreement.h"
 #include "experiment.h"
+#include "folder.h"
 #include "parallel.h"
 #include "published.h"
 #include "suite.h"
@@ -171,6 +174,80 @@ START_TEST(test_parallel_fails)
 }
 END_TEST
 
+/* An item leaves its number; those from `wait` on wait for the signal that ends all. */
+static int number(void *arg, size_t item, void *result, struct err *err)
+{
+	const size_t *wait = arg;
+
+	(void)err;
+	while (item >= *wait) {
+		pause();
+	}
+	*(uint64_t *)result = item + 1;
+	return 0;
+}
+
+static void end_soon(void *arg, size_t item, bool kept)
+{
+	static size_t over;
+	const size_t *wait = arg;
+
+	(void)item;
+	(void)kept;
+	if (++over == *wait) {
+		kill(getpid(), SIGTERM);
+	}
+}
+
+static int numbers(const char *dir, const char *inputs, size_t wait, size_t *kept, uint64_t left[10], struct err *err)
+{
+	struct parallel parallel = {.items = 10,
+				    .processes = 2,
+				    .work = number,
+				    .done = end_soon,
+				    .arg = &wait,
+				    .result_size = sizeof(left[0])};
+
+	ck_assert_int_eq(kept_open(&parallel.kept, dir, inputs, err), 0);
+	*kept = kept_count(parallel.kept);
+	int got = parallel_run(&parallel, left, NULL, err);
+	kept_close(parallel.kept, got == 0);
+	return got;
+}
+
+/* As it was left, with the last not whole, with other inputs. */
+START_TEST(test_goes_on)
+{
+	char dir[] = "/tmp/tenure-test-kept-XXXXXX";
+	uint64_t left[10] = {0};
+	size_t kept;
+	struct err err = {0};
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	_cleanup_free_ char *path = xasprintf("%s/" KEPT_FILE, dir);
+	if (fork() == 0) {
+		int got = numbers(dir, "a", 4, &kept, left, &err);
+		_exit(got < 0 && parallel_interrupted() == SIGTERM && strcmp(err.text, "interrupted") == 0 ? 0 : 1);
+	}
+	int status;
+	wait(&status);
+	ck_assert_int_eq(status, 0);
+	struct stat st;
+	ck_assert_int_eq(stat(path, &st), 0);
+	if (_i == 1) {
+		/* As when it was ended while it wrote. */
+		ck_assert_int_eq(truncate(path, st.st_size - 1), 0);
+	}
+	ck_assert_int_eq(numbers(dir, _i == 2 ? "b" : "a", 11, &kept, left, &err), 0);
+	ck_assert_uint_eq(kept, _i == 2 ? 0 : 4 - (size_t)_i);
+	for (size_t i = 0; i < 10; i++) {
+		ck_assert_uint_eq(left[i], i + 1);
+	}
+	ck_assert_int_lt(access(path, F_OK), 0);
+	folder_remove(dir);
+}
+END_TEST
+
 static double cell(const char *table, const char *a, const char *b, const char *c, const char *column)
 {
 	return published_value(table, (const char *[]){a, b, c}, 3, column);
@@ -267,6 +344,7 @@ int main(void)
 	tcase_add_test(tcase, test_table_extras);
 	tcase_add_test(tcase, test_parallel);
 	tcase_add_test(tcase, test_parallel_fails);
+	tcase_add_loop_test(tcase, test_goes_on, 0, 3);
 	tcase_add_test(tcase, test_published);
 	tcase_add_test(tcase, test_published_shape);
 	tcase_add_test(tcase, test_agreement);
