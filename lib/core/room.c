@@ -12,6 +12,7 @@ void room_init(struct room *room, struct plan *plan)
 	*room = (struct room){
 		.plan = plan,
 		.start_us = plan->now_us + plan->settings.lead_us + plan->settings.prepare_us,
+		.age = 1,
 	};
 	for (size_t i = 0; i < plan->node_count && plan->settings.suspension != SUSPENSION_NONE; i++) {
 		int64_t rate = plan->nodes[i]->info.suspend_rate;
@@ -51,7 +52,9 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
 void room_fini(struct room *room)
 {
 	free(room->shape);
+	free(room->stock);
 	room->shape = NULL;
+	room->stock = NULL;
 }
 
 void room_forget(struct room *room)
@@ -59,6 +62,7 @@ void room_forget(struct room *room)
 	room->known = false;
 	room->shapes = 0;
 	room->lacks = 0;
+	room_restaged(room);
 }
 
 static bool same_kind(const struct room_lack *lack, uint64_t image, const struct capacity *per_vm)
@@ -162,19 +166,48 @@ wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_u
 	return bound_us;
 }
 
-uint32_t room_staged(const struct room *room, const struct lease_spec *spec, wall_us by_us, bool empty)
+/* Counts on until there are so many. */
+static uint32_t count_staged(const struct plan *plan, const struct lease_spec *spec, uint32_t limit, bool empty)
 {
-	const struct plan *plan = room->plan;
+	wall_us soon_us = plan->now_us + plan->settings.lead_us;
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < plan->node_count && n < spec->vms; i++) {
+	for (size_t i = 0; i < plan->node_count && n < limit; i++) {
 		const struct node *node = plan->nodes[i];
 		struct capacity room_there = empty ? node->info.capacity : node->free;
-		if (capacity_fits(spec->per_vm, room_there) && prep_ready(node, spec->image) <= by_us) {
-			n += capacity_times(spec->per_vm, room_there, spec->vms - n);
+		if (capacity_fits(spec->per_vm, room_there) && prep_ready(node, spec->image) <= soon_us) {
+			n += capacity_times(spec->per_vm, room_there, limit - n);
 		}
 	}
 	return n;
+}
+
+bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, bool empty)
+{
+	if (!room->stock) {
+		room->stock = calloc(ROOM_STOCKS, sizeof(*room->stock));
+		assert(room->stock);
+	}
+	/* A deep queue asks the same for every lease of an image. */
+	struct room_stock *stock = &room->stock[(2 * spec->image + empty) % ROOM_STOCKS];
+	bool known = stock->age == room->age && stock->image == spec->image && stock->empty == empty &&
+		     capacity_same(&stock->per_vm, &spec->per_vm);
+	if (!known || (stock->vms < n && stock->vms == stock->limit)) {
+		*stock = (struct room_stock){
+			.age = room->age,
+			.image = spec->image,
+			.per_vm = spec->per_vm,
+			.empty = empty,
+			.vms = count_staged(room->plan, spec, n, empty),
+			.limit = n,
+		};
+	}
+	return stock->vms >= n;
+}
+
+void room_restaged(struct room *room)
+{
+	room->age++;
 }
 
 /* True if a says all that b does. */
@@ -212,6 +245,7 @@ void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us n
 
 void room_taken(struct room *room, const struct unit *unit)
 {
+	room_restaged(room);
 	if (!room->known) {
 		return;
 	}

@@ -7,8 +7,9 @@
 
 #include "place.h"
 
-#define ROOM_SHAPES 32 /* sizes of VM told apart in a pass; of more nothing is remembered */
-#define ROOM_FRONT 64  /* failures remembered for each */
+#define ROOM_SHAPES 32  /* sizes of VM told apart in a pass; of more nothing is remembered */
+#define ROOM_FRONT 64   /* failures remembered for each */
+#define ROOM_STOCKS 256 /* images remembered, a power of two: of more some are counted again and again */
 
 /* So many VMs find no room for that long before from_us. */
 struct room_miss {
@@ -33,6 +34,15 @@ struct room_lack {
 	span_us need_us;
 };
 
+/* room_staged() of a lease, counted no further than to limit. */
+struct room_stock {
+	uint64_t age; /* in which it was counted; 0 = it never was */
+	uint64_t image;
+	struct capacity per_vm;
+	bool empty;
+	uint32_t vms, limit;
+};
+
 struct room {
 	struct plan *plan;
 	wall_us start_us;     /* the earliest start */
@@ -42,6 +52,8 @@ struct room {
 	size_t shapes;
 	struct room_lack lack[ROOM_FRONT];
 	uint32_t lacks;
+	struct room_stock *stock; /* ROOM_STOCKS of them; NULL = nobody asked yet */
+	uint64_t age;             /* counts how often what they say has become doubtful */
 };
 
 /* For a pass that begins now; the caller ends with room_fini(). */
@@ -57,10 +69,12 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
  */
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
 /*
- * How many VMs of that size nodes could take that have the image by that time, up to n: as they are at start_us, or if
- * they were empty. After room_bound().
+ * True if nodes that have the lease's image as soon as they can be told to begin could take so many of its VMs: as they
+ * are at start_us, or if they were empty. After room_bound().
  */
-uint32_t room_staged(const struct room *room, const struct lease_spec *spec, wall_us by_us, bool empty);
+bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, bool empty);
+/* Images may come at other times than before. */
+void room_restaged(struct room *room);
 /* The most VMs of that size that any node could hold. */
 uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */

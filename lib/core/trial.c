@@ -189,7 +189,7 @@ static bool waits(const struct plan *plan, const struct contract *contract)
 	return contract->lease.spec.serial ? guest_soft(plan, guest) : gang_soft(plan, contract);
 }
 
-/* Tells those who wait from those who run, and finds the eldest. */
+/* Tells those who wait from those who run, and finds the holder and the eldest. */
 static void survey(struct trial *trial)
 {
 	struct plan *plan = trial->pass.plan;
@@ -206,6 +206,9 @@ static void survey(struct trial *trial)
 	RB_FOREACH (contract, turns, &plan->turns) {
 		const struct lease_spec *spec = &contract->lease.spec;
 		bool waiting = waits(plan, contract);
+		if (!trial->holder && is_holder(plan, contract)) {
+			trial->holder = contract;
+		}
 		if (waiting) {
 			plan->order = plan_grow(plan->order, trial->count, &plan->order_room, sizeof(*plan->order));
 			plan->order[trial->count++].contract = contract;
@@ -230,11 +233,16 @@ static void survey(struct trial *trial)
 	}
 }
 
-static void sort(struct trial *trial)
+static void find_keys(struct trial *trial)
 {
 	for (size_t i = 0; i < trial->count; i++) {
 		trial->waiting[i].key = key(trial, trial->waiting[i].contract);
 	}
+}
+
+static void sort(struct trial *trial)
+{
+	find_keys(trial);
 	if (trial->count) {
 		qsort(trial->waiting, trial->count, sizeof(*trial->waiting), by_key);
 	}
@@ -316,7 +324,6 @@ static bool hopeless(struct trial *trial, const struct contract *contract)
 	struct room *room = &trial->pass.room;
 	const struct plan *plan = trial->pass.plan;
 	const struct lease_spec *spec = &contract->lease.spec;
-	wall_us soon_us = plan->now_us + plan->settings.lead_us;
 	uint32_t n = spec->serial ? 1 : spec->vms;
 	struct capacity per_vm = spec->per_vm;
 
@@ -330,7 +337,7 @@ static bool hopeless(struct trial *trial, const struct contract *contract)
 		return false;
 	}
 	/* Who goes on is restored first: then there may be room where there is none yet. */
-	return room_staged(room, spec, soon_us, contract->booked > 0) < n;
+	return !room_staged(room, spec, n, contract->booked > 0);
 }
 
 /* Whether all of the unit's guests wait alike. */
@@ -365,6 +372,7 @@ static void turn(struct trial *trial, struct contract *contract, struct guest *g
 			*first = !soft;
 		}
 	}
+	room_restaged(&pass->room);
 	free(unit.seat);
 }
 
@@ -378,17 +386,29 @@ static bool any_soft(const struct plan *plan, const struct contract *contract)
 	return false;
 }
 
+/* Who of them waits first, without sorting all; NULL if nobody waits. */
+static struct contract *first_waiting(struct trial *trial)
+{
+	const struct turn *first = NULL;
+
+	find_keys(trial);
+	for (size_t i = 0; i < trial->count; i++) {
+		first = !first || by_key(&trial->waiting[i], first) < 0 ? &trial->waiting[i] : first;
+	}
+	return first ? first->contract : NULL;
+}
+
 /* The gang that has the one soft plan of the queue, if it is the first that waits; else NULL. */
-static struct contract *first_reserved(const struct trial *trial)
+static struct contract *first_reserved(struct trial *trial)
 {
 	const struct plan *plan = trial->pass.plan;
-	struct contract *first = trial->count ? trial->waiting[0].contract : NULL;
+	struct contract *first = first_waiting(trial);
 
 	if (!first || first->booked == 0 || first->lease.spec.serial || !gang_soft(plan, first)) {
 		return NULL;
 	}
-	for (size_t i = 1; i < trial->count; i++) {
-		if (any_soft(plan, trial->waiting[i].contract)) {
+	for (size_t i = 0; i < trial->count; i++) {
+		if (trial->waiting[i].contract != first && any_soft(plan, trial->waiting[i].contract)) {
 			return NULL;
 		}
 	}
@@ -469,25 +489,18 @@ static void turns_of(struct trial *trial, struct contract *contract, bool *first
 void trial_pass(struct plan *plan)
 {
 	struct trial trial = {.pass = {.plan = plan, .reservations = 1}};
-	struct contract *contract;
 	bool first = true;
 
-	RB_FOREACH (contract, turns, &plan->turns) {
-		if (!trial.holder && is_holder(plan, contract)) {
-			trial.holder = contract;
-		}
-	}
 	room_init(&trial.pass.room, plan);
 	survey(&trial);
-	sort(&trial);
 	if (keep(&trial)) {
 		trial.pass.reservations = 0;
 		first = false;
 	} else {
 		queue_drop(plan);
 		survey(&trial);
-		sort(&trial);
 	}
+	sort(&trial);
 	for (size_t i = 0; i < trial.running_count; i++) {
 		refit(plan, trial.running[i]);
 	}

@@ -2,6 +2,8 @@
 #include "core_fixture.h"
 #include "lane.h"
 #include "place.h"
+#include "plan_state.h"
+#include "prep.h"
 #include "room.h"
 #include "slots.h"
 
@@ -182,6 +184,45 @@ START_TEST(passes_gaps_by)
 }
 END_TEST
 
+static bool staged(struct room *room, uint64_t image_id, int64_t cores, uint32_t n)
+{
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, n, SEC);
+
+	spec.image = image_id;
+	spec.per_vm.amount[RES_CPU] = cores * 1000;
+	room_bound(room, spec.per_vm, n, SEC);
+	return room_staged(room, &spec, n, false);
+}
+
+/* Two VMs fit on each of two nodes. What was counted for few says nothing of more, nor of other images and sizes. */
+START_TEST(counts_images_once)
+{
+	struct room room;
+
+	plan_setup();
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	room_init(&room, plan);
+	ck_assert(staged(&room, 1, 1, 1));
+	ck_assert(staged(&room, 1, 1, 2));
+	ck_assert(!staged(&room, 1, 1, 3));
+	ck_assert(staged(&room, 1, 1, 2));
+	ck_assert(staged(&room, 1, 2, 1));
+	ck_assert(!staged(&room, 1, 2, 2));
+	ck_assert(!staged(&room, 1 + ROOM_STOCKS, 1, 1));
+	ck_assert(!staged(&room, 1, 1, 3));
+	prep_set_present(plan, prep_stage(plan, plan_find_node(plan, 2), 1), true);
+	ck_assert(!staged(&room, 1, 1, 3));
+	room_restaged(&room);
+	ck_assert(staged(&room, 1, 1, 4));
+	slots_reserve(plan_find_node(plan, 1)->slots, room.start_us, room.start_us + 1, node_info(1).capacity);
+	room_forget(&room);
+	ck_assert(!staged(&room, 1, 1, 3));
+	room_fini(&room);
+	slots_release(plan_find_node(plan, 1)->slots, room.start_us, room.start_us + 1, node_info(1).capacity);
+	plan_teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_room");
@@ -190,6 +231,7 @@ int main(void)
 	tcase_add_loop_test(all, skips_what_makes_no_difference, 0, 300);
 	tcase_add_loop_test(all, finds_who_may_be_cut, 0, 300);
 	tcase_add_test(all, passes_gaps_by);
+	tcase_add_test(all, counts_images_once);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
