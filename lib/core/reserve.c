@@ -21,6 +21,7 @@ struct reserve {
 	span_us late_us;         /* so much later somebody could have been suspended in time; 0 = nobody */
 	struct guest **yielding; /* who would make room */
 	size_t count, room;
+	bool far; /* beyond the horizon is the first time with room enough, as if they were gone */
 };
 
 static bool may(const void *arg, const struct contract *victim)
@@ -286,7 +287,9 @@ static bool search(struct reserve *reserve, wall_us from_us)
 		return search_own(reserve, from_us, until_us);
 	}
 	image_times(reserve, times);
+	seek.until_us = until_us - 1;
 	bool found = next_time(reserve, &seek, from_us + lead_us);
+	reserve->far = seek.late;
 	for (int i = 0; found && i < TRIES && seek.at_us < until_us; i++) {
 		wall_us at_us = seek.at_us - lead_us;
 		for (; t < 2 && times[t] <= at_us; t++) {
@@ -300,7 +303,7 @@ static bool search(struct reserve *reserve, wall_us from_us)
 		found = next_time(reserve, &seek, 0);
 	}
 	for (; t < 2; t++) {
-		if (!found && times[t] < WALL_NEVER && try_at(reserve, times[t])) {
+		if (!found && !seek.late && times[t] < WALL_NEVER && try_at(reserve, times[t])) {
 			return true;
 		}
 	}
@@ -317,11 +320,48 @@ static span_us stay_of(struct trial *trial, const struct unit *unit)
 	return least_us < unit->left_us ? least_us : unit->left_us;
 }
 
+/* The nodes on which an image has no room at all are no use to who needs it. */
+static uint64_t image_size(const struct reserve *reserve)
+{
+	return (uint64_t)plan_find_image(reserve->trial->pass.plan, reserve->unit->spec->image)->size;
+}
+
+/*
+ * What one found out serves all behind it in a deep queue: that there is no room for it up to the horizon even if who
+ * yields to the patient were gone, to whom most do.
+ */
+static bool known_far(const struct reserve *reserve, wall_us from_us)
+{
+	const struct trial *trial = reserve->trial;
+	const struct unit *unit = reserve->unit;
+	bool lies = unit->seat[0].was.state == LEASE_SUSPENDED;
+
+	/* Room for a longer preparation, or restoring, would be room for a shorter one too. */
+	return reserve->contract != trial->eldest && from_us >= trial->far_us && !unit->spec->period_us &&
+	       (!lies || (!reserve->stay.own && unit->spec->per_vm.amount[RES_DISK] == 0 &&
+			  stay_lead(trial->pass.plan, unit, false) >= trial->pass.plan->settings.prepare_us)) &&
+	       room_lacks(&trial->pass.room, image_size(reserve), unit->spec->per_vm, unit->n, reserve->stay.least_us);
+}
+
+static void learn_far(struct reserve *reserve, wall_us from_us)
+{
+	struct trial *trial = reserve->trial;
+	const struct unit *unit = reserve->unit;
+
+	if (reserve->far && unit->seat[0].was.state == LEASE_QUEUED && !unit->spec->period_us &&
+	    trial_patient(trial, reserve->contract)) {
+		trial->far_us = from_us; /* the same for all the patient */
+		room_learn_lack(&trial->pass.room, image_size(reserve), unit->spec->per_vm, unit->n,
+				reserve->stay.least_us);
+	}
+}
+
 bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit)
 {
 	struct plan *plan = trial->pass.plan;
 	struct reserve reserve = {.trial = trial, .contract = contract, .unit = unit};
 	wall_us from_us = plan->now_us + plan->settings.lead_us;
+	bool done = false;
 
 	reserve.stay.least_us = stay_of(trial, unit);
 	reserve.stay.image_us = prep_earliest(plan, unit->spec, unit->n);
@@ -331,7 +371,10 @@ bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *u
 		from_us += estimate_suspend(plan, reserve.yielding[0]->node,
 					    reserve.yielding[0]->contract->lease.spec.per_vm.amount[RES_MEMORY]);
 	}
-	bool done = search(&reserve, from_us);
+	if (!known_far(&reserve, from_us)) {
+		done = search(&reserve, from_us);
+		learn_far(&reserve, from_us);
+	}
 	if (done) {
 		room_forget(&trial->pass.room);
 	}

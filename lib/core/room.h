@@ -26,9 +26,9 @@ struct room_shape {
 	uint32_t misses;
 };
 
-/* So many VMs find no room for that long at start_us on nodes that have the image. */
+/* So many VMs find no room for that long in a way the caller knows; what is all else that makes a difference to it. */
 struct room_lack {
-	uint64_t image;
+	uint64_t what;
 	struct capacity per_vm;
 	uint32_t n;
 	span_us need_us;
@@ -79,9 +79,9 @@ void room_restaged(struct room *room);
 uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */
 void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us);
-/* The same of starts at start_us on nodes that have the image. */
-bool room_lacks(const struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us);
-void room_learn_lack(struct room *room, uint64_t image, struct capacity per_vm, uint32_t n, span_us need_us);
+/* The same of what the caller tries; none of those of a pass may be mistaken for another's. */
+bool room_lacks(const struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us);
+void room_learn_lack(struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us);
 /* The nodes of the unit's seats have more booked than before. */
 void room_taken(struct room *room, const struct unit *unit);
 /* Something has less booked than before. */
@@ -104,6 +104,7 @@ struct seek {
 	uint64_t total;
 	uint64_t whole; /* the same of those that have room for whole_us */
 	bool cuts;      /* the two differ */
+	bool late;      /* none was found, but there are changes after until_us */
 	bool skips;     /* changes that make no difference to the count: there was no room so far */
 };
 /*

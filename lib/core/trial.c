@@ -309,6 +309,13 @@ static bool start_now(struct trial *trial, struct unit *unit)
 	return true;
 }
 
+bool trial_patient(const struct trial *trial, const struct contract *contract)
+{
+	const struct plan *plan = trial->pass.plan;
+
+	return contract != trial->eldest && is_new(plan, contract) && plan->now_us - waits_since(contract) >= PATIENCE;
+}
+
 /* True if the lease may have the reservation. */
 static bool entitled(const struct trial *trial, const struct contract *contract, bool first)
 {

@@ -20,6 +20,7 @@ struct trial {
 	const struct contract *eldest; /* whose lost time is too much; NULL = nobody's */
 	span_us excess_us;             /* by how much the most that anybody lost is too much; below 0: it is not */
 	const struct contract *holder; /* of the reservation; NULL = nobody */
+	wall_us far_us;                /* what the pass remembers of who can have none holds from then on */
 };
 
 void trial_pass(struct plan *plan);
@@ -28,6 +29,10 @@ void trial_pass(struct plan *plan);
 bool trial_moves(const struct plan *plan, const struct unit *unit);
 /* Whether the lease, running, may be suspended for another's reservation. */
 bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other);
+
+/* True if the lease waits for its first run and has for long, but is not the eldest: to all such the same ones yield.
+ */
+bool trial_patient(const struct trial *trial, const struct contract *contract);
 
 /* The unit, to which no node can be given at once, gets the reservation; false if it cannot be had at any time. */
 bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit);

@@ -96,6 +96,27 @@ START_TEST(yields_after_its_stay)
 }
 END_TEST
 
+/* That there is no room for wide ones within the horizon says nothing of who is slim. */
+START_TEST(slim_behind_wide)
+{
+	begin();
+	const struct lease *late = request(ar_of(3, soonest(), 20 * HOUR)),
+			   *soon = request(ar_of(1, soonest(), 5 * HOUR));
+	run_all(late);
+	run_all(soon);
+	const struct lease *wide[] = {best_effort(2, HOUR), best_effort(2, HOUR), best_effort(3, HOUR)};
+	const struct lease *slim = best_effort(1, HOUR);
+	ck_assert_int_eq(slim->state, LEASE_QUEUED);
+	now = slim->submitted_us + 4 * HOUR + SEC;
+	set_node(1, NODE_UP); /* a pass */
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(wide[i]->state, LEASE_QUEUED);
+	}
+	ck_assert_int_eq(slim->vms[0].planned, true);
+	ck_assert_int_ge(slim->vms[0].run.prepare_us, soon->vms[0].run.end_us);
+}
+END_TEST
+
 /* Of those who had their first run the one with most left goes on first. */
 START_TEST(first_run_before_long_ones)
 {
@@ -395,6 +416,7 @@ int main(void)
 	tcase_add_test(all, one_reservation);
 	tcase_add_test(all, cut_for_the_reservation);
 	tcase_add_test(all, yields_after_its_stay);
+	tcase_add_test(all, slim_behind_wide);
 	tcase_add_test(all, first_run_before_long_ones);
 	tcase_add_test(all, fills_for_most);
 	tcase_add_test(all, yields_to_most_left);
