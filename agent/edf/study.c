@@ -22,9 +22,9 @@ static const struct {
 	int (*run)(struct study *study, struct err *err);
 } studies[] = {
 	{"sweep", "miss rate over period and slice: one task, one competitor", study_sweep},
-	{"misstime", "how late what is missed comes, near the limit", study_misstime},
+	{"misstime", "how late what is missed comes, as part of the slice", study_misstime},
 	{"random", "sets of 2 to 8 tasks of random periods, at 50, 70 and 90 % of a CPU", study_random_sets},
-	{"limit", "miss rate while the share promised grows", study_limit},
+	{"limit", "the greatest share of a CPU at each period of which nothing is missed", study_limit},
 	{"interactive", "how soon an idle task answers beside one that computes", study_interactive},
 	{"gang", "part of the time in which two tasks on two CPUs run together", study_gang},
 	{"latency", "how long a change of a constraint takes", study_latency},

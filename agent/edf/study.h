@@ -55,6 +55,8 @@ int study_main(int argc, char **argv);
 int study_engine(struct study *study, enum engine_backend mechanism, bool gang, struct err *err);
 /* Measures it. A refusal is a result, not an error. */
 int study_measure(struct study *study, const struct study_point *point, struct study_result *result, struct err *err);
+/* Long enough for some hundred periods if they are short, and for a few if they are long. */
+int64_t study_length(const struct study *study, int64_t period_ns);
 /* Prints a row of the table and writes it to the CSV file: text as printf() makes it, columns separated by commas. */
 void study_row(struct study *study, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Opens OUT/NAME.csv with the header, which study_row() prints too. */

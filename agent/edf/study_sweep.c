@@ -14,8 +14,7 @@ static int64_t between(int64_t low, int64_t value, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
-/* Long enough for some hundred periods if they are short, and for a few if they are long. */
-static int64_t length_for(const struct study *study, int64_t period_ns)
+int64_t study_length(const struct study *study, int64_t period_ns)
 {
 	return study->brief ? between(1200 * MS, 4 * period_ns, 6 * SECOND)
 			    : between(4 * SECOND, 10 * period_ns, LONGEST);
@@ -28,7 +27,7 @@ static int measure_one(struct study *study, enum engine_backend mechanism, int64
 	struct study_point point = {.mechanism = mechanism,
 				    .n = 1,
 				    .constraint = {{slice_ns, period_ns, true}},
-				    .length_ns = length_for(study, period_ns)};
+				    .length_ns = study_length(study, period_ns)};
 	struct study_result result;
 	char tail[128];
 
@@ -122,45 +121,6 @@ int study_sweep(struct study *study, struct err *err)
 		rc = over(study, periods, ARRAY_SIZE(periods), percents, ARRAY_SIZE(percents), err) < 0;
 	}
 	return rc ? -1 : study_close(study, "sweep", contour, err);
-}
-
-int study_misstime(struct study *study, struct err *err)
-{
-	static const int64_t periods[] = {1 * MS, 5 * MS, 20 * MS, 100 * MS};
-	static const int percents[] = {80, 85, 90, 92};
-	static const char script[] =
-		"set logscale xy\n"
-		"set xlabel 'period (ms)'\n"
-		"set ylabel 'latest slice after its deadline (us)'\n"
-		"y(name) = strcol('mechanism') eq name && column('late_max_us') > 0 ? column('late_max_us') : NaN\n"
-		"plot for [name in 'edf deadline quota'] data using (column('period_us') / 1000):(y(name)) with points "
-		"pt 7 title name\n";
-
-	if (study_open(study, "misstime", header, err) < 0 ||
-	    over(study, periods, study->brief ? 2 : ARRAY_SIZE(periods), percents, ARRAY_SIZE(percents), err) < 0) {
-		return -1;
-	}
-	return study_close(study, "misstime", script, err);
-}
-
-int study_limit(struct study *study, struct err *err)
-{
-	static const int64_t periods[] = {10 * MS, 100 * MS};
-	static const int percents[] = {50, 60, 70, 75, 80, 84, 86, 88, 89, 90, 91, 92, 93};
-	static const int few[] = {50, 80, 90, 93};
-	static const char script[] = "set xlabel 'slice (% of the period)'\n"
-				     "set ylabel 'missed (%)'\n"
-				     "y(name) = strcol('mechanism') eq name ? column('miss_pct') : NaN\n"
-				     "plot for [name in 'edf deadline quota'] data using (100 * column('slice_us') / "
-				     "column('period_us')):(y(name)) with points pt 7 title name\n";
-	size_t n = study->brief ? 1 : ARRAY_SIZE(periods);
-
-	if (study_open(study, "limit", header, err) < 0 ||
-	    over(study, periods, n, study->brief ? few : percents,
-		 study->brief ? ARRAY_SIZE(few) : ARRAY_SIZE(percents), err) < 0) {
-		return -1;
-	}
-	return study_close(study, "limit", script, err);
 }
 
 /* ---- sets ---- */
