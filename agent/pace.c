@@ -465,6 +465,7 @@ struct pace *pace_new(struct event_base *base, const struct pace_settings *setti
 		pace->server = NULL;
 	} else if (pace->server) {
 		server_limit(pace->server, settings->tasks_ppm);
+		server_keep(pace->server, settings->engine.run_dir);
 	}
 	pace->news = event_new(base, engine_fd(pace->engine), EV_READ | EV_PERSIST, on_news, pace);
 	event_add(pace->news, NULL);

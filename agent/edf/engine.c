@@ -156,6 +156,13 @@ static void fill_row(const struct engine *engine, const struct task *task, unsig
 	memcpy(row->name, task->spec.name, sizeof(row->name));
 }
 
+void engine_tasks(const struct engine *engine, void (*fn)(const struct engine_task *task, void *arg), void *arg)
+{
+	for (unsigned t = 0; t < engine->task_count; t++) {
+		fn(&engine->tasks[t]->spec, arg);
+	}
+}
+
 unsigned engine_list(struct engine *engine, uint64_t id, void (*row)(const struct engine_row *row, void *arg),
 		     void *arg)
 {

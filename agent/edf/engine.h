@@ -48,6 +48,7 @@ enum engine_kind {
 };
 
 struct engine_task {
+	uint64_t id; /* the number it is to have, above those given so far; 0: the next */
 	enum engine_kind kind;
 	pid_t pid;
 	pid_t tid;              /* of ENGINE_THREAD, else 0 */
@@ -136,6 +137,8 @@ int engine_set(struct engine *engine, uint64_t id, const struct edf_constraint *
 /* Its threads get their old policy, affinity and cgroup back. ERR_NOT_FOUND: no such id. */
 int engine_detach(struct engine *engine, uint64_t id, struct err *err);
 
+/* Every task as it was attached, with its constraint of now and its id, in the order of ids. */
+void engine_tasks(const struct engine *engine, void (*fn)(const struct engine_task *task, void *arg), void *arg);
 /* Every thread of every task, by id and index; id not 0: of this task only. How many rows there were. */
 unsigned engine_list(struct engine *engine, uint64_t id, void (*row)(const struct engine_row *row, void *arg),
 		     void *arg);

@@ -418,7 +418,7 @@ int engine_attach(struct engine *engine, const struct engine_task *spec, uint64_
 {
 	struct task *task = xcalloc(1, sizeof(*task));
 
-	task->id = engine->last_id + 1;
+	task->id = spec->id > engine->last_id ? spec->id : engine->last_id + 1;
 	task->spec = *spec;
 	task->attached_ns = clock_mono_ns();
 	task->clock_offset_ns = clock_wall_offset_ns();
@@ -431,7 +431,7 @@ int engine_attach(struct engine *engine, const struct engine_task *spec, uint64_
 	engine->last_id = task->id;
 	task->home = engine->table->slot[task->thread[0].slot].before.affinity;
 	task->home_known = true;
-	*id = task->id;
+	task->spec.id = *id = task->id;
 	engine_tasks_changed(engine);
 	return 0;
 }

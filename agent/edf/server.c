@@ -12,11 +12,13 @@
 
 #include "conn.h"
 #include "jsonx.h"
+#include "log.h"
 #include "proc.h"
 #include "rpc.h"
+#include "task_json.h"
 #include "util.h"
 
-#define SPAN_MAX_US (100000 * USEC_PER_DAY) /* more than the engine takes, and what it counts in fits */
+#define KEPT_MAX (1024 * 1024) /* bytes: as many tasks as there can be threads */
 
 struct server {
 	struct event_base *base;
@@ -25,6 +27,7 @@ struct server {
 	struct client *clients;
 	unsigned client_count;
 	uint32_t limit_ppm; /* of each CPU for tasks; 0 = what the engine has */
+	char *kept;         /* the file of tasks to take up again; NULL = none */
 };
 
 struct client {
@@ -40,53 +43,9 @@ struct request {
 	struct json_object *result;
 };
 
-/* ---- reading ---- */
-
 static bool given(const struct request *request, const char *key)
 {
 	return json_object_object_get_ex(request->params.object, key, NULL);
-}
-
-static int read_flag(const struct request *request, const char *key, bool *out, struct err *err)
-{
-	return given(request, key) ? jsonx_bool(&request->params, key, out, err) : 0;
-}
-
-/* What is too long stays so: why it is refused is the engine's to say. */
-static int64_t in_ns(int64_t us)
-{
-	return 1000 * (us > SPAN_MAX_US ? SPAN_MAX_US : us < -SPAN_MAX_US ? -SPAN_MAX_US : us);
-}
-
-static int read_constraint(const struct request *request, struct edf_constraint *out, struct err *err)
-{
-	int64_t slice, period;
-
-	if (jsonx_i64(&request->params, "slice_us", INT64_MIN, INT64_MAX, &slice, err) < 0 ||
-	    jsonx_i64(&request->params, "period_us", INT64_MIN, INT64_MAX, &period, err) < 0 ||
-	    read_flag(request, "strict", &out->strict, err) < 0) {
-		return -1;
-	}
-	out->slice_ns = in_ns(slice);
-	out->period_ns = in_ns(period);
-	return 0;
-}
-
-static int read_kind(const struct request *request, enum engine_kind *out, struct err *err)
-{
-	static const char *const names[] = {"process", "thread", "qemu"};
-	const char *name;
-
-	if (jsonx_string(&request->params, "kind", 1, 16, &name, err) < 0) {
-		return -1;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(name, names[i]) == 0) {
-			*out = (enum engine_kind)i;
-			return 0;
-		}
-	}
-	return jsonx_refuse(&request->params, "kind", err, "must be process, thread or qemu");
 }
 
 /* ---- how much tasks may have ---- */
@@ -143,39 +102,62 @@ static int check_limit(const struct server *server, struct err *err)
 			      (double)server->limit_ppm / 1e4);
 }
 
+/* ---- what outlives the engine ---- */
+
+static void keep_task(const struct engine_task *task, void *arg)
+{
+	if (task->owner_uid >= 0) {
+		json_object_array_add(arg, task_json(task));
+	}
+}
+
+/* After each change. */
+static void keep(const struct server *server)
+{
+	struct json_object *list;
+	const char *text;
+	struct err err;
+
+	if (!server->kept) {
+		return;
+	}
+	list = json_object_new_array();
+	engine_tasks(server->engine, keep_task, list);
+	text = json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN);
+	if (file_replace(server->kept, text, strlen(text), 0600, &err) < 0) {
+		log_warning("edf: tasks would not be taken up again: %s", err.text);
+	}
+	json_object_put(list);
+}
+
 /* ---- attach, set, detach ---- */
+
+static int attach_within(const struct server *server, const struct engine_task *task, uint64_t *id, struct err *err)
+{
+	if (engine_attach(server->engine, task, id, err) < 0) {
+		return -1;
+	}
+	if (check_limit(server, err) < 0) {
+		engine_detach(server->engine, *id, NULL);
+		return -1;
+	}
+	return 0;
+}
 
 static int do_attach(struct request *request, struct err *err)
 {
 	const struct server *server = request->client->server;
-	struct engine_task task = {.owner_uid = request->client->uid};
-	int64_t pid;
+	struct engine_task task;
 	uint64_t id;
 
-	if (read_kind(request, &task.kind, err) < 0 ||
-	    jsonx_i64(&request->params, "pid", INT32_MIN, INT32_MAX, &pid, err) < 0 ||
-	    read_constraint(request, &task.constraint, err) < 0 ||
-	    read_flag(request, "aligned", &task.aligned, err) < 0 ||
-	    (given(request, "name") && jsonx_text(&request->params, "name", task.name, sizeof(task.name), err) < 0) ||
-	    (given(request, "start_time") &&
-	     jsonx_u64(&request->params, "start_time", 0, UINT64_MAX, &task.start_time, err) < 0)) {
+	if (task_json_read(&request->params, &task, err) < 0) {
 		return -1;
 	}
-	task.pid = (pid_t)pid;
-	if (task.kind == ENGINE_THREAD) {
-		task.tid = task.pid;
-		task.start_time = 0;
-		if (proc_of_thread(task.tid, &task.pid, err) < 0) {
-			return -1;
-		}
-	}
-	if (engine_attach(server->engine, &task, &id, err) < 0) {
+	task.owner_uid = request->client->uid;
+	if (attach_within(server, &task, &id, err) < 0) {
 		return -1;
 	}
-	if (check_limit(server, err) < 0) {
-		engine_detach(server->engine, id, NULL);
-		return -1;
-	}
+	keep(server);
 	jsonx_add_int(request->result, "id", (int64_t)id);
 	return 0;
 }
@@ -231,7 +213,16 @@ static int set_within(const struct server *server, uint64_t id, const struct edf
 		engine_set(server->engine, id, was, NULL);
 		return -1;
 	}
+	keep(server);
 	return 0;
+}
+
+static int detach(const struct server *server, uint64_t id, struct err *err)
+{
+	int rc = engine_detach(server->engine, id, err);
+
+	keep(server);
+	return rc;
 }
 
 int server_tune(struct server *server, uint64_t id, int64_t slice_us, int64_t period_us, struct err *err)
@@ -246,8 +237,7 @@ int server_tune(struct server *server, uint64_t id, int64_t slice_us, int64_t pe
 		.period_ns = period_us * 1000,
 		.strict = found.constraint.strict,
 	};
-	return period_us ? set_within(server, id, &constraint, &found.constraint, err)
-			 : engine_detach(server->engine, id, err);
+	return period_us ? set_within(server, id, &constraint, &found.constraint, err) : detach(server, id, err);
 }
 
 static int do_set(struct request *request, struct err *err)
@@ -260,7 +250,7 @@ static int do_set(struct request *request, struct err *err)
 		return -1;
 	}
 	constraint.strict = found.constraint.strict;
-	if (read_constraint(request, &constraint, err) < 0) {
+	if (task_json_constraint(&request->params, &constraint, err) < 0) {
 		return -1;
 	}
 	return set_within(request->client->server, id, &constraint, &found.constraint, err);
@@ -274,7 +264,7 @@ static int do_detach(struct request *request, struct err *err)
 	if (read_own_task(request, &id, &found, err) < 0) {
 		return -1;
 	}
-	return engine_detach(request->client->server->engine, id, err);
+	return detach(request->client->server, id, err);
 }
 
 /* ---- list, node ---- */
@@ -453,8 +443,49 @@ void server_free(struct server *server)
 			forget(client);
 		}
 		listener_free(server->listener);
+		free(server->kept);
 		free(server);
 	}
+}
+
+/* One entry of the file: its number stays, and the process must be the one it was. */
+static int take_up(const struct server *server, struct json_object *entry, struct err *err)
+{
+	struct engine_task task;
+	struct jsonx at;
+	uint64_t start, id;
+
+	if (jsonx_root(entry, "", &at, err) < 0 || task_json_read(&at, &task, err) < 0 ||
+	    jsonx_u64(&at, "id", 1, INT64_MAX, &task.id, err) < 0 ||
+	    jsonx_i64(&at, "uid", 0, UINT32_MAX, &task.owner_uid, err) < 0 ||
+	    jsonx_u64(&at, "start_time", 1, INT64_MAX, &start, err) < 0) {
+		return -1;
+	}
+	if (proc_start_time(task.tid ? task.tid : task.pid) != start) {
+		return err_set(err, ERR_NOT_FOUND, "it has ended");
+	}
+	return attach_within(server, &task, &id, err);
+}
+
+void server_keep(struct server *server, const char *run_dir)
+{
+	_cleanup_free_ char *path = xasprintf("%s/tasks", run_dir && *run_dir ? run_dir : ENGINE_DIR);
+	_cleanup_free_ char *text = file_read(path, KEPT_MAX, NULL);
+	_cleanup_(jsonx_cleanup) struct json_object *list = text ? json_tokener_parse(text) : NULL;
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	struct err err;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *entry = json_object_array_get_idx(list, i);
+
+		if (take_up(server, entry, &err) < 0) {
+			log_info("edf: not taken up again: %s: %s", json_object_to_json_string(entry), err.text);
+		} else {
+			log_info("edf: taken up again: %s", json_object_to_json_string(entry));
+		}
+	}
+	server->kept = steal(&path);
+	keep(server);
 }
 
 void server_limit(struct server *server, uint32_t limit_ppm)

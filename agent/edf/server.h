@@ -21,6 +21,11 @@ struct server;
  */
 int server_new(struct server **server, struct event_base *base, struct engine *engine, const char *run_dir,
 	       const char *group, struct err *err);
+/*
+ * From now on the tasks are in run_dir/tasks, too; those that are in it already, since an engine before this one, are
+ * attached, each with its number, if its process is still the same. The log says which.
+ */
+void server_keep(struct server *server, const char *run_dir);
 /* Tasks may have so much of each CPU in all; until then, as much as the engine has. */
 void server_limit(struct server *server, uint32_t limit_ppm);
 /*

@@ -519,6 +519,47 @@ START_TEST(door)
 }
 END_TEST
 
+static void count_task(const struct engine_task *task, void *arg)
+{
+	ck_assert_uint_eq(task->id, 7);
+	ck_assert_int_eq(task->pid, child);
+	ck_assert_int_eq(task->constraint.slice_ns, 20 * MS);
+	ck_assert_int_eq(task->owner_uid, 0);
+	(*(unsigned *)arg)++;
+}
+
+/* What an engine before this one left: one process is there, one number is another process's by now, one entry is bad.
+ */
+START_TEST(tasks_are_kept)
+{
+	static const char form[] = "{\"id\":%d,\"kind\":\"process\",\"pid\":%d,\"start_time\":%llu,\"slice_us\":20000,"
+				   "\"period_us\":50000,\"name\":\"x\",\"uid\":0}";
+	unsigned long long started = proc_start_time(child);
+	_cleanup_free_ char *same = xasprintf(form, 7, (int)child, started);
+	_cleanup_free_ char *other = xasprintf(form, 5, (int)child, started + 1);
+	_cleanup_free_ char *text = xasprintf("[%s,{\"id\":6},%s]", other, same);
+	_cleanup_free_ char *path = xasprintf("%s/tasks", dir);
+	struct event_base *base = event_base_new();
+	struct server *server;
+	struct err err;
+	unsigned n = 0;
+
+	ck_assert_int_eq(file_replace(path, text, strlen(text), 0600, &err), 0);
+	ck_assert_int_eq(server_new(&server, base, engine, dir, NULL, &err), 0);
+	server_keep(server, dir);
+	engine_tasks(engine, count_task, &n);
+	ck_assert_uint_eq(n, 1);
+	_cleanup_free_ char *kept = file_read(path, 4096, NULL);
+	ck_assert_ptr_nonnull(strstr(kept, "\"id\":7"));
+	ck_assert_ptr_null(strstr(kept, "\"id\":5"));
+	ck_assert_int_eq(server_tune(server, 7, 0, 0, &err), 0);
+	_cleanup_free_ char *empty = file_read(path, 4096, NULL);
+	ck_assert_str_eq(empty, "[]");
+	server_free(server);
+	event_base_free(base);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent_edf_engine");
@@ -534,6 +575,7 @@ int main(void)
 	tcase_add_loop_test(none, bad_settings, 0, 5);
 	tcase_add_test(none, one_engine);
 	tcase_add_test(none, names_of_backends);
+	tcase_add_test(none, tasks_are_kept);
 	suite_add_tcase(suite, none);
 	tcase_add_checked_fixture(real, setup, teardown);
 	tcase_set_timeout(real, 10);
