@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "offer.h"
+#include "policy.h"
 
 #define LEAD_IN_US USEC_PER_HOUR /* reservations start after all of them have been asked for */
 
@@ -46,9 +48,11 @@ static void bench_init(struct bench *bench, const struct cell *cell)
 {
 	struct plan_settings settings = plan_defaults();
 
-	settings.backfill = cell->backfill;
-	/* Everybody has a reservation then, and one who may be cut would have it in the first gap of half a minute. */
-	settings.suspension = cell->backfill == BACKFILL_CONSERVATIVE ? SUSPENSION_NONE : settings.suspension;
+	if (cell->mode) {
+		settings.backfill = cell->mode->backfill;
+		settings.suspension = cell->mode->suspension;
+		settings.queue = policy_queue(cell->mode->queue);
+	}
 	*bench = (struct bench){.plan = plan_new(&settings), .now_us = LOAD_ORIGIN_US, .seed = cell->seed};
 	load_nodes(bench->plan, cell->nodes, &bench->out);
 }
@@ -115,11 +119,26 @@ static void fill(struct bench *bench, const struct cell *cell, span_us span, str
 	result->bytes_each = (resident_bytes() - before) / (double)(result->booked ? result->booked : 1);
 }
 
+/* Looks for what the lease just rejected could have instead, as that step did, and nothing else. */
+static double offer(struct bench *bench, const struct lease_spec *spec)
+{
+	const struct reason reason = plan_lease(bench->plan, bench->last_lease)->reason;
+	struct contract *contract = contract_new(bench->plan, ++bench->last_lease, spec);
+	double begin = clock_s();
+
+	offer_find(bench->plan, contract, &reason);
+	double took_us = (clock_s() - begin) * 1e6;
+	RB_REMOVE(contracts, &bench->plan->contracts, contract);
+	contract_free(contract);
+	return took_us;
+}
+
 struct admission_result cell_admission(const struct cell *cell)
 {
 	struct admission_result result = {0};
 	span_us span = load_span(cell->nodes, cell->count);
-	double *took = calloc(3 * cell->probes, sizeof(double)), *yes = took + cell->probes, *no = yes + cell->probes;
+	double *took = calloc(4 * cell->probes, sizeof(double));
+	double *yes = took + cell->probes, *no = yes + cell->probes, *offers = no + cell->probes;
 	uint32_t n = 0, accepted = 0, rejected = 0;
 	struct bench bench;
 
@@ -135,12 +154,14 @@ struct admission_result cell_admission(const struct cell *cell)
 			yes[accepted++] = took[n];
 			cancel(&bench, bench.last_lease);
 		} else {
-			no[rejected++] = took[n];
+			no[rejected] = took[n];
+			offers[rejected++] = offer(&bench, &spec);
 		}
 	}
 	result.all = quantiles(took, n);
 	result.accepted = quantiles(yes, accepted);
 	result.rejected = quantiles(no, rejected);
+	result.offers = quantiles(offers, rejected);
 	free(took);
 	bench_fini(&bench);
 	return result;

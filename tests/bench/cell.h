@@ -12,13 +12,21 @@ struct quantiles {
 	double p50_us, p99_us, max_us;
 };
 
+/* What the queue's cells differ in. */
+struct mode {
+	const char *name;
+	enum backfill backfill;
+	enum suspension suspension;
+	const char *queue; /* policy */
+};
+
 struct cell {
 	uint64_t seed;
 	uint32_t nodes;
-	uint64_t count; /* reservations to book, or leases to queue */
-	enum backfill backfill;
-	uint32_t probes; /* or repetitions */
-	double limit_s;  /* of processor time, as all times here */
+	uint64_t count;          /* reservations to book, or leases to queue */
+	const struct mode *mode; /* NULL = the planner's defaults */
+	uint32_t probes;         /* or repetitions */
+	double limit_s;          /* of processor time, as all times here */
 };
 
 struct admission_result {
@@ -26,6 +34,7 @@ struct admission_result {
 	double fill_s;
 	double bytes_each; /* growth of the resident set by what was booked */
 	struct quantiles accepted, rejected, all;
+	struct quantiles offers; /* for each rejected one once more what could be had instead, without the rest */
 };
 
 /* Books reservations one by one, then asks for probes; those that are accepted are cancelled at once, untimed. */

@@ -22,7 +22,8 @@ static const char script[] = "set terminal svg size 1200,560 dynamic\n"
 			     "set title 'Queue pass over all leases'\n"
 			     "set xlabel 'leases in the queue'\n"
 			     "set ylabel 'milliseconds'\n"
-			     "plot for [p in 'easy conservative'] for [n in '10 100 1000'] 'queue.csv' every ::1 "
+			     "plot for [p in 'easy trial conservative conservative-cut'] "
+			     "for [n in '10 100 1000'] 'queue.csv' every ::1 "
 			     "using 3:($1 == n && strcol(2) eq p ? $6 : NaN) with linespoints title p.', '.n.' nodes'\n"
 			     "unset multiplot\n";
 
