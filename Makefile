@@ -254,7 +254,7 @@ install: programs
 			install -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$f); \
 	done
 	install -m 644 etc/tenure.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/tenure.conf
-	for f in tenure tenure-edf; do \
+	for f in tenure tenure-sim tenure-edf; do \
 		install -m 644 etc/$$f.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$f; \
 	done
 	for f in man/*.[1-8]; do \
