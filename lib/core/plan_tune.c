@@ -31,6 +31,36 @@ static void rebook(struct plan *plan, struct contract *contract, struct unit *un
 	place_put_back(plan, unit);
 }
 
+/*
+ * True if what lies suspended, or will, could go on as it is now, were there nobody else: with what must go on
+ * together, and on its own nodes if it may not leave them.
+ */
+static bool can_go_on(const struct plan *plan, const struct unit *unit)
+{
+	const struct lease_spec *spec = unit->spec;
+	uint64_t anywhere = 0;
+
+	if (spec->kind != LEASE_BEST_EFFORT) {
+		return true;
+	}
+	for (size_t i = 0; i < plan->node_count; i++) {
+		plan->nodes[i]->count = 0;
+		anywhere += place_most(plan, plan->nodes[i], spec, unit->n);
+	}
+	for (uint32_t i = 0; i < unit->n && plan->settings.migration == MIGRATION_NO; i++) {
+		struct node *node = unit->seat[i].node;
+		if (node && place_most(plan, node, spec, unit->n) < (spec->serial ? 1 : ++node->count)) {
+			return false;
+		}
+	}
+	return anywhere >= (spec->serial ? 1 : unit->n);
+}
+
+static bool holds(const struct plan *plan, const struct unit *unit)
+{
+	return place_holds(plan, unit) && can_go_on(plan, unit);
+}
+
 /* True if it could be so; changes nothing. */
 static bool could_be(struct plan *plan, struct contract *contract, struct unit *unit, span_us slice_us,
 		     span_us period_us)
@@ -39,7 +69,7 @@ static bool could_be(struct plan *plan, struct contract *contract, struct unit *
 	struct lease_spec tuned = tuned_spec(plan, &was, slice_us, period_us);
 
 	rebook(plan, contract, unit, &tuned);
-	bool fits = place_holds(plan, unit);
+	bool fits = holds(plan, unit);
 	rebook(plan, contract, unit, &was);
 	return fits;
 }
@@ -155,7 +185,7 @@ static bool tune(struct plan *plan, struct contract *contract, span_us slice_us,
 		    price_right(plan, contract, &tuned, &price, reason);
 	if (done) {
 		rebook(plan, contract, &unit, &tuned);
-		done = place_holds(plan, &unit);
+		done = holds(plan, &unit);
 		if (!done) {
 			rebook(plan, contract, &unit, &was);
 			if (period_us) {

@@ -367,6 +367,36 @@ START_TEST(tune_what_waits)
 }
 END_TEST
 
+/* A gang that lies on one node has to go on there, all of it at once. */
+START_TEST(tune_suspended)
+{
+	struct lease_spec all = spec_of(LEASE_AR, 2, 30 * SEC);
+
+	rate_node(2, NODE_DRAINING);
+	const struct lease *gang = request(rated(spec_of(LEASE_BEST_EFFORT, 2, 300 * SEC), 20 * MS, 50 * MS));
+	run_all(gang);
+	rate_node(2, NODE_UP);
+	all.per_vm.amount[RES_CPU] = 2000;
+	all.start_us = now + 100 * SEC;
+	ck_assert_int_eq(request(all)->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(gang->vms[0].run.then, RUN_SUSPEND);
+	now = gang->vms[0].run.end_us;
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(gang->vms[i].node, 1);
+		see(gang, i, SEEN_SUSPENDED, now);
+	}
+	ck_assert_int_eq(gang->state, LEASE_SUSPENDED);
+	refused(gang->id, 30 * MS, 50 * MS, REASON_TUNE);
+	struct offer offer = plan_offer(plan);
+	ck_assert(offer.valid);
+	ck_assert_int_le(offer.slice_us, 22500);
+	tuned(gang->id, offer.slice_us, 50 * MS);
+	tuned(gang->id, 0, 0);
+	/* Without a constraint each takes a CPU, of which there are two. */
+	ck_assert_int_eq(gang->spec.per_vm.amount[RES_CPU], 1000);
+}
+END_TEST
+
 START_TEST(tune_away)
 {
 	wall_us start = now + 60 * SEC;
@@ -488,6 +518,7 @@ int main(void)
 	tcase_add_test(tuning, all_or_none);
 	tcase_add_test(tuning, too_short_a_slice);
 	tcase_add_test(tuning, tune_what_waits);
+	tcase_add_test(tuning, tune_suspended);
 	tcase_add_test(tuning, tune_away);
 	tcase_add_test(tuning, price_follows);
 	tcase_add_test(tuning, a_node_that_can_less);
