@@ -373,8 +373,8 @@ static enum check_rule check_pool(const struct plan *plan, const struct node *no
 			return CHECK_POOL;
 		}
 		bool kept = stage->flight && stage->flight->kept;
-		if (kept) {
-			/* One that costs no time takes its room for an instant. */
+		if (stage->flight) {
+			/* It takes its room until it has come; one that costs no time does for an instant. */
 			wall_us least_us = stage->flight->start_us + 1;
 			slot.end_us = stage->flight->end_us > slot.end_us ? stage->flight->end_us : slot.end_us;
 			slot.end_us = least_us > slot.end_us ? least_us : slot.end_us;

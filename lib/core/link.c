@@ -328,7 +328,7 @@ static wall_us pools_from(const struct flight *flight, wall_us at_us)
 	const struct stage *stage;
 
 	DL_FOREACH (flight->stages, stage) {
-		at_us = pool_free_from(stage, at_us);
+		at_us = pool_free_from(stage, at_us, flight->length_us);
 	}
 	return at_us;
 }

@@ -49,16 +49,22 @@ wall_us pool_guest_until(const struct plan *plan, const struct guest *guest)
 						     : pool_rest_until(plan);
 }
 
-/* What the stage takes the pool for; nothing if from == until. */
+/*
+ * What the stage takes the pool for; nothing if from == until. An image on its way takes its room until it has come,
+ * though all who need it may be over by then; but not one that was only asked for to learn when it could come.
+ */
 static void wanted_span(const struct stage *stage, wall_us *from_us, wall_us *until_us)
 {
-	*from_us = stage->flight ? stage->flight->start_us : 0;
+	const struct flight *flight = stage->flight;
+	bool kept = flight && flight->kept;
+
+	*from_us = flight ? flight->start_us : 0;
 	*until_us = *from_us;
-	if ((stage->users || stage->meant_us) && (stage->present || stage->flight) && *from_us < WALL_NEVER) {
+	if ((stage->users || stage->meant_us || kept) && (stage->present || flight) && *from_us < WALL_NEVER) {
 		*until_us = later(*from_us, later(stage->until_us, stage->meant_us));
-	}
-	if (stage->flight && stage->flight->kept) {
-		*until_us = later(*until_us, later(stage->flight->end_us, *from_us + 1));
+		if (kept || (flight && !stage->meant_us)) {
+			*until_us = later(*until_us, later(flight->end_us, *from_us + 1));
+		}
 	}
 }
 
@@ -122,24 +128,29 @@ int64_t pool_peak(const struct node *node, wall_us from_us, wall_us to_us)
 
 bool pool_conflicts(const struct stage *stage)
 {
-	wall_us from_us = stage->flight->start_us, until_us = later(stage->until_us, stage->meant_us);
 	bool held = stage->held_from_us < stage->held_until_us;
+	wall_us from_us = stage->flight->start_us;
+	wall_us until_us = later(stage->flight->end_us, later(stage->until_us, stage->meant_us));
 
 	return from_us < until_us && stage->node->pool_booked + (held ? 0 : stage->size) > stage->node->pool_owed &&
 	       pool_peak(stage->node, from_us, until_us) + (held ? 0 : stage->size) > stage->node->pool_owed;
 }
 
-/* The first time from from_us on from which there is room for size more until until_us. */
-static wall_us room_from(const struct node *node, int64_t size, wall_us from_us, wall_us until_us)
+/*
+ * The first time from from_us on from which there is room for size more until until_us, and for length_us at least;
+ * WALL_NEVER if there is none before until_us, unless that is over.
+ */
+static wall_us room_from(const struct node *node, int64_t size, wall_us from_us, wall_us until_us, span_us length_us)
 {
 	struct capacity limit = bytes(node->info.pool_bytes - size);
+	wall_us last_us = from_us < until_us ? until_us : WALL_NEVER;
 
 	if (node->pool_booked <= limit.amount[RES_DISK]) {
 		return from_us;
 	}
-	while (from_us < until_us) {
+	while (from_us < last_us) {
 		wall_us full_us = slots_until(table(node), limit, from_us);
-		if (full_us >= until_us) {
+		if (full_us >= later(until_us, from_us + length_us)) {
 			return from_us;
 		}
 		from_us = slots_fit(table(node), limit, full_us, 1);
@@ -147,19 +158,26 @@ static wall_us room_from(const struct node *node, int64_t size, wall_us from_us,
 	return WALL_NEVER;
 }
 
-wall_us pool_free_from(const struct stage *stage, wall_us from_us)
+wall_us pool_free_from(const struct stage *stage, wall_us from_us, span_us length_us)
 {
 	wall_us until_us = later(stage->until_us, stage->meant_us);
+	wall_us held_from_us = stage->held_from_us, held_until_us = stage->held_until_us;
 
-	if (stage->held_from_us < stage->held_until_us) {
-		/* It has its room already from then on. */
-		if (from_us >= stage->held_from_us) {
-			return from_us;
-		}
-		wall_us free_us = room_from(stage->node, stage->size, from_us, stage->held_from_us);
-		return free_us < stage->held_from_us ? free_us : stage->held_from_us;
+	if (stage->meant_us) {
+		length_us = 0; /* who it is meant for is tried anew if it comes too late for him */
 	}
-	return from_us < until_us ? room_from(stage->node, stage->size, from_us, until_us) : from_us;
+	if (held_from_us >= held_until_us) {
+		return room_from(stage->node, stage->size, from_us, until_us, length_us);
+	}
+	if (from_us < held_from_us) {
+		wall_us free_us = room_from(stage->node, stage->size, from_us, held_from_us, 0);
+		return free_us < held_from_us ? free_us : held_from_us;
+	}
+	/* It has its room already from then on, until all are over. */
+	wall_us more_us = later(from_us, held_until_us), end_us = from_us + length_us;
+	wall_us free_us =
+		more_us < end_us ? room_from(stage->node, stage->size, more_us, 0, end_us - more_us) : more_us;
+	return free_us == more_us ? from_us : free_us;
 }
 
 static bool room_in(const struct node *node, int64_t size, wall_us from_us, wall_us until_us)

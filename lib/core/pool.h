@@ -23,8 +23,11 @@ wall_us pool_rest_until(const struct plan *plan);
 
 /* Brings the pool's table in line with the stage; to be called after anything about it changed. */
 void pool_hold(struct stage *stage);
-/* The first time, not before from_us, from which there is room for the image as long as it is needed; or WALL_NEVER. */
-wall_us pool_free_from(const struct stage *stage, wall_us from_us);
+/*
+ * The first time, not before from_us, from which there is room for the image as long as it is needed, and while it is
+ * on its way, which takes length_us; or WALL_NEVER.
+ */
+wall_us pool_free_from(const struct stage *stage, wall_us from_us, span_us length_us);
 /* True if the stage's flight comes while the pool has no room for the image. */
 bool pool_conflicts(const struct stage *stage);
 /* True if the image could be there for the run: if it comes at the last moment or, if it is there now, stays. */

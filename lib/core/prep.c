@@ -341,7 +341,8 @@ static void find_flight(struct plan *plan, struct stage *stage, struct link *lin
 	if (plan->settings.multicast) {
 		struct flight *other = *fresh ? *fresh : link_share(link, stage->image, by_us);
 		bool placed = other && other->start_us < WALL_NEVER;
-		flight = placed && pool_free_from(stage, other->start_us) > other->start_us ? NULL : other;
+		wall_us at_us = other ? other->start_us : 0;
+		flight = placed && pool_free_from(stage, at_us, other->length_us) > at_us ? NULL : other;
 	}
 	if (!flight) {
 		flight = flight_new(link, stage->image, stage->size);

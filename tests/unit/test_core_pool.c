@@ -1,6 +1,8 @@
 /* Room in a node's pool over time. */
+#include "../../lib/core/pool.h" /* the agent has one too */
 #include "core_fixture.h"
 #include "plan_state.h"
+#include "prep.h"
 
 /* Node 1 alone, with a pool for two images; images 1 to 3 of one size. */
 static void small_pool(void)
@@ -157,6 +159,22 @@ START_TEST(comes_when_there_is_room)
 }
 END_TEST
 
+/* The same though nobody will need it by then: on its way it takes room all the same. */
+START_TEST(room_on_its_way)
+{
+	wall_us begin = now + 300 * SEC, end = begin + 100 * SEC + settings.stop_us;
+
+	for (uint64_t i = 1; i <= 2; i++) {
+		ck_assert_int_eq(ask(i, begin, 100 * SEC)->state, LEASE_SCHEDULED);
+	}
+	const struct stage *stage = prep_stage(plan, plan->nodes[0], 3);
+	ck_assert_int_eq(pool_free_from(stage, now, 10 * SEC), now);
+	ck_assert_int_eq(pool_free_from(stage, begin, 10 * SEC), end);
+	/* It does not fit in before the others come either, if it takes longer. */
+	ck_assert_int_eq(pool_free_from(stage, now, 350 * SEC), end);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_pool");
@@ -169,6 +187,7 @@ int main(void)
 	tcase_add_test(all, ahead_only_into_room);
 	tcase_add_test(all, owed_while_needed);
 	tcase_add_test(all, comes_when_there_is_room);
+	tcase_add_test(all, room_on_its_way);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
