@@ -114,8 +114,8 @@ static struct slot *rows_of(struct plan *plan, const struct vm *vm, size_t *coun
 }
 
 /*
- * What of a guest's state only its slots tell: when it last ran, since when it is suspended, when it begins to be
- * fetched, how long it is overdue.
+ * What of a guest's state only its slots tell: since when it is suspended, when it begins to be fetched, how long it is
+ * overdue.
  */
 static void read_spans(struct guest *guest, const struct slot *rows, size_t count)
 {
@@ -128,10 +128,6 @@ static void read_spans(struct guest *guest, const struct slot *rows, size_t coun
 	guest->hold_us = held && vm->planned ? hold_end_us : 0; /* no HOLD row if there was no time for it */
 	for (size_t i = 0; i < count; i++) {
 		const struct slot *row = &rows[i];
-		bool before = !vm->planned || row->start_us < run->start_us;
-		if (row->kind == SLOT_RUN && before && row->start_us > guest->began_us) {
-			guest->began_us = row->start_us;
-		}
 		if (held && row->kind == SLOT_HOLD && row->end_us == hold_end_us && row->node == guest_home(guest)) {
 			guest->hold_us = row->start_us;
 		}

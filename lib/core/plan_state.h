@@ -26,7 +26,6 @@ struct guest {
 	uint32_t fresh : 1;            /* never told of yet: its row is new */
 	wall_us leave_us;              /* it left in this step: when what was begun of its slots ends */
 	wall_us hold_us;               /* suspended: since when; start of its HOLD slot */
-	wall_us began_us;              /* suspended: when the run began after which it was */
 	wall_us tail_us;               /* overdue: the end of its last slot, when later than run.release_us */
 	uint64_t slot_id[GUEST_SLOTS]; /* by enum guest_slot; 0 = none */
 	union {                        /* on its node: */

@@ -179,7 +179,6 @@ static void suspended(struct plan *plan, struct guest *guest, wall_us at_us)
 	wall_us tail_us = guest_tail(guest);
 
 	guest_unbook(plan, guest);
-	guest->began_us = vm->run.start_us;
 	vm->served_us += to_us > from_us ? to_us - from_us : 0;
 	vm->planned = false;
 	vm->run = (struct run){0};

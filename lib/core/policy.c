@@ -51,27 +51,8 @@ static int64_t expansion(const struct plan *plan, const struct contract *contrac
 	return factor < INT64_MAX ? -(int64_t)factor : -INT64_MAX;
 }
 
-/* The rest of a lease that was suspended came when the run began that was cut short. */
-static int64_t rejoin(const struct plan *plan, const struct contract *contract)
-{
-	wall_us came_us = WALL_NEVER;
-
-	(void)plan;
-	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
-		const struct guest *guest = &contract->guest[i];
-		bool rests = guest->vm->state == LEASE_SUSPENDED;
-		wall_us each_us = rests ? guest->began_us : contract->lease.submitted_us;
-		if (!lease_state_final(guest->vm->state) && each_us < came_us) {
-			came_us = each_us;
-		}
-	}
-	return came_us;
-}
-
 static const struct queue_policy queue_table[] = {
 	{"fcfs", "first come, first served", NULL, NULL, false, false, 0},
-	{"rejoin", "the same, but what is left of a suspended lease came when it last went on", rejoin, NULL, false,
-	 false, 0},
 	{"shortest", "the lease with the least left to run", shortest, NULL, false, false, 0},
 	{"fair", "the user who used least of late", fair, NULL, true, false, 0},
 	{"expansion", "the longest wait for what is left to run", expansion, NULL, true, false, 0},

@@ -284,35 +284,6 @@ START_TEST(expansion)
 }
 END_TEST
 
-/* Two wait; the first is suspended after it has begun. True if it goes on before the second starts. */
-static bool goes_on_first(const char *queue)
-{
-	begin(BACKFILL_AGGRESSIVE, queue);
-	const struct lease *running = taken();
-	const struct lease *first = best_effort(4, 600 * SEC), *second = best_effort(4, 600 * SEC);
-	now += 60 * SEC;
-	end_all(running);
-	tick_at(start_of(first));
-	for (uint32_t i = 0; i < 4; i++) {
-		see(first, i, SEEN_RUNNING, now);
-	}
-	ck_assert_int_eq(request(ar_of(4, now + 120 * SEC, 100 * SEC))->state, LEASE_SCHEDULED);
-	tick_at(first->vms[0].run.release_us);
-	for (uint32_t i = 0; i < 4; i++) {
-		see(first, i, SEEN_SUSPENDED, now);
-	}
-	ck_assert(first->vms[0].planned || second->vms[0].planned);
-	return first->vms[0].planned && (!second->vms[0].planned || start_of(first) < start_of(second));
-}
-
-START_TEST(rejoins)
-{
-	settings.suspension = SUSPENSION_ALL;
-	ck_assert(goes_on_first("fcfs"));
-	ck_assert(!goes_on_first("rejoin"));
-}
-END_TEST
-
 /* Time alone has changed the order when somebody comes who has to wait himself. */
 START_TEST(expansion_at_an_arrival)
 {
@@ -505,7 +476,6 @@ int main(void)
 	tcase_add_test(all, fair);
 	tcase_add_test(all, fair_forgets);
 	tcase_add_test(all, expansion);
-	tcase_add_test(all, rejoins);
 	tcase_add_test(all, begins_with_its_image);
 	tcase_add_test(all, expansion_at_an_arrival);
 	tcase_add_test(all, room_opens_at_an_arrival);

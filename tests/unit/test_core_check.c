@@ -173,34 +173,6 @@ START_TEST(contradictions)
 }
 END_TEST
 
-/* When a suspended guest last went on is known from the rows of its runs. */
-START_TEST(last_run)
-{
-	struct plan *other = plan_new(&settings);
-	struct vm vm = {.lease = 9, .state = LEASE_SUSPENDED, .node = 1, .generation = 1, .served_us = 60 * SEC};
-	struct lease lease = {
-		.id = 9, .spec = spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC), .state = LEASE_SUSPENDED, .vms = &vm};
-	const struct slot rows[] = {
-		{1, SLOT_RUN, 1, 9, 0, 100 * SEC, 130 * SEC, lease.spec.per_vm},
-		{2, SLOT_RUN, 1, 9, 0, 200 * SEC, 230 * SEC, lease.spec.per_vm},
-		{3, SLOT_HOLD, 1, 9, 0, 240 * SEC, WALL_NEVER, slot_use(SLOT_HOLD, lease.spec.per_vm)},
-	};
-
-	plan_restore_image(other, &(struct image_info){1, IMAGE_SIZE});
-	plan_restore_node(other, &plan->nodes[0]->info);
-	plan_restore_lease(other, &lease);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		plan_restore_slot(other, &rows[i]);
-	}
-	plan_restore_ids(other, 100, 100);
-	ck_assert_int_eq(plan_restored(other), 0);
-	const struct guest *guest = &plan_find_contract(other, 9)->guest[0];
-	ck_assert_int_eq(guest->hold_us, 240 * SEC);
-	ck_assert_int_eq(guest->began_us, 200 * SEC);
-	plan_free(other);
-}
-END_TEST
-
 /* Whose disk is a copy of its own has no business with the image any more. */
 START_TEST(whole_disk)
 {
@@ -226,7 +198,6 @@ int main(void)
 	tcase_add_test(all, pool);
 	tcase_add_test(all, state);
 	tcase_add_test(all, contradictions);
-	tcase_add_test(all, last_run);
 	tcase_add_test(all, whole_disk);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);

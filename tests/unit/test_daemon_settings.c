@@ -81,7 +81,7 @@ START_TEST(refusals)
 		{"[head]\nheartbeat = 5\n", ":2:"},
 		{"[plan]\nlead = -1s\n", ":2:"},
 		{"[plan]\nsuspension = perhaps\n", ":2:"},
-		{"[plan]\nqueue = fcfs,fair\n", "none of fcfs, rejoin, shortest, fair"},
+		{"[plan]\nqueue = fcfs,fair\n", "none of fcfs, shortest, fair"},
 		{"[plan]\nadmission = ALL\n", "none of all, no-ar, half"},
 		{"[plan]\nprice = dear\n", "none of free, constant, load"},
 		{"[plan]\nhost =\n", ":2:"},
