@@ -12,7 +12,7 @@
 #include "world.h"
 
 /* Of one instant: ends, then what is on its way, then starts, then what users do, then the planner's own wish. */
-enum rank { RANK_END, RANK_BEGIN, RANK_LINK, RANK_START, RANK_CALL, RANK_REQUEST, RANK_WAKE };
+enum rank { RANK_END, RANK_LINK, RANK_BEGIN, RANK_START, RANK_CALL, RANK_REQUEST, RANK_WAKE };
 
 enum body_state {
 	BODY_NONE,

@@ -78,6 +78,7 @@ static const char *const cases[] = {
 	"many-transfers",       /* the transfers to many nodes were put off by each pass */
 	"in-its-own-way",       /* the disk a suspended gang lay on was in its own way */
 	"image-late",           /* one whose image came later than its end was held to have failed for good */
+	"as-another-arrives",   /* an image that costs no time came before one that was to be through by then */
 	"begun-anew",           /* a gang back in the queue lost the transfers under way for it, each time again */
 };
 
