@@ -458,6 +458,22 @@ static void try_victim(struct plan *plan, struct preempt_want *want, struct gues
 	out->item[out->count++] = victim;
 }
 
+/* True if nobody is saved or restored while the lifted unit's guests would be as they were. */
+static bool lanes_clear(const struct plan *plan, const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct seat *seat = &unit->seat[i];
+		const struct lane *lane = plan_find_node(plan, seat->was.node)->lane;
+		struct vm vm = seat->was;
+		struct guest_moves moves = guest_moves(&(struct guest){.vm = &vm, .tail_us = seat->was_tail_us});
+		if (lane_after(lane, moves.restore_us, moves.restored_us - moves.restore_us) > moves.restore_us ||
+		    lane_after(lane, moves.save_us, moves.saved_us - moves.save_us) > moves.save_us) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Spares those whose cut proved needless once others were cut too. */
 static void spare(struct plan *plan, const struct preempt_want *want, uint64_t total, struct victims *victims)
 {
@@ -467,10 +483,11 @@ static void spare(struct plan *plan, const struct preempt_want *want, uint64_t t
 		struct victim *victim = &victims->item[i];
 		uint64_t with = useful_at(plan, want, &victim->unit);
 		drop_bookings(plan, victim);
+		bool clear = lanes_clear(plan, &victim->unit);
 		place_put_back(plan, &victim->unit);
 		uint64_t without = useful_at(plan, want, &victim->unit);
-		/* Others that lie suspended now may have taken what it had. */
-		if (total - (with - without) >= want->unit->n && place_holds(plan, &victim->unit)) {
+		/* Others that lie suspended now may have taken what it had, or are saved when it would be. */
+		if (clear && total - (with - without) >= want->unit->n && place_holds(plan, &victim->unit)) {
 			total -= with - without;
 			free(victim->unit.seat);
 			continue;

@@ -226,6 +226,39 @@ START_TEST(two_leases_one_lane)
 }
 END_TEST
 
+static struct lease_spec sized(struct lease_spec spec, int64_t cpu, int64_t mib)
+{
+	spec.per_vm.amount[RES_CPU] = cpu;
+	spec.per_vm.amount[RES_MEMORY] = mib * MIB;
+	return spec;
+}
+
+/* One in the way is stopped, and then another saved when the first was to be: the first is not spared for that. */
+START_TEST(not_spared_into_the_way)
+{
+	settings.exclusion = EXCLUSION_GLOBAL;
+	begin();
+	wall_us from = now;
+	set_node(1, NODE_DRAINING);
+	const struct lease *old = request(sized(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC), 2000, 1024));
+	run_all(old);
+	set_node(1, NODE_UP);
+	const struct lease *young = request(sized(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC), 1000, 1536));
+	run_all(young);
+	/* Beside it one that leaves in time, and one for which it is to be saved. */
+	ck_assert_int_eq(request(sized(ar_of(1, from + 20 * SEC, 75 * SEC), 500, 410))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(request(sized(ar_of(1, from + 100 * SEC, 100 * SEC), 1500, 256))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(young->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_eq(young->vms[0].run.release_us, from + 95 * SEC);
+	now = from + 75 * SEC;
+	/* Both have to go: this one early, and there is no time to save it before. */
+	ck_assert_int_eq(request(sized(ar_of(2, from + 97 * SEC, 60 * SEC), 500, 256))->state, LEASE_SCHEDULED);
+	ck_assert_int_eq(old->vms[0].run.then, RUN_SUSPEND);
+	ck_assert_int_le(old->vms[0].run.release_us, from + 97 * SEC);
+	ck_assert_int_ne(young->state, LEASE_ACTIVE);
+}
+END_TEST
+
 START_TEST(two_leases_two_lanes)
 {
 	const struct lease *old = running(2, 600 * SEC), *young = running(2, 600 * SEC);
@@ -339,6 +372,7 @@ int main(void)
 	tcase_add_test(all, by_policy);
 	tcase_add_test(all, one_at_a_time_everywhere);
 	tcase_add_test(all, two_leases_one_lane);
+	tcase_add_test(all, not_spared_into_the_way);
 	tcase_add_test(all, two_leases_two_lanes);
 	tcase_add_test(all, not_while_another_is_destroyed);
 	tcase_add_test(all, resumed_in_its_place);
