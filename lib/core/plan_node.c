@@ -124,6 +124,7 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 	if (!info || plan_image_needed(plan, image)) {
 		return;
 	}
+	prep_image_removed(plan, image);
 	size_t i = (size_t)(info - plan->images);
 	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));
 	memmove(&plan->copies[i], &plan->copies[i + 1], (plan->image_count - i - 1) * sizeof(*plan->copies));

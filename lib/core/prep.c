@@ -684,6 +684,16 @@ void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image)
 	}
 }
 
+void prep_image_removed(struct plan *plan, uint64_t image)
+{
+	for (size_t i = 0; i < plan->node_count; i++) {
+		struct stage *stage = prep_find(plan->nodes[i], image);
+		if (stage && stage->flight) {
+			flight_leave(plan, stage);
+		}
+	}
+}
+
 /* Guests that wait for a transfer under way are being prepared. */
 static void show_preparing(struct plan *plan, struct flight *flight)
 {

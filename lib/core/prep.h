@@ -74,6 +74,8 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image);
 void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image);
 /* For good. What needs it there is the caller's. */
 void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image);
+/* It is to be had no more, and nobody needs it: what is still on its way is given up. */
+void prep_image_removed(struct plan *plan, uint64_t image);
 /* Shows transfers that began, and puts off those that are late. */
 void prep_tick(struct plan *plan);
 /* When prep_tick() has something to do; WALL_NEVER = nothing. */

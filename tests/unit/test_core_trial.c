@@ -406,6 +406,37 @@ START_TEST(moves_up_when_it_can)
 }
 END_TEST
 
+static bool count(const struct transfer *transfer, void *arg)
+{
+	*(int *)arg += transfer->state == TRANSFER_PLANNED;
+	return true;
+}
+
+static int transfers(void)
+{
+	int n = 0;
+
+	plan_each_transfer(plan, 1, count, &n);
+	plan_each_transfer(plan, 2, count, &n);
+	return n;
+}
+
+/* What is on its way is brought to its end for whoever may want it; but not an image that was removed. */
+START_TEST(removed_on_its_way)
+{
+	settings.queue = policy_queue("trial");
+	plan_begin();
+	const struct lease *lease = best_effort(1, HOUR);
+	tick_at(now + 2 * SEC);
+	cancel(lease->id);
+	ck_assert_int_eq(transfers(), 1);
+	tell(&(struct event){.kind = EVENT_IMAGE_REMOVED, .image_removed = 1});
+	ck_assert_int_eq(transfers(), 0);
+	ck_assert_uint_eq(count_actions(ACTION_TRANSFER_DROP), 1);
+	ck_assert_uint_eq(count_actions(ACTION_WAKE), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_trial");
@@ -431,6 +462,7 @@ int main(void)
 	tcase_add_test(all, lies_still_for_little);
 	tcase_add_test(all, none_far_away_for_little);
 	tcase_add_test(all, moves_up_when_it_can);
+	tcase_add_test(all, removed_on_its_way);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
