@@ -63,7 +63,7 @@ static void list_all(struct plan *plan, struct attempt *at, bool staged_only)
 	size_t kept = 0;
 	uint32_t vms = 0;
 
-	place_list(plan, &at->unit, &at->run, choices);
+	place_list(plan, &at->unit, &at->run, place_all(plan), choices);
 	for (size_t i = 0; i < choices->count; i++) {
 		struct choice choice = choices->item[i];
 		if (image_may_come(plan, at, &choice) && (choice.ready_us == 0 || !staged_only)) {

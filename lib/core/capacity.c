@@ -29,7 +29,8 @@ uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t lim
 		if (have.amount[r] < need.amount[r]) {
 			return 0;
 		}
-		int64_t times = have.amount[r] / need.amount[r];
+		/* Mostly there is room for one, and a division takes as long as all the rest. */
+		int64_t times = have.amount[r] - need.amount[r] < need.amount[r] ? 1 : have.amount[r] / need.amount[r];
 		if (times < limit) {
 			limit = (uint32_t)times;
 		}

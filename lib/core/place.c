@@ -202,15 +202,16 @@ static struct node *node_before(const struct plan *plan, const struct seat *seat
 	return before ? plan_find_node(plan, before->node) : NULL;
 }
 
-void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out)
+void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct nodes among,
+		struct choices *out)
 {
 	const struct lease_spec *spec = unit->spec;
 
 	out->count = 0;
 	out->vms = 0;
 	out->pool_short = false;
-	for (size_t i = 0; i < plan->node_count; i++) {
-		plan->nodes[i]->count = 0;
+	for (size_t i = 0; i < among.count; i++) {
+		among.item[i]->count = 0;
 	}
 	for (uint32_t i = 0; i < unit->n; i++) {
 		struct node *before = node_before(plan, &unit->seat[i]);
@@ -218,8 +219,8 @@ void place_list(struct plan *plan, const struct unit *unit, const struct run *ru
 			before->count = 1;
 		}
 	}
-	for (size_t i = 0; i < plan->node_count; i++) {
-		struct node *node = plan->nodes[i];
+	for (size_t i = 0; i < among.count; i++) {
+		struct node *node = among.item[i];
 		uint32_t count = node_takes_new(node) ? place_count(node, spec, run, unit->n) : 0;
 		if (count == 0) {
 			continue;
@@ -351,10 +352,10 @@ void place_lift(struct plan *plan, struct unit *unit)
 	}
 }
 
-void place_put_back(struct plan *plan, struct unit *unit)
+void place_put_back(struct plan *plan, const struct unit *unit)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {
-		struct seat *seat = &unit->seat[i];
+		const struct seat *seat = &unit->seat[i];
 		*seat->guest->vm = seat->was;
 		seat->guest->tail_us = seat->was_tail_us;
 		if (seat->was.node) {

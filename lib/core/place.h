@@ -85,8 +85,20 @@ wall_us place_next(const struct plan *plan, wall_us after_us);
 /* How many the node could hold if it were empty; 0..limit. */
 uint32_t place_most(const struct plan *plan, const struct node *node, const struct lease_spec *spec, uint32_t limit);
 
-/* Nodes that take new guests, have room in the pool, and could take VMs of the unit for this run, in no order. */
-void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct choices *out);
+struct nodes {
+	struct node *const *item; /* the planner's, or who made it says whose */
+	size_t count;
+};
+static inline struct nodes place_all(const struct plan *plan)
+{
+	return (struct nodes){plan->nodes, plan->node_count};
+}
+/*
+ * Those of the nodes that take new guests, have room in the pool, and could take VMs of the unit for this run, in no
+ * order.
+ */
+void place_list(struct plan *plan, const struct unit *unit, const struct run *run, struct nodes among,
+		struct choices *out);
 /*
  * Orders (image there first, then where it was before, then most VMs) and cuts to n VMs. False if there are not that
  * many; then the order is made, nothing cut.
@@ -100,7 +112,7 @@ void place_seat(const struct plan *plan, struct unit *unit, const struct choices
 bool place_moved(const struct seat *seat);
 /* Takes the unit's guests out of the table, and puts them back as they were. */
 void place_lift(struct plan *plan, struct unit *unit);
-void place_put_back(struct plan *plan, struct unit *unit);
+void place_put_back(struct plan *plan, const struct unit *unit);
 /* True if all that is booked of the unit's guests is there to be had. */
 bool place_holds(const struct plan *plan, const struct unit *unit);
 /*

@@ -111,9 +111,10 @@ static void look_without(struct reserve *reserve, bool without)
 static uint32_t fits(struct reserve *reserve, const struct run *run)
 {
 	struct choices *choices = &reserve->trial->pass.choices;
+	struct plan *plan = reserve->trial->pass.plan;
 	uint32_t vms = 0;
 
-	place_list(reserve->trial->pass.plan, reserve->unit, run, choices);
+	place_list(plan, reserve->unit, run, place_all(plan), choices);
 	for (size_t i = 0; i < choices->count; i++) {
 		wall_us ready_us = choices->item[i].ready_us;
 		ready_us = ready_us == WALL_NEVER ? reserve->stay.image_us : ready_us;

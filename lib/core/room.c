@@ -49,8 +49,17 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
 	return cut_us < left_us ? cut_us : left_us;
 }
 
+static void forget_shapes(struct room *room)
+{
+	for (size_t i = 0; i < room->shapes; i++) {
+		free(room->shape[i].open);
+	}
+	room->shapes = 0;
+}
+
 void room_fini(struct room *room)
 {
+	forget_shapes(room);
 	free(room->shape);
 	free(room->stock);
 	room->shape = NULL;
@@ -59,8 +68,8 @@ void room_fini(struct room *room)
 
 void room_forget(struct room *room)
 {
+	forget_shapes(room);
 	room->known = false;
-	room->shapes = 0;
 	room->lacks = 0;
 	room_restaged(room);
 }
@@ -127,16 +136,33 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 	shape->now = 0;
 	shape->most = 0;
 	shape->misses = 0;
+	shape->open = malloc(plan->node_count * sizeof(struct node *));
+	shape->open_count = 0;
+	assert(shape->open || plan->node_count == 0);
 	for (size_t i = 0; i < plan->node_count; i++) {
 		if (!room->known) {
 			look(room, plan->nodes[i]);
 		}
-		shape->now += capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
+		uint32_t now = capacity_times(*per_vm, plan->nodes[i]->free, LEASE_VMS_MAX);
+		if (now > 0) {
+			shape->open[shape->open_count++] = plan->nodes[i];
+		}
+		shape->now += now;
 		uint32_t most = capacity_times(*per_vm, plan->nodes[i]->info.capacity, LEASE_VMS_MAX);
 		shape->most = most > shape->most ? most : shape->most;
 	}
 	room->known = true;
 	return shape;
+}
+
+struct nodes room_nodes(struct room *room, const struct lease_spec *spec, const struct run *run)
+{
+	const struct room_shape *shape = NULL;
+
+	if (run->from == RUN_BOOT && run->start_us == room->start_us) {
+		shape = shape_of(room, &spec->per_vm);
+	}
+	return shape ? (struct nodes){shape->open, shape->open_count} : place_all(room->plan);
 }
 
 uint32_t room_most(struct room *room, struct capacity per_vm)

@@ -20,8 +20,10 @@ struct room_miss {
 
 struct room_shape {
 	struct capacity per_vm;
-	uint64_t now;  /* VMs that could begin at once, if only for an instant */
-	uint32_t most; /* VMs on one node, if it were empty */
+	uint64_t now;       /* VMs that could begin at once, if only for an instant */
+	uint32_t most;      /* VMs on one node, if it were empty */
+	struct node **open; /* the nodes where one could begin at once, and some that since were taken */
+	size_t open_count;
 	struct room_miss miss[ROOM_FRONT];
 	uint32_t misses;
 };
@@ -75,6 +77,8 @@ wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_u
 bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, bool empty);
 /* Images may come at other times than before. */
 void room_restaged(struct room *room);
+/* The nodes that may have room for such VMs at the run's start. The room's, until room_forget(). */
+struct nodes room_nodes(struct room *room, const struct lease_spec *spec, const struct run *run);
 /* The most VMs of that size that any node could hold. */
 uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */

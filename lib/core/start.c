@@ -69,8 +69,9 @@ static bool listable(struct pass *pass, const struct unit *unit, const struct ru
 		return false;
 	}
 	use.amount[RES_DISK] = 0;
-	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
-		const struct node *node = plan->nodes[i];
+	const struct nodes nodes = room_nodes(&pass->room, unit->spec, run);
+	for (size_t i = 0; i < nodes.count && vms < unit->n; i++) {
+		const struct node *node = nodes.item[i];
 		if (node_takes_new(node) && place_room(node, use, run->start_us, end_us) &&
 		    (anywhere || prep_present(node, unit->spec->image))) {
 			vms += capacity_times(use, node->info.capacity, unit->n);
@@ -85,7 +86,7 @@ static void list_nodes(struct pass *pass, const struct unit *unit, const struct 
 	struct choices *out = &pass->choices;
 	size_t kept = 0;
 
-	place_list(pass->plan, unit, run, out);
+	place_list(pass->plan, unit, run, room_nodes(&pass->room, unit->spec, run), out);
 	if (may_fetch(pass, run->from)) {
 		return;
 	}
@@ -141,6 +142,28 @@ static uint64_t room_until(const struct unit *unit, struct choices *choices, siz
 }
 
 /*
+ * The fewest of the nodes, latest first, that hold the unit until the last of them must be clear; all together hold it
+ * for a shorter run.
+ */
+static size_t fewest(const struct unit *unit, struct choices *choices, const struct run *run)
+{
+	size_t low = 0, high = choices->count;
+
+	if (choices->vms == choices->count && !unit->spec->period_us) {
+		return unit->n; /* one on each, and each until it must be clear */
+	}
+	while (low + 1 < high) {
+		size_t middle = (low + high) / 2;
+		if (room_until(unit, choices, middle, run, choices->item[middle - 1].until_us) >= unit->n) {
+			high = middle;
+		} else {
+			low = middle;
+		}
+	}
+	return high;
+}
+
+/*
  * Nodes for a run that something cuts short: those on which the unit can stay longest. Each limit_us is set to when the
  * node must be clear. False if there are not enough.
  */
@@ -148,7 +171,7 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 {
 	struct choices *out = &pass->choices;
 	struct run least_run = *run;
-	size_t low = 0, high, n = 0;
+	size_t n = 0;
 
 	least_run.end_us = run->start_us + need_of(pass, unit, run->from);
 	least_run.release_us = least_run.end_us;
@@ -164,15 +187,8 @@ static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run
 		return false;
 	}
 	qsort(out->item, n, sizeof(*out->item), latest_first);
-	/* The fewer of the long-free nodes, the later the end: find the fewest that hold the unit. */
-	for (high = n; low + 1 < high;) {
-		size_t middle = (low + high) / 2;
-		if (room_until(unit, out, middle, run, out->item[middle - 1].until_us) >= unit->n) {
-			high = middle;
-		} else {
-			low = middle;
-		}
-	}
+	/* The fewer of the long-free nodes, the later the end. */
+	size_t high = fewest(unit, out, run);
 	wall_us until_us = out->item[high - 1].until_us;
 	uint64_t total = room_until(unit, out, high, run, until_us);
 	out->count = high;
@@ -546,7 +562,7 @@ bool start_possible_now(struct pass *pass, struct unit *unit)
 	}
 	run.end_us = run.start_us + need_us;
 	run.release_us = run.end_us + pass->plan->settings.stop_us;
-	place_list(pass->plan, unit, &run, &pass->choices);
+	place_list(pass->plan, unit, &run, place_all(pass->plan), &pass->choices);
 	if (pass->choices.vms >= unit->n) {
 		return true;
 	}
