@@ -76,6 +76,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 		return;
 	}
 	plan->queue_due = true;
+	plan->freed = 0;
 	if (!node) {
 		node_add(plan, info);
 		return;

@@ -141,16 +141,60 @@ static void drop_unit(struct plan *plan, struct contract *contract, struct guest
 	}
 }
 
-/* Drops what is no promise; with keep not what waits for nothing but its image. Returns how many units those are. */
-static uint32_t drop(struct plan *plan, bool keep)
+/* True if the unit waits, from the beginning or suspended, and nothing of it is planned. */
+static bool unplanned(struct contract *contract, struct guest *guest)
+{
+	uint32_t i = 0;
+	const struct guest *first = next_open(contract, guest, &i);
+
+	return first && !first->vm->planned &&
+	       (first->vm->state == LEASE_QUEUED || first->vm->state == LEASE_SUSPENDED);
+}
+
+/* The same of one that did not in the last pass. */
+static bool waits_anew(struct contract *contract, struct guest *guest)
+{
+	uint32_t i = 0;
+	const struct guest *first = next_open(contract, guest, &i);
+
+	return unplanned(contract, guest) && first->memory;
+}
+
+/* True if the planned unit can start when it is to: its nodes are there, and its image is not late. */
+static bool stands(struct contract *contract, struct guest *guest)
+{
+	struct guest *each;
+
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		if (!each->vm->planned || !node_takes_new(each->node) ||
+		    (each->stage && prep_ready(each->node, contract->lease.spec.image) > each->vm->run.prepare_us)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Units that keep soft plans. */
+struct kept {
+	uint32_t staged; /* they wait for nothing but their images */
+	uint32_t held;   /* they have reservations */
+};
+
+/*
+ * Drops what is no promise. With kept, not NULL, it leaves what waits for nothing but its image and, with hold, the
+ * reservations of those who cannot start sooner than foreseen: nobody before them in the queue has ended, and who
+ * overtook them took nothing of what they wait for. But one before them that waits may take one over.
+ */
+static void drop(struct plan *plan, struct kept *kept, bool hold)
 {
 	struct dropped dropped = {0};
 	struct contract *contract;
-	uint32_t kept = 0;
 
 	prep_layout(plan); /* what is late tells who does not just wait for his image */
 	RB_FOREACH (contract, turns, &plan->turns) {
+		hold = hold && contract->lease.id < plan->freed;
 		if (contract->booked == 0) {
+			hold = hold && !waits_anew(contract, NULL);
 			continue;
 		}
 		bool serial = contract->lease.spec.serial;
@@ -159,24 +203,27 @@ static uint32_t drop(struct plan *plan, bool keep)
 			if (guest && lease_state_final(guest->vm->state)) {
 				continue;
 			}
+			hold = hold && !waits_anew(contract, guest);
 			if (!soft(plan, contract, guest)) {
 				continue;
 			}
-			if (keep && only_image(plan, contract, guest)) {
-				kept++;
-				continue;
+			if (kept && only_image(plan, contract, guest)) {
+				kept->staged++;
+			} else if (hold && stands(contract, guest)) {
+				kept->held++;
+			} else {
+				drop_unit(plan, contract, guest, &dropped);
+				hold = false;
 			}
-			drop_unit(plan, contract, guest, &dropped);
 		}
 	}
 	restore_dropped(plan, &dropped);
 	prep_trim(plan);
-	return kept;
 }
 
 void queue_drop(struct plan *plan)
 {
-	drop(plan, false);
+	drop(plan, NULL, false);
 }
 
 /* Whether all of the unit's guests are in this state, planned or not. */
@@ -370,7 +417,7 @@ static void unplan(struct pass *pass, struct contract *contract, struct guest *g
  * A suspended unit that found no other time goes on when it was to go on before: others were planned for when it will
  * be gone from its node, and who is not to go on stays there for ever.
  */
-static void keep_resume(struct pass *pass, struct unit *unit)
+static void keep_resume(struct pass *pass, const struct unit *unit)
 {
 	if (unit->seat[0].was.run.from != RUN_RESUME || unit->seat[0].guest->vm->planned) {
 		return;
@@ -382,17 +429,80 @@ static void keep_resume(struct pass *pass, struct unit *unit)
 	room_forget(&pass->room);
 }
 
+/* True if an image is brought for the unit: without its plan nobody would want that. */
+static bool fetches(const struct unit *unit)
+{
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct stage *stage = unit->seat[i].guest->stage;
+		if (stage && !stage->present) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Starts a unit that has a reservation at once, if that is possible; if not it is as before. */
+static bool start_sooner(struct pass *pass, struct contract *contract, struct guest *guest, const struct unit *before)
+{
+	struct guest *each;
+	struct unit unit;
+
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		guest_unplan(pass->plan, each);
+	}
+	place_unit(contract, guest, &unit);
+	bool resumes = all_in(&unit, LEASE_SUSPENDED, false);
+	bool done = resumes ? start_resume_now(pass, &unit) : start_boot_now(pass, &unit);
+	free(unit.seat);
+	if (done) {
+		room_forget(&pass->room);
+		return true;
+	}
+	for (uint32_t i = 0; i < before->n && resumes; i++) {
+		guest_unbook(pass->plan, before->seat[i].guest);
+	}
+	place_put_back(pass->plan, before);
+	return false;
+}
+
+/* A unit whose reservation was held has it until it can start at once; false if one before it has one in its place. */
+static bool keeps_reservation(struct pass *pass, struct contract *contract, struct guest *guest)
+{
+	struct unit unit;
+
+	pass->held--;
+	if (pass->reservations == 0) {
+		return false;
+	}
+	place_unit(contract, guest, &unit);
+	if (fetches(&unit) || !start_possible_now(pass, &unit) || !start_sooner(pass, contract, guest, &unit)) {
+		reserved(pass);
+	}
+	free(unit.seat);
+	return true;
+}
+
+/* True if the unit, not begun, has a plan that was left to it, and it stays so. */
+static bool keeps_plan(struct pass *pass, struct contract *contract, struct guest *guest, bool *planned)
+{
+	bool conservative = pass->plan->settings.backfill == BACKFILL_CONSERVATIVE;
+
+	*planned = (conservative || pass->held > 0) && soft(pass->plan, contract, guest) &&
+		   (conservative || !only_image(pass->plan, contract, guest));
+	return *planned && (conservative ? stays(pass, contract, guest) : keeps_reservation(pass, contract, guest));
+}
+
 static void turn(struct pass *pass, struct contract *contract, struct guest *guest)
 {
 	uint32_t i = 0;
 	const struct guest *first = next_open(contract, guest, &i);
 	struct unit unit, before = {0};
+	bool planned = false;
 
-	if (first && first->vm->planned && pass->plan->settings.backfill == BACKFILL_CONSERVATIVE &&
-	    soft(pass->plan, contract, guest)) {
-		if (stays(pass, contract, guest)) {
-			return;
-		}
+	if (first && first->vm->planned && keeps_plan(pass, contract, guest, &planned)) {
+		return;
+	}
+	if (planned) {
 		place_unit(contract, guest, &before);
 		unplan(pass, contract, guest);
 	}
@@ -464,6 +574,22 @@ static void pass_init(struct pass *pass, struct plan *plan)
 	room_init(&pass->room, plan);
 }
 
+/* A pass for all: what is no promise is planned anew. */
+static void pass_begin(struct pass *pass, struct plan *plan)
+{
+	const struct plan_settings *settings = &plan->settings;
+	struct kept kept = {0};
+
+	if (settings->backfill != BACKFILL_CONSERVATIVE) {
+		/* By a key who comes later may be before him who waits first. */
+		drop(plan, &kept, !settings->queue->key);
+	}
+	pass_init(pass, plan);
+	pass->moves = MOVES;
+	pass->staged = kept.staged;
+	pass->held = kept.held;
+}
+
 static void pass_fini(struct pass *pass)
 {
 	room_fini(&pass->room);
@@ -479,10 +605,7 @@ void queue_pass(struct plan *plan)
 		plan->settings.queue->pass(plan);
 		return;
 	}
-	uint32_t staged = plan->settings.backfill == BACKFILL_CONSERVATIVE ? 0 : drop(plan, true);
-	pass_init(&pass, plan);
-	pass.moves = MOVES;
-	pass.staged = staged;
+	pass_begin(&pass, plan);
 	if (plan->settings.queue->key) {
 		size_t n = sort_turns(plan);
 		for (size_t i = 0; i < n; i++) {
@@ -496,14 +619,6 @@ void queue_pass(struct plan *plan)
 	pass_fini(&pass);
 }
 
-/* True if nothing of it is planned: it waits, from the beginning or suspended. */
-static bool unplanned(const struct contract *contract)
-{
-	const struct vm *vm = contract->vms;
-
-	return contract->booked == 0 || (vm->state == LEASE_SUSPENDED && !vm->planned);
-}
-
 /* True if before it in the queue somebody waits without a plan: then it gets no reservation either. */
 static bool outranked(const struct plan *plan, struct contract *contract)
 {
@@ -511,7 +626,7 @@ static bool outranked(const struct plan *plan, struct contract *contract)
 	struct contract *other = RB_PREV(turns, &plan->turns, contract);
 
 	for (int i = 0; other && i < OUTRANKED_TRIES; i++) {
-		if (unplanned(other) && (!key || key(plan, other) <= key(plan, contract))) {
+		if (unplanned(other, NULL) && (!key || key(plan, other) <= key(plan, contract))) {
 			return true;
 		}
 		other = RB_PREV(turns, &plan->turns, other);

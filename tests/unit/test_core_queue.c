@@ -99,6 +99,90 @@ START_TEST(early_end_moves_up)
 }
 END_TEST
 
+/* Two leases of two VMs that fill the nodes until 300 and 600 s, and one behind them that wants all. */
+static const struct lease *waiting_for_all(const struct lease *running[2])
+{
+	running[0] = request(spec_of(LEASE_BEST_EFFORT, 2, 300 * SEC));
+	run_all(running[0]);
+	running[1] = request(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	run_all(running[1]);
+	const struct lease *head = request(spec_of(LEASE_BEST_EFFORT, 4, 60 * SEC));
+	ck_assert_int_ge(head->vms[0].run.prepare_us, running[1]->vms[0].run.release_us);
+	return head;
+}
+
+static void end_early(const struct lease *lease)
+{
+	for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		see(lease, i, SEEN_ENDED, now);
+	}
+	ck_assert_int_eq(lease->state, LEASE_DONE);
+}
+
+START_TEST(reservation_moves_up)
+{
+	const struct lease *running[2], *head = waiting_for_all(running);
+	wall_us start_us = head->vms[0].run.start_us;
+
+	/* When one before it ends early, but not when one does that came later: of that it loses nothing. */
+	end_early(running[1]);
+	ck_assert_int_lt(head->vms[0].run.start_us, start_us);
+	ck_assert_int_ge(head->vms[0].run.prepare_us, running[0]->vms[0].run.release_us);
+	start_us = head->vms[0].run.start_us;
+	const struct lease *filler = request(spec_of(LEASE_BEST_EFFORT, 2, 200 * SEC));
+	ck_assert_int_eq(filler->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+	run_all(filler);
+	end_early(filler);
+	ck_assert_int_eq(head->vms[0].run.start_us, start_us);
+	end_early(running[0]);
+	ck_assert_int_eq(head->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+}
+END_TEST
+
+START_TEST(reservation_moves_up_when_a_promise_ends)
+{
+	const struct lease *ar = request(ar_of(4, now + 60 * SEC, 600 * SEC));
+	const struct lease *head = request(spec_of(LEASE_BEST_EFFORT, 4, 100 * SEC));
+
+	ck_assert_int_ge(head->vms[0].run.prepare_us, ar->vms[0].run.release_us);
+	cancel(ar->id);
+	ck_assert_int_eq(head->vms[0].run.start_us, now + settings.lead_us + settings.prepare_us);
+}
+END_TEST
+
+START_TEST(reservation_on_a_lost_node)
+{
+	const struct lease *running[2], *head = waiting_for_all(running);
+
+	set_node(2, NODE_DRAINING);
+	ck_assert_int_eq(head->state, LEASE_QUEUED);
+	set_node(2, NODE_UP);
+	ck_assert_int_eq(head->state, LEASE_SCHEDULED);
+}
+END_TEST
+
+START_TEST(reservation_given_to_one_before)
+{
+	const struct lease *running[2], *head = waiting_for_all(running);
+	const struct lease *ar = request(ar_of(2, now + 100 * SEC, 1000 * SEC));
+	const struct lease *victim = running[running[1]->vms[0].run.then == RUN_SUSPEND];
+
+	ck_assert_int_eq(ar->state, LEASE_SCHEDULED);
+	ck_assert(head->vms[0].planned);
+	tick_at(victim->vms[0].run.end_us);
+	for (uint32_t i = 0; i < 2; i++) {
+		see(victim, i, SEEN_SUSPENDING, now);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		see(victim, i, SEEN_SUSPENDED, now);
+	}
+	/* It was there before the head, and now waits too. */
+	ck_assert_int_eq(victim->state, LEASE_SUSPENDED);
+	ck_assert(victim->vms[0].planned);
+	ck_assert(!head->vms[0].planned);
+}
+END_TEST
+
 START_TEST(suspended_in_time)
 {
 	const struct lease *gang = running_gang(600 * SEC);
@@ -590,6 +674,10 @@ int main(void)
 	tcase_add_test(all, one_reservation);
 	tcase_add_test(all, no_delay_without_suspension);
 	tcase_add_test(all, early_end_moves_up);
+	tcase_add_test(all, reservation_moves_up);
+	tcase_add_test(all, reservation_moves_up_when_a_promise_ends);
+	tcase_add_test(all, reservation_on_a_lost_node);
+	tcase_add_test(all, reservation_given_to_one_before);
 	tcase_add_test(all, suspended_in_time);
 	tcase_add_test(all, restored_one_after_another);
 	tcase_add_test(all, cut_is_withdrawn);
