@@ -126,7 +126,8 @@ static void show_line(const struct client *client, struct json_object *lease)
 	if (strcmp(nodes, "-") != 0) {
 		fprintf(show->out, " on %s", nodes);
 	}
-	if (strcmp(start, "-") != 0 && strcmp(end, "-") != 0) {
+	/* One that ended before its start never ran. */
+	if (strcmp(start, "-") != 0 && show_number(lease, "end_us") > show_number(lease, "start_us")) {
 		fprintf(show->out, ", %s to %s", start, end);
 	}
 	show_window(show, lease);
