@@ -364,7 +364,12 @@ static int agent_start(struct agent *agent, struct err *err)
 	static const struct stage_ops stage_ops = {.changed = on_staged};
 	struct stage_settings stage = stage_settings(&agent->settings);
 
-	open_pace(agent); /* first: its watchdog is a fork */
+	/* First: one that comes meanwhile is answered when all is there. */
+	agent->term = catch_signal(agent, SIGTERM, on_end);
+	agent->interrupt = catch_signal(agent, SIGINT, on_end);
+	agent->hangup = catch_signal(agent, SIGHUP, on_hangup);
+	signal_hold(SIGHUP, SIG_UNBLOCK);
+	open_pace(agent); /* before there are threads: its watchdog is a fork */
 	agent->pass = evtimer_new(agent->base, on_pass, agent);
 	agent->alarm = alarm_new(agent->base, on_alarm, agent, err);
 	if (!agent->alarm || open_stores(agent, err) < 0) {
@@ -375,9 +380,6 @@ static int agent_start(struct agent *agent, struct err *err)
 		return -1;
 	}
 	stage_want(agent->stage, book_part(agent->book));
-	agent->term = catch_signal(agent, SIGTERM, on_end);
-	agent->interrupt = catch_signal(agent, SIGINT, on_end);
-	agent->hangup = catch_signal(agent, SIGHUP, on_hangup);
 	return 0;
 }
 
@@ -510,7 +512,11 @@ int main(int argc, char **argv)
 	enum mode mode = MODE_RUN;
 	struct agent agent = {.lock_fd = -1};
 	struct err err;
-	int status = parse_options(argc, argv, &path, &mode);
+	int status;
+
+	program_begin();
+	signal_hold(SIGHUP, SIG_BLOCK);
+	status = parse_options(argc, argv, &path, &mode);
 
 	if (status >= 0) {
 		return output_end("tenure-agent", status);

@@ -34,9 +34,11 @@ static bool wants_colour(void)
 
 int main(int argc, char **argv)
 {
-	struct event_base *base = event_base_new();
 	struct show show = {.out = stdout, .err = stderr, .err_tty = isatty(STDERR_FILENO)};
+	struct event_base *base;
 
+	program_begin();
+	base = event_base_new();
 	if (!base) {
 		return STATUS_FAILED;
 	}

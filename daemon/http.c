@@ -315,7 +315,7 @@ static struct evconnlistener *bind_to(struct event_base *base, const char *text,
 					   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128,
 					   (struct sockaddr *)&address.sa, (int)address.len);
 	if (!listener) {
-		err_set(err, ERR_UNAVAILABLE, "cannot listen on %s: %s", text, strerror(errno));
+		address_cannot_listen(text, errno, err);
 	}
 	return listener;
 }

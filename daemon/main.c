@@ -123,6 +123,7 @@ static int run(struct daemon *daemon)
 	}
 	events[n] = evsignal_new(daemon->base, SIGHUP, on_reload, daemon);
 	event_add(events[n++], NULL);
+	signal_hold(SIGHUP, SIG_UNBLOCK);
 	daemon->head = head_new(daemon->base, &daemon->settings, &err);
 	if (daemon->head) {
 		log_info("tenured " TENURE_VERSION " ready: epoch %llu, %s",
@@ -147,7 +148,11 @@ int main(int argc, char **argv)
 	struct options options = {0};
 	struct daemon daemon = {0};
 	struct err err = {0};
-	int status = parse_options(argc, argv, &options);
+	int status;
+
+	program_begin();
+	signal_hold(SIGHUP, SIG_BLOCK);
+	status = parse_options(argc, argv, &options);
 
 	if (status >= 0) {
 		return output_end("tenured", status);

@@ -5,6 +5,7 @@
 #include "address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -206,6 +207,20 @@ int address_parse(const char *text, struct address *out, struct err *err)
 		return err_set(err, ERR_PARAMS, "address \"%.128s\": " FORMS, text);
 	}
 	return 0;
+}
+
+int address_cannot_listen(const char *text, int why, struct err *err)
+{
+	switch (why) {
+	case EADDRINUSE:
+		return err_set(err, ERR_CONFLICT,
+			       "cannot listen on %s: another program does; end that one, or set another address", text);
+	case EADDRNOTAVAIL:
+		return err_set(err, ERR_PARAMS, "cannot listen on %s: no interface of this machine has that address",
+			       text);
+	default:
+		return err_set(err, ERR_INTERNAL, "cannot listen on %s: %s", text, strerror(why));
+	}
 }
 
 void address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT])

@@ -25,6 +25,8 @@ int address_networks_check(const char *networks, struct err *err);
 bool address_plaintext_ok(const struct sockaddr *sa, const char *networks);
 /* As above for an address to listen on or connect to, checking the list too; the error says what to do. */
 int address_plaintext_check(const struct address *address, const char *networks, struct err *err);
+/* The error of bind() or listen() on it, with what to do. Returns -1. */
+int address_cannot_listen(const char *text, int why, struct err *err);
 /* Numeric "ip:port", "[ip]:port", "unix:/path" (cut to fit); "unix:" for a socket without a name. */
 void address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT]);
 

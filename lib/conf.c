@@ -140,8 +140,9 @@ static char *read_line(char *out, int size, void *stream)
 	}
 	load->line++;
 	while ((c = getc(load->file)) != EOF && c != '\n') {
-		if (c == '\0') {
-			err_set(load->err, ERR_PARAMS, "there is a NUL byte: this is not a settings file");
+		if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
+			err_set(load->err, ERR_PARAMS, "a control character, 0x%02x: this is not a settings file",
+				(unsigned)c);
 			fail_at(load, load->line);
 			return NULL;
 		}
@@ -163,7 +164,8 @@ static char *read_line(char *out, int size, void *stream)
 	}
 	out[n] = '\0';
 	load->indented = out[0] == ' ' || out[0] == '\t';
-	if (out[strspn(out, " \t")] == '[') {
+	/* A byte order mark is inih's to skip. */
+	if (out[strspn(out, " \t\xef\xbb\xbf")] == '[') {
 		load->section_line = load->line;
 	}
 	return out;

@@ -142,8 +142,7 @@ static int open_socket(const struct address *address, const char *text, mode_t m
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
 	if (bind(fd, sa, address->len) || start_listening(fd, sa, mode)) {
-		return err_set(err, errno == EADDRINUSE ? ERR_CONFLICT : ERR_INTERNAL, "cannot listen on %s: %s", text,
-			       strerror(errno));
+		return address_cannot_listen(text, errno, err);
 	}
 	/* steal() would leave 0, which is a descriptor. */
 	out = fd;

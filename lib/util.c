@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -229,6 +230,11 @@ static int make_one(const char *path, unsigned mode, struct err *err)
 	if (mkdir(path, mode) == 0) {
 		return 0;
 	}
+	if (errno == EACCES || errno == EROFS) {
+		return err_set(err, ERR_DENIED,
+			       "cannot make folder %s: %s; let root make it for user %ju, or name another", path,
+			       strerror(errno), (uintmax_t)geteuid());
+	}
 	if (errno != EEXIST) {
 		return set_errno(err, "make folder", path);
 	}
@@ -255,6 +261,27 @@ int dir_make(const char *path, unsigned mode, struct err *err)
 		}
 	}
 	return make_one(part, mode, err);
+}
+
+void program_begin(void)
+{
+	static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+
+	for (int fd = 0; fd < (int)ARRAY_SIZE(modes); fd++) {
+		/* The lowest that is free, and the wrong way round: reading or writing still fails. */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) {
+			abort();
+		}
+	}
+}
+
+void signal_hold(int number, int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigprocmask(how, &set, NULL);
 }
 
 int output_end(const char *program, int status)

@@ -74,6 +74,14 @@ int file_replace(const char *path, const void *data, size_t len, unsigned mode, 
 int dir_make(const char *path, unsigned mode, struct err *err);
 
 /*
+ * The first of a program: standard input, output and error that were closed are /dev/null, which can be neither read
+ * nor written, so that no file or pipe opened later gets their numbers, and lines of the log.
+ */
+void program_begin(void);
+/* SIG_BLOCK: it waits until SIG_UNBLOCK, when there is who can answer it. For the first thread, before there are
+ * others. */
+void signal_hold(int number, int how);
+/*
  * The last of a program's exit: its status, but 1 instead of 0 where something printed was lost, which is said on
  * standard error unless its reader has gone.
  */

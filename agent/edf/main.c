@@ -97,5 +97,6 @@ static int command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	program_begin();
 	return output_end("tenure-edf", command(argc, argv));
 }

@@ -59,6 +59,7 @@ int main(int argc, char **argv)
 {
 	int status = SIM_USAGE;
 
+	program_begin();
 	log_init(LOG_LEVEL_ERROR);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
 		puts("tenure-sim " TENURE_VERSION);

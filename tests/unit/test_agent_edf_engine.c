@@ -390,7 +390,8 @@ END_TEST
 
 START_TEST(constraint_is_kept)
 {
-	struct engine_row row;
+	struct engine_row row = {0};
+	int64_t got_ns = 0;
 	uint64_t id;
 	pid_t spinner;
 
@@ -404,12 +405,17 @@ START_TEST(constraint_is_kept)
 		}
 	}
 	id = attach(spinner, 10 * MS, 20 * MS);
-	usleep(500000);
-	engine_list(engine, id, keep_row, &row);
+	/* Loose, and not at once: the machine may be busy, also with another scheduler. Slack may come on top. */
+	for (int tries = 0; tries < 8 && got_ns < 150 * MS; tries++) {
+		int64_t before_ns = row.used_ns;
+
+		usleep(500000);
+		engine_list(engine, id, keep_row, &row);
+		got_ns = row.used_ns - before_ns;
+	}
 	end_child(spinner);
-	/* Loose: the machine may be busy. Slack may come on top. */
 	ck_assert_uint_ge(row.periods, 10);
-	ck_assert_int_ge(row.used_ns, 150 * MS);
+	ck_assert_int_ge(got_ns, 150 * MS);
 	ck_assert_int_gt(row.change_ns, 0);
 }
 END_TEST

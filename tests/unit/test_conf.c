@@ -241,13 +241,18 @@ START_TEST(bad_lines)
 }
 END_TEST
 
-START_TEST(nul_byte)
+START_TEST(binary)
 {
-	static const char text[] = "[head]\nname = a\0b\nconnections = 2\n";
+	static const char nul[] = "[head]\nname = a\0b\nconnections = 2\n";
+	static const char escape[] = "[head]\n# \033[2J\n";
 
-	write_bytes(text, sizeof(text) - 1);
+	write_bytes(nul, sizeof(nul) - 1);
 	ck_assert_int_eq(conf_load(table, ROWS, path, &values, &err), -1);
-	expect_error(2, "NUL");
+	expect_error(2, "0x00: this is not");
+	write_bytes(escape, sizeof(escape) - 1);
+	ck_assert_int_eq(conf_load(table, ROWS, path, &values, &err), -1);
+	expect_error(2, "0x1b: this is not");
+	refused("\xef\xbb\xbf[storage]\r\nname = x\n", 1, "unknown section [storage]");
 }
 END_TEST
 
@@ -382,7 +387,7 @@ int main(void)
 	tcase_add_test(tcase, bad_values);
 	tcase_add_test(tcase, out_of_range);
 	tcase_add_test(tcase, bad_lines);
-	tcase_add_test(tcase, nul_byte);
+	tcase_add_test(tcase, binary);
 	tcase_add_test(tcase, longest_line);
 	tcase_add_test(tcase, no_file);
 	tcase_add_test(tcase, bad_default);

@@ -1,5 +1,6 @@
 /* Errors, strict parsing of small values, files that are replaced whole or not at all. */
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -267,6 +268,32 @@ START_TEST(folders)
 }
 END_TEST
 
+/* What is opened afterwards has none of their numbers, and what is said to them is lost, not written elsewhere. */
+START_TEST(closed_output)
+{
+	int fd;
+
+	for (fd = 0; fd < 3; fd++) {
+		close(fd);
+	}
+	program_begin();
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	ck_assert_int_gt(fd, STDERR_FILENO);
+	ck_assert_int_lt(write(STDERR_FILENO, "x", 1), 0);
+	ck_assert_int_lt(write(STDOUT_FILENO, "x", 1), 0);
+	ck_assert_int_lt(read(STDIN_FILENO, folder, 1), 0);
+}
+END_TEST
+
+START_TEST(held_signal)
+{
+	signal_hold(SIGHUP, SIG_BLOCK);
+	raise(SIGHUP);
+	signal(SIGHUP, SIG_IGN);
+	signal_hold(SIGHUP, SIG_UNBLOCK);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("util");
@@ -289,6 +316,8 @@ int main(void)
 	tcase_add_test(tcase, failed_replacing);
 	tcase_add_test(tcase, replacing_beside_us);
 	tcase_add_test(tcase, folders);
+	tcase_add_test(tcase, closed_output);
+	tcase_add_test(tcase, held_signal);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, plain);
 	return run_suite(suite);
