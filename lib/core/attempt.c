@@ -143,8 +143,8 @@ uint64_t attempt_in_the_way(const struct node *node, const struct run *run)
 		}
 	}
 	DL_FOREACH (node->best_effort, guest) {
-		if (guest->vm->planned && guest->vm->run.prepare_us < run->release_us &&
-		    guest->vm->run.release_us > run->prepare_us && (!lease || guest->vm->lease < lease)) {
+		if (guest->vm->run.prepare_us < run->release_us && guest->vm->run.release_us > run->prepare_us &&
+		    (!lease || guest->vm->lease < lease)) {
 			lease = guest->vm->lease;
 		}
 	}

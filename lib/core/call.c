@@ -51,7 +51,7 @@ static wall_us saved_start(const struct plan *plan, const struct unit *unit)
 		}
 		DL_FOREACH (node->best_effort, guest) {
 			int64_t memory = guest->contract->lease.spec.per_vm.amount[RES_MEMORY];
-			node->save_us += guest->vm->planned ? estimate_suspend(plan, node, memory) : 0;
+			node->save_us += estimate_suspend(plan, node, memory);
 		}
 		all_us += node->save_us;
 		longest_us = node->save_us > longest_us ? node->save_us : longest_us;
@@ -117,10 +117,13 @@ static struct guest *in_the_way(const struct node *node, const struct run *run)
 
 	DL_FOREACH (node->best_effort, guest) {
 		const struct vm *vm = guest->vm;
-		bool stays = vm->planned && vm->run.then == RUN_STOP && guest_tail(guest) <= run->prepare_us;
-		if (!stays && (!vm->planned || vm->run.prepare_us < run->release_us)) {
+		bool stays = vm->run.then == RUN_STOP && guest_tail(guest) <= run->prepare_us;
+		if (!stays && vm->run.prepare_us < run->release_us) {
 			found = younger(found, guest);
 		}
+	}
+	DL_FOREACH (node->lying, guest) {
+		found = younger(found, guest);
 	}
 	if (!found) {
 		/* Their memory lies here until they go on elsewhere. */

@@ -117,7 +117,10 @@ static bool glance_true(const struct plan *plan, const struct node *node, wall_u
 	return at_us >= until_us || capacity_fits(glance_use(plan->glance, node->column, at_us), *use);
 }
 
-/* Sums the slots up in order of time: never beyond what the node has, and always what the slot table says. */
+/*
+ * Sums the slots up in order of time: never beyond what the node has, and always what the slot table says, but of the
+ * past, in which what lies suspended lay always.
+ */
 static enum check_rule check_table(const struct plan *plan, const struct node *node, bool firm, struct changes *changes,
 				   struct check_fault *fault)
 {
@@ -133,13 +136,16 @@ static enum check_rule check_table(const struct plan *plan, const struct node *n
 			continue;
 		}
 		wall_us until_us = i + 1 < changes->count ? changes->item[i + 1].at_us : at_us + 1;
+		if (until_us <= plan->now_us) {
+			continue;
+		}
 		struct capacity table = slots_peak(slots, at_us, until_us);
 		*fault = (struct check_fault){.node = node->info.id, .at_us = at_us};
 		bool glance = firm != (node->firm != NULL) || glance_true(plan, node, at_us, until_us, &use);
 		if (memcmp(&table, &use, sizeof(use)) != 0 || !glance) {
 			return fault->rule = CHECK_TABLE;
 		}
-		if (until_us > plan->now_us && !capacity_fits(use, owed)) {
+		if (!capacity_fits(use, owed)) {
 			return fault->rule = CHECK_CAPACITY;
 		}
 	}

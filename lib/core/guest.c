@@ -249,7 +249,8 @@ static void count_slots(struct plan *plan, const struct guest *guest, bool in)
 		if (!spans.there[i] || spans.kind[i] == SLOT_STANDBY) {
 			continue;
 		}
-		steps_more(&steps, node->slots, in, spans.start_us[i], spans.end_us[i],
+		/* Nobody asks what was: else each of many that lie there would have a point of its own in the table. */
+		steps_more(&steps, node->slots, in, i == SLOT_AT_HOLD ? 0 : spans.start_us[i], spans.end_us[i],
 			   slot_use(spans.kind[i], guest->contract->lease.spec.per_vm));
 		if (elsewhere(guest, (enum guest_slot)i)) {
 			steps_done(&steps, plan_find_node(plan, guest->vm->run.from_node)->slots, in);
@@ -301,14 +302,28 @@ void plan_keep_firm(struct plan *plan)
 	plan->firm = true;
 }
 
+/* A node's lists of guests that are no promises. */
+enum list { LIST_BEST_EFFORT, LIST_LYING, LIST_STANDBY, LIST_COUNT };
+
+static enum list list_of(const struct guest *guest)
+{
+	if (guest_stands_by(guest)) {
+		return LIST_STANDBY;
+	}
+	return guest->vm->planned ? LIST_BEST_EFFORT : LIST_LYING;
+}
+
+static struct guest **head_of(struct node *node, enum list list)
+{
+	struct guest **const heads[LIST_COUNT] = {&node->best_effort, &node->lying, &node->standby};
+
+	return heads[list];
+}
+
 /* On its node, as what it is there. */
 static void arrive(struct node *node, struct guest *guest)
 {
-	if (guest_stands_by(guest)) {
-		DL_APPEND(node->standby, guest);
-		return;
-	}
-	if (!is_best_effort(guest)) {
+	if (!is_best_effort(guest) && !guest_stands_by(guest)) {
 		guest->latest_us = 0;
 		RB_INSERT(promises, &node->promised, guest);
 		see_latest_upwards(guest);
@@ -317,16 +332,12 @@ static void arrive(struct node *node, struct guest *guest)
 	struct guest_moves moves = guest_moves(guest);
 	lane_add(node->lane, moves.restore_us, moves.restored_us);
 	lane_add(node->lane, moves.save_us, moves.saved_us);
-	DL_APPEND(node->best_effort, guest);
+	DL_APPEND(*head_of(node, list_of(guest)), guest);
 }
 
 static void depart(struct node *node, struct guest *guest)
 {
-	if (guest_stands_by(guest)) {
-		DL_DELETE(node->standby, guest);
-		return;
-	}
-	if (!is_best_effort(guest)) {
+	if (!is_best_effort(guest) && !guest_stands_by(guest)) {
 		struct guest *above = RB_PARENT(guest, promise);
 		RB_REMOVE(promises, &node->promised, guest);
 		see_latest_upwards(above);
@@ -335,7 +346,7 @@ static void depart(struct node *node, struct guest *guest)
 	struct guest_moves moves = guest_moves(guest);
 	lane_remove(node->lane, moves.restore_us, moves.restored_us);
 	lane_remove(node->lane, moves.save_us, moves.saved_us);
-	DL_DELETE(node->best_effort, guest);
+	DL_DELETE(*head_of(node, list_of(guest)), guest);
 }
 
 uint32_t guest_home(const struct guest *guest)
@@ -453,27 +464,29 @@ const struct guest *guest_promised_after(const struct node *node, wall_us at_us)
 	return RB_NFIND(promises, (struct promises *)&node->promised, &key);
 }
 
+/* The first in that list of the node's, or in the next that is not empty. */
+static struct guest *first_from(const struct node *node, unsigned list)
+{
+	while (list < LIST_COUNT && !*head_of((struct node *)node, list)) {
+		list++;
+	}
+	return list < LIST_COUNT ? *head_of((struct node *)node, list) : NULL;
+}
+
 struct guest *guest_first(const struct node *node)
 {
 	struct guest *first = RB_MIN(promises, (struct promises *)&node->promised);
 
-	first = first ? first : node->best_effort;
-	return first ? first : node->standby;
+	return first ? first : first_from(node, 0);
 }
 
 struct guest *guest_next(const struct guest *guest)
 {
-	struct guest *next;
-
-	if (guest_stands_by(guest)) {
-		return guest->next;
+	if (is_best_effort(guest) || guest_stands_by(guest)) {
+		return guest->next ? guest->next : first_from(guest->node, list_of(guest) + 1);
 	}
-	if (is_best_effort(guest)) {
-		return guest->next ? guest->next : guest->node->standby;
-	}
-	next = RB_NEXT(promises, &guest->node->promised, (struct guest *)guest);
-	next = next ? next : guest->node->best_effort;
-	return next ? next : guest->node->standby;
+	struct guest *next = RB_NEXT(promises, &guest->node->promised, (struct guest *)guest);
+	return next ? next : first_from(guest->node, 0);
 }
 
 const struct vm *guest_before(const struct plan *plan, const struct guest *guest)

@@ -34,7 +34,7 @@ struct guest {
 			wall_us latest_us; /* promised: when the last of its subtree is gone */
 		};
 		struct {
-			struct guest *prev, *next; /* best-effort, or standing by */
+			struct guest *prev, *next; /* best-effort, planned or lying, or standing by */
 		};
 	};
 	struct stage *stage;                   /* its image there */
@@ -152,7 +152,8 @@ struct node {
 	struct slots *slots; /* what is used when */
 	struct slots *firm;  /* of it what promises use, and beside it what is on standby; NULL = nothing ever was */
 	struct promises promised;  /* guests that are not best-effort, by when they are prepared: may be thousands */
-	struct guest *best_effort; /* in no order: about as many as run at a time */
+	struct guest *best_effort; /* planned ones, in no order: about as many as run at a time */
+	struct guest *lying;       /* suspended ones without a plan, in no order: may be many */
 	struct guest *standby;     /* of open leases that were not called, in no order */
 	struct guest *leaving;     /* suspended ones that are booked to go on elsewhere */
 	struct lane *lane;         /* their saving and restoring; plan->lane if that is one at a time everywhere */

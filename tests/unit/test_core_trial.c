@@ -1,6 +1,8 @@
 /* The queue policy "trial": who comes first, who makes room for whom and when, and whose image is brought. */
 #include "core_fixture.h"
+#include "plan_state.h"
 #include "policy.h"
+#include "slots.h"
 
 #define HOUR USEC_PER_HOUR
 
@@ -93,6 +95,23 @@ START_TEST(yields_after_its_stay)
 	suspend_all(old);
 	ck_assert_int_eq(young->vms[0].planned, true);
 	ck_assert_int_le(young->vms[0].run.start_us, soonest() + SEC);
+}
+END_TEST
+
+/* However many lie on a node, for however long, its table is no larger for that. */
+START_TEST(lies_without_a_point)
+{
+	begin();
+	const struct lease *old = running(4, 40 * HOUR);
+	best_effort(4, 2 * HOUR);
+	now += 5 * HOUR;
+	set_node(1, NODE_UP);
+	suspend_all(old);
+	ck_assert_int_eq(old->vms[0].state, LEASE_SUSPENDED);
+	for (uint32_t id = 1; id <= 2; id++) {
+		/* It is as if they had lain there always: when each came is no point of its own. */
+		ck_assert_int_eq(slots_peak(plan_find_node(plan, id)->slots, 1, 2).amount[RES_DISK], 2 * 2 * GIB);
+	}
 }
 END_TEST
 
@@ -447,6 +466,7 @@ int main(void)
 	tcase_add_test(all, one_reservation);
 	tcase_add_test(all, cut_for_the_reservation);
 	tcase_add_test(all, yields_after_its_stay);
+	tcase_add_test(all, lies_without_a_point);
 	tcase_add_test(all, slim_behind_wide);
 	tcase_add_test(all, first_run_before_long_ones);
 	tcase_add_test(all, fills_for_most);
