@@ -78,11 +78,13 @@ static void lock_memory(struct engine *engine)
 /* Without any of it a real-time thread is taken, and on many kernels never runs. */
 static int kernel_gives_time(struct err *err)
 {
-	return calibrate_limit_ppm(0) > 0 ? 0
-					  : err_set(err, ERR_DENIED,
-						    "the kernel leaves no time to real-time threads "
-						    "(kernel.sched_rt_runtime_us); its default "
-						    "is set by: sysctl kernel.sched_rt_runtime_us=950000");
+	if (calibrate_limit_ppm(0) > 0) {
+		return 0;
+	}
+	return err_set(
+		err, ERR_DENIED,
+		"the kernel leaves no time to real-time threads (kernel.sched_rt_runtime_us); its default is set "
+		"by: sysctl kernel.sched_rt_runtime_us=950000");
 }
 
 /* Whether this process may have real-time threads; the reason in words if not. */
@@ -101,8 +103,7 @@ static bool may_fifo(struct engine *engine)
 		 DISPATCH_PRIORITY, strerror(errno),
 		 has_capability(CAP_SYS_NICE)
 			 ? "the cgroup of this process has no real-time runtime; write to cpu.rt_runtime_us of each "
-			   "group on "
-			   "the way to it, from the root down"
+			   "group on the way to it, from the root down"
 			 : "run as root or with CAP_SYS_NICE, or raise RLIMIT_RTPRIO to 99 (LimitRTPRIO=99)");
 	return false;
 }
