@@ -72,7 +72,7 @@ static void add_guest(struct rates *rates, const struct guest *guest, wall_us fr
 	const struct vm *vm = guest->vm;
 	wall_us end_us = guest_stands_by(guest) ? vm->run.release_us : vm->run.end_us;
 
-	if (spec->period_us && vm->run.start_us < to_us && end_us > from_us) {
+	if (spec->period_us && !guest->unseen && vm->run.start_us < to_us && end_us > from_us) {
 		add(rates, &(struct rated){vm->run.start_us, end_us, demand_of(spec, vm->lease, vm->index)});
 	}
 }

@@ -98,6 +98,7 @@ static void take_out_all(const struct reserve *reserve, bool out)
 {
 	for (size_t i = 0; i < reserve->count; i++) {
 		take_out(reserve->yielding[i], SLOT_AT_LEAD, SLOT_AT_TAIL, out);
+		reserve->yielding[i]->unseen = out;
 	}
 }
 

@@ -115,6 +115,45 @@ START_TEST(lies_without_a_point)
 }
 END_TEST
 
+/* A node of which one CPU can be promised in slices. */
+static void slices_on(uint32_t id)
+{
+	struct event event = {.kind = EVENT_NODE, .node = node_info(id)};
+
+	event.node.state = NODE_UP;
+	event.node.edf = (struct edf_node){.cpus = 1, .limit_ppm = 900000, .period_min_us = 1000};
+	tell(&event);
+}
+
+static struct lease_spec sliced(struct lease_spec spec, span_us slice_us)
+{
+	spec.slice_us = slice_us;
+	spec.period_us = 100000;
+	spec.per_vm.amount[RES_MEMORY] = 64 * MIB;
+	return spec;
+}
+
+/* What keeps it away is slices alone: of a promise, after which it has room if another yields its own. */
+START_TEST(yields_its_slice)
+{
+	begin();
+	slices_on(1);
+	slices_on(2);
+	const struct lease *promise = request(sliced(ar_of(2, soonest(), 6 * HOUR), 40000));
+	const struct lease *old = request(sliced(spec_of(LEASE_BEST_EFFORT, 2, 40 * HOUR), 45000));
+	run_all(promise);
+	run_all(old);
+	const struct lease *young = request(sliced(spec_of(LEASE_BEST_EFFORT, 2, HOUR), 60000));
+	ck_assert_int_eq(old->vms[0].run.then, RUN_STOP);
+	now = young->submitted_us + 4 * HOUR + SEC;
+	slices_on(1); /* a pass */
+	ck_assert_int_eq(young->vms[0].planned, true);
+	ck_assert_int_ge(young->vms[0].run.start_us, promise->vms[0].run.end_us);
+	ck_assert_int_le(young->vms[0].run.start_us, promise->vms[0].run.end_us + HOUR);
+	ck_assert_int_eq(old->vms[0].run.then, RUN_SUSPEND);
+}
+END_TEST
+
 /* That there is no room for wide ones within the horizon says nothing of who is slim. */
 START_TEST(slim_behind_wide)
 {
@@ -467,6 +506,7 @@ int main(void)
 	tcase_add_test(all, cut_for_the_reservation);
 	tcase_add_test(all, yields_after_its_stay);
 	tcase_add_test(all, lies_without_a_point);
+	tcase_add_test(all, yields_its_slice);
 	tcase_add_test(all, slim_behind_wide);
 	tcase_add_test(all, first_run_before_long_ones);
 	tcase_add_test(all, fills_for_most);
