@@ -122,7 +122,8 @@ static bool pick(struct pass *pass, struct unit *unit, const struct run *run, co
 
 	least_run.end_us = run->start_us + least_of(unit, stay);
 	least_run.release_us = least_run.end_us;
-	place_list(pass->plan, unit, &least_run, place_all(pass->plan), choices);
+	struct nodes nodes = stay->now ? room_nodes(&pass->room, unit->spec, &least_run) : place_all(pass->plan);
+	place_list(pass->plan, unit, &least_run, nodes, choices);
 	choices->vms = 0;
 	for (size_t i = 0; i < choices->count; i++) {
 		struct choice choice = choices->item[i];

@@ -288,6 +288,7 @@ static bool start_now(struct trial *trial, struct unit *unit)
 		.from_us = plan->now_us + plan->settings.lead_us,
 		.least_us = room_need(&pass->room, unit->spec, unit->left_us),
 		.image_us = WALL_NEVER,
+		.now = true,
 	};
 
 	if (unit->seat[0].was.state == LEASE_SUSPENDED) {
