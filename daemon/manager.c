@@ -391,7 +391,8 @@ static int set_now(struct manager *manager, struct err *err)
 	bool back = now < manager->now - CLOCK_BACK_US;
 
 	if (back) {
-		log_warning("clock: set back by %" PRId64 " s", (manager->now - now) / USEC_PER_SEC);
+		log_warning("clock: set back by %" PRId64 " s; is NTP running here?",
+			    (manager->now - now) / USEC_PER_SEC);
 		manager->prune_us = 0;
 	}
 	if (back || now > manager->now) {
@@ -479,6 +480,21 @@ static int begin_record(struct manager *manager, struct err *err)
 	return store_commit(manager->store, err);
 }
 
+/* What is planned goes by the clock as it is; whoever set it wrong has to know before guests start. */
+static int check_clock(const struct manager *manager, struct err *err)
+{
+	wall_us last_us;
+
+	if (store_last_at(manager->store, &last_us, err) < 0) {
+		return -1;
+	}
+	if (manager->now < last_us - CLOCK_BACK_US) {
+		log_warning("clock: %" PRId64 " s behind the last event in the database; is NTP running here?",
+			    (last_us - manager->now) / USEC_PER_SEC);
+	}
+	return 0;
+}
+
 struct manager *manager_new(struct event_base *base, struct store *store, const struct head_settings *settings,
 			    struct err *err)
 {
@@ -495,7 +511,8 @@ struct manager *manager_new(struct event_base *base, struct store *store, const 
 		manager_free(manager);
 		return NULL;
 	}
-	if (raise_epoch(manager, err) < 0 || begin_record(manager, err) < 0 || manager_load(manager, err) < 0) {
+	if (check_clock(manager, err) < 0 || raise_epoch(manager, err) < 0 || begin_record(manager, err) < 0 ||
+	    manager_load(manager, err) < 0) {
 		manager_free(manager);
 		return NULL;
 	}

@@ -106,6 +106,8 @@ struct store_event {
 int store_add_event(struct store *store, const struct store_event *event, struct err *err);
 /* The newest rev ever used; 0 = none. */
 int store_last_rev(struct store *store, int64_t *rev, struct err *err);
+/* When the newest event was; 0 = there is none. */
+int store_last_at(struct store *store, wall_us *at_us, struct err *err);
 struct store_request {
 	const char *owner, *request_id, *method;
 	const char *digest; /* sha256 of the parameters */

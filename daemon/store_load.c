@@ -129,6 +129,19 @@ int store_last_rev(struct store *store, int64_t *rev, struct err *err)
 	return 0;
 }
 
+int store_last_at(struct store *store, wall_us *at_us, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT at_us FROM events ORDER BY rev DESC LIMIT 1", "");
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc < 0) {
+		return -1;
+	}
+	*at_us = rc ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_reset(stmt);
+	return 0;
+}
+
 int store_find_request(struct store *store, const char *owner, const char *request_id, char **digest, char **answer,
 		       struct err *err)
 {

@@ -230,7 +230,7 @@ static int make_one(const char *path, unsigned mode, struct err *err)
 	if (mkdir(path, mode) == 0) {
 		return 0;
 	}
-	if (errno == EACCES || errno == EROFS) {
+	if (errno == EACCES) {
 		return err_set(err, ERR_DENIED,
 			       "cannot make folder %s: %s; let root make it for user %ju, or name another", path,
 			       strerror(errno), (uintmax_t)geteuid());

@@ -75,6 +75,9 @@ int main(int argc, char **argv)
 		if (command) {
 			status = run(command, argc - 2, argv + 2);
 		} else {
+			if (argc > 1) {
+				fprintf(stderr, "tenure-sim: there is no command \"%s\"\n", argv[1]);
+			}
 			usage(stderr);
 		}
 	}
