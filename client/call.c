@@ -247,7 +247,14 @@ static int make(struct call *call, const char *method, struct json_object *param
 		return 0;
 	}
 	*err = call->err;
-	return err->code == ERR_TIMEOUT ? unknown_outcome(params, err) : -1;
+	if (err->code != ERR_TIMEOUT) {
+		return -1;
+	}
+	if (clock_mono() >= deadline) {
+		/* By the name it was given, not by its process. */
+		err_set(err, ERR_TIMEOUT, "%s did not answer in time", call->address);
+	}
+	return unknown_outcome(params, err);
 }
 
 int call_make(struct call *call, const char *method, struct json_object *params, span_us timeout,

@@ -177,6 +177,7 @@ START_TEST(silent)
 	begin(silence);
 	ck_assert_int_eq(call_make(call, "lease.cancel", NULL, 100 * USEC_PER_MSEC, &result, &err), -1);
 	ck_assert_int_eq(err.code, ERR_TIMEOUT);
+	ck_assert_ptr_nonnull(strstr(err.text, fakehead_address(head)));
 	ck_assert_uint_eq(json_object_array_length(fakehead_requests(head)), 1);
 	ck_assert_ptr_nonnull(strstr(err.text, request_id(0)));
 	ck_assert_int_ge(clock_mono() - begun, 100 * USEC_PER_MSEC);
