@@ -5,6 +5,7 @@
 
 #include "estimate.h"
 #include "fill.h"
+#include "pool.h"
 #include "preempt.h"
 #include "prep.h"
 #include "queue.h"
@@ -280,6 +281,28 @@ bool trial_moves(const struct plan *plan, const struct unit *unit)
 	return plan->settings.migration != MIGRATION_NO && unit->left_us >= TRIAL_LITTLE;
 }
 
+/*
+ * False if too few nodes with the unit's image surely have room for it. Much cheaper than to lift it and look, as most
+ * of those that lie behind a deep queue would be in vain; of disks, of which it has some itself, it says nothing.
+ */
+static bool could_start(const struct plan *plan, const struct unit *unit, const struct stay *stay)
+{
+	const struct run run = stay_run(plan, unit, stay);
+	bool anywhere = !pool_wanted(plan, &run);
+	struct capacity use = unit->spec->per_vm;
+	uint64_t vms = 0;
+
+	use.amount[RES_DISK] = 0;
+	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
+		const struct node *node = plan->nodes[i];
+		if (node_takes_new(node) && place_room(node, use, run.start_us, run.end_us) &&
+		    (anywhere || prep_ready(node, unit->spec->image) <= run.prepare_us)) {
+			vms += capacity_times(use, node->info.capacity, unit->n);
+		}
+	}
+	return vms >= unit->n;
+}
+
 static bool start_now(struct trial *trial, struct unit *unit)
 {
 	struct pass *pass = &trial->pass;
@@ -295,7 +318,7 @@ static bool start_now(struct trial *trial, struct unit *unit)
 		span_us wait_us = own_wait(trial, unit, stay.least_us < unit->left_us ? stay.least_us : unit->left_us);
 		stay.own = !trial_moves(plan, unit) ||
 			   wait_us <= stay_lead(plan, unit, false) - stay_lead(plan, unit, true);
-		if (stay.own && wait_us > 0) {
+		if ((stay.own && wait_us > 0) || !could_start(plan, unit, &stay)) {
 			return false;
 		}
 	}

@@ -386,6 +386,26 @@ START_TEST(goes_on_where_its_disk_lies)
 }
 END_TEST
 
+/* Nor does one behind others, that goes on at once or not at all. */
+START_TEST(goes_on_behind_others)
+{
+	begin();
+	run_all(request(ar_of(1, soonest(), 60 * HOUR)));
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 2, 2 * HOUR);
+	spec.per_vm.amount[RES_DISK] = 60 * GIB;
+	const struct lease *lease = request(spec);
+	run_all(lease);
+	const struct lease *other = request(ar_of(3, now + HOUR, HOUR));
+	ck_assert_int_eq(best_effort(4, 40 * HOUR)->state, LEASE_QUEUED);
+	suspend_all(lease);
+	cancel(other->id);
+	now += 10 * SEC;
+	set_node(1, NODE_UP); /* a pass */
+	ck_assert_int_eq(lease->vms[0].planned, true);
+	ck_assert_int_le(lease->vms[0].run.start_us, now + 60 * SEC);
+}
+END_TEST
+
 /* Runs on node 1, and is suspended there for a reservation of both nodes after which another keeps node 1 so long. */
 static const struct lease *suspended_on_1(span_us duration, span_us kept, wall_us *free_us)
 {
@@ -518,6 +538,7 @@ int main(void)
 	tcase_add_test(all, ticks_while_somebody_waits);
 	tcase_add_test(all, its_own_link_is_looked_at);
 	tcase_add_test(all, goes_on_where_its_disk_lies);
+	tcase_add_test(all, goes_on_behind_others);
 	tcase_add_test(all, moves);
 	tcase_add_test(all, lies_still_for_little);
 	tcase_add_test(all, none_far_away_for_little);
