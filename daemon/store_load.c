@@ -115,31 +115,29 @@ void store_lease_brief_fini(struct store_lease_brief *brief)
 
 /* ---- events and requests ----------------------------------------------------------------------------------------- */
 
-int store_last_rev(struct store *store, int64_t *rev, struct err *err)
+/* 0 if there is no row. */
+static int one_number(struct store *store, const char *sql, int64_t *out, struct err *err)
 {
-	/* Not max(rev) of events: those may have been pruned. */
-	sqlite3_stmt *stmt = store_query(store, err, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", "");
+	sqlite3_stmt *stmt = store_query(store, err, sql, "");
 	int rc = stmt ? store_step(store, stmt, err) : -1;
 
 	if (rc < 0) {
 		return -1;
 	}
-	*rev = rc ? sqlite3_column_int64(stmt, 0) : 0;
+	*out = rc ? sqlite3_column_int64(stmt, 0) : 0;
 	sqlite3_reset(stmt);
 	return 0;
 }
 
+int store_last_rev(struct store *store, int64_t *rev, struct err *err)
+{
+	/* Not max(rev) of events: those may have been pruned. */
+	return one_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", rev, err);
+}
+
 int store_last_at(struct store *store, wall_us *at_us, struct err *err)
 {
-	sqlite3_stmt *stmt = store_query(store, err, "SELECT at_us FROM events ORDER BY rev DESC LIMIT 1", "");
-	int rc = stmt ? store_step(store, stmt, err) : -1;
-
-	if (rc < 0) {
-		return -1;
-	}
-	*at_us = rc ? sqlite3_column_int64(stmt, 0) : 0;
-	sqlite3_reset(stmt);
-	return 0;
+	return one_number(store, "SELECT at_us FROM events ORDER BY rev DESC LIMIT 1", at_us, err);
 }
 
 int store_find_request(struct store *store, const char *owner, const char *request_id, char **digest, char **answer,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "sha256.h"
@@ -107,6 +108,12 @@ int kept_open(struct kept **out, const char *folder, const char *inputs, struct 
 
 	kept->path = xasprintf("%s/" KEPT_FILE, folder);
 	kept->fd = open(kept->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (kept->fd >= 0 && flock(kept->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		err_set(err, ERR_CONFLICT, "another tenure-sim works in %s; let it end, or name another folder",
+			folder);
+		kept_close(kept, false);
+		return -1;
+	}
 	if (kept->fd < 0 || make_title(inputs, title, err) < 0 || take(kept, title) < 0) {
 		err_set(err, ERR_DENIED, "%s: %s", kept->path, strerror(errno));
 		kept_close(kept, false);

@@ -22,7 +22,8 @@ struct kept_piece {
 	const void *result, *used; /* the caller's, both of kept_add() */
 };
 
-/* Opens folder/unfinished. inputs: all that the results depend on but the program itself, in words. */
+/* Opens folder/unfinished; ERR_CONFLICT if another process has it. inputs: all that the results depend on but the
+ * program itself, in words. */
 int kept_open(struct kept **kept, const char *folder, const char *inputs, struct err *err);
 /* How many pieces there are. NULL: none. */
 size_t kept_count(const struct kept *kept);

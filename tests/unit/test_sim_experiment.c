@@ -208,7 +208,11 @@ static int numbers(const char *dir, const char *inputs, size_t wait, size_t *kep
 				    .arg = &wait,
 				    .result_size = sizeof(left[0])};
 
+	struct kept *other;
+
 	ck_assert_int_eq(kept_open(&parallel.kept, dir, inputs, err), 0);
+	ck_assert_int_eq(kept_open(&other, dir, inputs, err), -1);
+	ck_assert_int_eq(err->code, ERR_CONFLICT);
 	*kept = kept_count(parallel.kept);
 	int got = parallel_run(&parallel, left, NULL, err);
 	kept_close(parallel.kept, got == 0);
