@@ -13,8 +13,8 @@ struct stay {
 	span_us least_us; /* it must be able to run that long, or for all it has left */
 	wall_us image_us; /* from when an image not yet under way may be there; WALL_NEVER = none is to be asked for */
 	bool own;         /* suspended: only where it lies */
-	bool now;         /* at the pass's earliest start, nobody made to leave: only nodes with room then need a look */
-	bool soon;        /* out, on failure: only the image is late, from_us is when it is there */
+	bool now;  /* at the pass's earliest start, nobody made to leave: only nodes with room then need a look */
+	bool soon; /* out, on failure: only the image is late, from_us is when it is there */
 };
 
 /* How long before it can go on the unit's nodes are busy with it. */
