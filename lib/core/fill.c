@@ -127,12 +127,14 @@ static const struct wish *best(const struct fill *fill)
 static void send(struct fill *fill, uint64_t image, int64_t size, span_us length_us)
 {
 	struct plan *plan = fill->plan;
+	wall_us soon_us = plan->now_us + plan->settings.lead_us;
 	struct flight *flight = NULL;
 
 	for (size_t i = plan->node_count; i-- > 0 && (plan->settings.multicast || !flight);) {
 		struct node *node = plan->nodes[i];
 		struct stage *stage = node->count ? prep_stage(plan, node, image) : NULL;
-		if (!stage || stage->present || stage->flight || !has_place(fill, node, size, length_us)) {
+		/* Who runs there though it vanished will need it, once it is on its way, as long as he runs. */
+		if (!stage || stage->present || stage->flight || pool_free_from(stage, soon_us, length_us) > soon_us) {
 			continue;
 		}
 		if (!flight) {

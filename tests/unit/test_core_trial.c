@@ -484,6 +484,43 @@ START_TEST(moves_up_when_it_can)
 }
 END_TEST
 
+static struct lease_spec slim(struct lease_spec spec, uint64_t image)
+{
+	spec.image = image;
+	spec.per_vm.amount[RES_CPU] = 100;
+	spec.per_vm.amount[RES_MEMORY] = 64 * MIB;
+	return spec;
+}
+
+/* An image that vanished is not brought again for those who come into room that others were promised meanwhile. */
+START_TEST(not_into_promised_room)
+{
+	struct event node = {.kind = EVENT_NODE, .node = node_info(1)};
+
+	settings.queue = policy_queue("trial");
+	settings.stage_ahead_us = 0;
+	settings.best_effort_rate = settings.repository_rate;
+	plan_begin();
+	set_node(2, NODE_DRAINING);
+	node.node.pool_bytes = 2 * IMAGE_SIZE;
+	tell(&node);
+	for (uint64_t i = 2; i <= 3; i++) {
+		tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {i, IMAGE_SIZE}});
+	}
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *runs = request(slim(ar_of(1, now + 60 * SEC, 2 * HOUR), 1));
+	run_all(runs);
+	image_there(1, 1, EVENT_IMAGE_ABSENT);
+	for (uint64_t i = 2; i <= 3; i++) {
+		ck_assert_int_eq(request(slim(ar_of(1, now + HOUR, HOUR), i))->state, LEASE_SCHEDULED);
+	}
+	/* The first of the queue has the reservation; that the other's image is not brought the invariants say. */
+	request(slim(spec_of(LEASE_BEST_EFFORT, 1, 10 * HOUR), 2));
+	best_effort(1, 10 * HOUR);
+	tick_at(now + SEC);
+}
+END_TEST
+
 static bool count(const struct transfer *transfer, void *arg)
 {
 	*(int *)arg += transfer->state == TRANSFER_PLANNED;
@@ -544,6 +581,7 @@ int main(void)
 	tcase_add_test(all, none_far_away_for_little);
 	tcase_add_test(all, moves_up_when_it_can);
 	tcase_add_test(all, removed_on_its_way);
+	tcase_add_test(all, not_into_promised_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
