@@ -546,6 +546,9 @@ void guest_move(struct plan *plan, struct guest *guest, enum lease_state to)
 	if (guest->vm->state != to) {
 		assert(lease_move_allowed(guest->vm->state, to));
 		guest->vm->state = to;
+		if (guest->stage && guest->stage->flight) {
+			prep_moved_on(plan, guest->stage);
+		}
 	}
 }
 

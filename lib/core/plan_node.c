@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "link.h"
 #include "place.h"
 #include "plan_state.h"
 #include "pool.h"
@@ -125,7 +126,12 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 	if (!info || plan_image_needed(plan, image)) {
 		return;
 	}
-	prep_image_removed(plan, image);
+	for (size_t n = 0; n < plan->node_count; n++) {
+		struct stage *stage = prep_find(plan->nodes[n], image);
+		if (stage && stage->flight) {
+			flight_leave(plan, stage); /* it was to be brought for whoever may come */
+		}
+	}
 	size_t i = (size_t)(info - plan->images);
 	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));
 	memmove(&plan->copies[i], &plan->copies[i + 1], (plan->image_count - i - 1) * sizeof(*plan->copies));

@@ -518,6 +518,14 @@ void prep_keep_going(struct plan *plan, struct stage *stage)
 	}
 }
 
+void prep_moved_on(struct plan *plan, struct stage *stage)
+{
+	if (!awaited(stage)) {
+		loosen(plan, stage);
+		prep_keep_going(plan, stage);
+	}
+}
+
 void prep_still_going(struct plan *plan)
 {
 	for (int l = 0; l < LINKS; l++) {
@@ -681,16 +689,6 @@ void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image)
 	if (stage && stage->flight) {
 		arrive(plan, stage, TRANSFER_FAILED);
 		plan->queue_due = true;
-	}
-}
-
-void prep_image_removed(struct plan *plan, uint64_t image)
-{
-	for (size_t i = 0; i < plan->node_count; i++) {
-		struct stage *stage = prep_find(plan->nodes[i], image);
-		if (stage && stage->flight) {
-			flight_leave(plan, stage);
-		}
 	}
 }
 

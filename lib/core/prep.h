@@ -38,7 +38,10 @@ void prep_let_go(struct plan *plan, struct guest *guest);
  * so that those who begin anew do not do so for ever. The stage may be NULL.
  */
 void prep_keep_going(struct plan *plan, struct stage *stage);
-/* The same for all transfers under way that nobody planned waits for; once guests were put back, or rebuilt. */
+/* A guest it was for has no use for it any more, as its image was there once; the stage has a transfer. */
+void prep_moved_on(struct plan *plan, struct stage *stage);
+/* prep_keep_going() for all transfers under way that nobody planned waits for; once guests were put back, or rebuilt.
+ */
 void prep_still_going(struct plan *plan);
 
 /*
@@ -74,8 +77,6 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image);
 void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image);
 /* For good. What needs it there is the caller's. */
 void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image);
-/* It is to be had no more, and nobody needs it: what is still on its way is given up. */
-void prep_image_removed(struct plan *plan, uint64_t image);
 /* Shows transfers that began, and puts off those that are late. */
 void prep_tick(struct plan *plan);
 /* When prep_tick() has something to do; WALL_NEVER = nothing. */

@@ -536,6 +536,20 @@ static int transfers(void)
 	return n;
 }
 
+/* An image that vanished is not brought again for a guest that is made of it already. */
+START_TEST(prepared_before_it_vanished)
+{
+	settings.stage_ahead_us = 0;
+	begin();
+	const struct lease *lease = request(ar_of(1, now + 300 * SEC, HOUR));
+	image_there(lease->vms[0].node, 1, EVENT_IMAGE_ABSENT);
+	ck_assert_int_eq(transfers(), 1);
+	see(lease, 0, SEEN_PREPARED, now);
+	ck_assert_int_eq(lease->state, LEASE_READY);
+	ck_assert_int_eq(transfers(), 0);
+}
+END_TEST
+
 /* What is on its way is brought to its end for whoever may want it; but not an image that was removed. */
 START_TEST(removed_on_its_way)
 {
@@ -580,6 +594,7 @@ int main(void)
 	tcase_add_test(all, lies_still_for_little);
 	tcase_add_test(all, none_far_away_for_little);
 	tcase_add_test(all, moves_up_when_it_can);
+	tcase_add_test(all, prepared_before_it_vanished);
 	tcase_add_test(all, removed_on_its_way);
 	tcase_add_test(all, not_into_promised_room);
 	suite_add_tcase(suite, all);
