@@ -692,6 +692,7 @@ struct world *world_new(const struct world_settings *settings)
 		world->plan_settings.migration = MIGRATION_ASIDE;
 	}
 	world->plan_settings.learn = settings->faults && world_chance(world, 500);
+	world->plan_settings.worth = world_chance(world, 400) ? 1 + (uint32_t)world_random(world, 3) : 0;
 	world->plan_settings.exclusion = (enum exclusion)world_random(world, EXCLUSION_GLOBAL + 1);
 	world->plan_settings.multicast = world_chance(world, 500);
 	world->plan_settings.best_effort_rate = world_chance(world, 300) ? INT64_C(50000000) : 0;
