@@ -119,6 +119,8 @@ void plan_free(struct plan *plan)
 	timers_fini(&plan->timers);
 	free(plan->refusals);
 	free(plan->sights);
+	free(plan->gains);
+	free(plan->stocks);
 	free(plan->rows);
 	free(plan);
 }

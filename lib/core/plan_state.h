@@ -215,6 +215,12 @@ struct sight {
 	uint32_t whole;      /* and then for all their time */
 };
 
+/* So many more VMs a node may have room for, from then on. */
+struct gain {
+	wall_us at_us;
+	uint32_t vms;
+};
+
 /* A lease of the queue with its key by the policy. */
 struct turn {
 	int64_t key;
@@ -257,7 +263,11 @@ struct plan {
 	size_t share_count, share_room;
 	struct sight *sights; /* of the search under way, by node */
 	size_t sight_room;
-	struct turn *order; /* scratch of one queue pass */
+	struct gain *gains; /* scratch of it */
+	size_t gain_room;
+	struct room_stock *stocks; /* room_staged()'s; NULL = nobody asked yet */
+	uint64_t stock_age;        /* counts how often what they say has become doubtful */
+	struct turn *order;        /* scratch of one queue pass */
 	size_t order_room;
 	/* Of this step. */
 	struct memory *memories;

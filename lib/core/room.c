@@ -12,8 +12,8 @@ void room_init(struct room *room, struct plan *plan)
 	*room = (struct room){
 		.plan = plan,
 		.start_us = plan->now_us + plan->settings.lead_us + plan->settings.prepare_us,
-		.age = 1,
 	};
+	plan->stock_age++;
 	for (size_t i = 0; i < plan->node_count && plan->settings.suspension != SUSPENSION_NONE; i++) {
 		int64_t rate = plan->nodes[i]->info.suspend_rate;
 		room->suspend_rate = rate > room->suspend_rate ? rate : room->suspend_rate;
@@ -61,9 +61,7 @@ void room_fini(struct room *room)
 {
 	forget_shapes(room);
 	free(room->shape);
-	free(room->stock);
 	room->shape = NULL;
-	room->stock = NULL;
 }
 
 void room_forget(struct room *room)
@@ -210,21 +208,23 @@ static uint32_t count_staged(const struct plan *plan, const struct lease_spec *s
 
 bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, bool empty)
 {
-	if (!room->stock) {
-		room->stock = calloc(ROOM_STOCKS, sizeof(*room->stock));
-		assert(room->stock);
+	struct plan *plan = room->plan;
+
+	if (!plan->stocks) {
+		plan->stocks = calloc(ROOM_STOCKS, sizeof(*plan->stocks));
+		assert(plan->stocks);
 	}
 	/* A deep queue asks the same for every lease of an image. */
-	struct room_stock *stock = &room->stock[(2 * spec->image + empty) % ROOM_STOCKS];
-	bool known = stock->age == room->age && stock->image == spec->image && stock->empty == empty &&
+	struct room_stock *stock = &plan->stocks[(2 * spec->image + empty) % ROOM_STOCKS];
+	bool known = stock->age == plan->stock_age && stock->image == spec->image && stock->empty == empty &&
 		     capacity_same(&stock->per_vm, &spec->per_vm);
 	if (!known || (stock->vms < n && stock->vms == stock->limit)) {
 		*stock = (struct room_stock){
-			.age = room->age,
+			.age = plan->stock_age,
 			.image = spec->image,
 			.per_vm = spec->per_vm,
 			.empty = empty,
-			.vms = count_staged(room->plan, spec, n, empty),
+			.vms = count_staged(plan, spec, n, empty),
 			.limit = n,
 		};
 	}
@@ -233,7 +233,7 @@ bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, b
 
 void room_restaged(struct room *room)
 {
-	room->age++;
+	room->plan->stock_age++;
 }
 
 /* True if a says all that b does. */
@@ -415,15 +415,70 @@ static void stop_skipping(struct seek *seek)
 	seek->skips = false;
 }
 
-/* On to the next time at which anything may be different. */
-static bool advance(struct seek *seek)
+/* From when on nodes may have room for so many more VMs at most: before that they have not. WALL_NEVER = never. */
+static wall_us gained(struct gain *gain, size_t count, uint64_t vms)
+{
+	while (count > 0) {
+		const wall_us pivot_us = gain[count / 2].at_us;
+		uint64_t sooner = 0, then = 0;
+		size_t low = 0, high = count;
+		for (size_t i = 0; i < high;) {
+			const struct gain each = gain[i];
+			if (each.at_us < pivot_us) {
+				sooner += each.vms;
+				gain[i++] = gain[low];
+				gain[low++] = each;
+			} else if (each.at_us > pivot_us) {
+				gain[i] = gain[--high];
+				gain[high] = each;
+			} else {
+				then += each.vms;
+				i++;
+			}
+		}
+		if (vms > sooner && vms <= sooner + then) {
+			return pivot_us;
+		}
+		if (vms <= sooner) {
+			count = low;
+		} else {
+			vms -= sooner + then;
+			gain += high;
+			count -= high;
+		}
+	}
+	return WALL_NEVER;
+}
+
+/* The next time at which anything may be different, or while there is too little room the next at which it may suffice.
+ */
+static wall_us next_time(const struct seek *seek)
 {
 	struct plan *plan = seek->plan;
 	wall_us next_us = WALL_NEVER;
+	size_t gains = 0;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
-		next_us = plan->sights[i].next_us < next_us ? plan->sights[i].next_us : next_us;
+		const struct sight *sight = &plan->sights[i];
+		next_us = sight->next_us < next_us ? sight->next_us : next_us;
+		if (sight->fits < sight->most && sight->next_us < WALL_NEVER) {
+			plan->gains = plan_grow(plan->gains, gains, &plan->gain_room, sizeof(*plan->gains));
+			plan->gains[gains++] = (struct gain){sight->next_us, sight->most - sight->fits};
+		}
 	}
+	if (seek->total + 1 >= seek->n) {
+		return next_us;
+	}
+	wall_us enough_us = gained(plan->gains, gains, seek->n - seek->total);
+	return enough_us < WALL_NEVER ? enough_us : next_us;
+}
+
+/* On to that. */
+static bool advance(struct seek *seek)
+{
+	struct plan *plan = seek->plan;
+	wall_us next_us = next_time(seek);
+
 	seek->late = next_us < WALL_NEVER && seek->until_us && next_us > seek->until_us;
 	if (next_us >= WALL_NEVER || seek->late) {
 		return false;

@@ -38,7 +38,7 @@ struct room_lack {
 
 /* room_staged() of a lease, counted no further than to limit. */
 struct room_stock {
-	uint64_t age; /* in which it was counted; 0 = it never was */
+	uint64_t age; /* the plan's stock_age when it was counted; 0 = it never was */
 	uint64_t image;
 	struct capacity per_vm;
 	bool empty;
@@ -54,8 +54,6 @@ struct room {
 	size_t shapes;
 	struct room_lack lack[ROOM_FRONT];
 	uint32_t lacks;
-	struct room_stock *stock; /* ROOM_STOCKS of them; NULL = nobody asked yet */
-	uint64_t age;             /* counts how often what they say has become doubtful */
 };
 
 /* For a pass that begins now; the caller ends with room_fini(). */
