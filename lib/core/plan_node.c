@@ -77,6 +77,9 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 		return;
 	}
 	plan->queue_due = true;
+	if (node && memcmp(&node->info, info, sizeof(*info)) == 0) {
+		return;
+	}
 	plan->freed = 0;
 	if (!node) {
 		node_add(plan, info);

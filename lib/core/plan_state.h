@@ -22,8 +22,9 @@ struct guest {
 	struct vm *vm;                 /* contract->lease.vms + index */
 	struct node *node;             /* where it is booked, NULL = nowhere */
 	uint32_t memory;               /* 1 + its index in plan->memories, 0 = untouched in this step */
-	uint32_t timer : 30;           /* 1 + its index in plan->timers, 0 = it has none */
+	uint32_t timer : 29;           /* 1 + its index in plan->timers, 0 = it has none */
 	uint32_t fresh : 1;            /* never told of yet: its row is new */
+	uint32_t held : 1;             /* the first of a unit whose reservation the pass left to it */
 	uint32_t unseen : 1;           /* for a look its slots are out of the tables: its slice does not count */
 	wall_us leave_us;              /* it left in this step: when what was begun of its slots ends */
 	wall_us hold_us;               /* suspended: since when; start of its HOLD slot */

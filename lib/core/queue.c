@@ -151,13 +151,19 @@ static bool unplanned(struct contract *contract, struct guest *guest)
 	       (first->vm->state == LEASE_QUEUED || first->vm->state == LEASE_SUSPENDED);
 }
 
-/* The same of one that did not in the last pass. */
+/* The same of one that did not in the last pass, or not all of it. */
 static bool waits_anew(struct contract *contract, struct guest *guest)
 {
-	uint32_t i = 0;
-	const struct guest *first = next_open(contract, guest, &i);
+	const struct guest *each;
+	bool anew = false;
 
-	return unplanned(contract, guest) && first->memory;
+	if (!unplanned(contract, guest)) {
+		return false;
+	}
+	for (uint32_t i = 0; !anew && (each = next_open(contract, guest, &i));) {
+		anew = each->memory > 0;
+	}
+	return anew;
 }
 
 /* True if the planned unit can start when it is to: its nodes are there, and its image is not late. */
@@ -174,18 +180,12 @@ static bool stands(struct contract *contract, struct guest *guest)
 	return true;
 }
 
-/* Units that keep soft plans. */
-struct kept {
-	uint32_t staged; /* they wait for nothing but their images */
-	uint32_t held;   /* they have reservations */
-};
-
 /*
- * Drops what is no promise. With kept, not NULL, it leaves what waits for nothing but its image and, with hold, the
- * reservations of those who cannot start sooner than foreseen: nobody before them in the queue has ended, and who
- * overtook them took nothing of what they wait for. But one before them that waits may take one over.
+ * Drops what is no promise. With staged, not NULL, it leaves what waits for nothing but its image, and counts it there;
+ * with hold the reservations of those who cannot start sooner than foreseen: nobody before them in the queue has ended,
+ * and who overtook them took nothing of what they wait for. But one before them that waits may take one over.
  */
-static void drop(struct plan *plan, struct kept *kept, bool hold)
+static void drop(struct plan *plan, uint32_t *staged, bool hold)
 {
 	struct dropped dropped = {0};
 	struct contract *contract;
@@ -207,10 +207,13 @@ static void drop(struct plan *plan, struct kept *kept, bool hold)
 			if (!soft(plan, contract, guest)) {
 				continue;
 			}
-			if (kept && only_image(plan, contract, guest)) {
-				kept->staged++;
+			uint32_t first = 0;
+			next_open(contract, guest, &first)->held = false;
+			if (staged && only_image(plan, contract, guest)) {
+				(*staged)++;
 			} else if (hold && stands(contract, guest)) {
-				kept->held++;
+				first = 0;
+				next_open(contract, guest, &first)->held = true;
 			} else {
 				drop_unit(plan, contract, guest, &dropped);
 				hold = false;
@@ -470,7 +473,6 @@ static bool keeps_reservation(struct pass *pass, struct contract *contract, stru
 {
 	struct unit unit;
 
-	pass->held--;
 	if (pass->reservations == 0) {
 		return false;
 	}
@@ -486,9 +488,10 @@ static bool keeps_reservation(struct pass *pass, struct contract *contract, stru
 static bool keeps_plan(struct pass *pass, struct contract *contract, struct guest *guest, bool *planned)
 {
 	bool conservative = pass->plan->settings.backfill == BACKFILL_CONSERVATIVE;
+	uint32_t i = 0;
+	struct guest *first = next_open(contract, guest, &i);
 
-	*planned = (conservative || pass->held > 0) && soft(pass->plan, contract, guest) &&
-		   (conservative || !only_image(pass->plan, contract, guest));
+	*planned = first && first->vm->planned && (conservative || first->held) && soft(pass->plan, contract, guest);
 	return *planned && (conservative ? stays(pass, contract, guest) : keeps_reservation(pass, contract, guest));
 }
 
@@ -497,9 +500,9 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 	uint32_t i = 0;
 	const struct guest *first = next_open(contract, guest, &i);
 	struct unit unit, before = {0};
-	bool planned = false;
+	bool planned;
 
-	if (first && first->vm->planned && keeps_plan(pass, contract, guest, &planned)) {
+	if (keeps_plan(pass, contract, guest, &planned)) {
 		return;
 	}
 	if (planned) {
@@ -510,11 +513,10 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 		queue_refit(pass->plan, contract, guest);
 		return;
 	}
-	if (pass->closed) {
-		return;
-	}
 	place_unit(contract, guest, &unit);
-	if (all_in(&unit, LEASE_QUEUED, false)) {
+	if (pass->closed) {
+		/* Nothing starts any more. */
+	} else if (all_in(&unit, LEASE_QUEUED, false)) {
 		turn_boot(pass, &unit);
 	} else if (all_in(&unit, LEASE_SUSPENDED, false)) {
 		turn_resume(pass, &unit);
@@ -578,16 +580,15 @@ static void pass_init(struct pass *pass, struct plan *plan)
 static void pass_begin(struct pass *pass, struct plan *plan)
 {
 	const struct plan_settings *settings = &plan->settings;
-	struct kept kept = {0};
+	uint32_t staged = 0;
 
 	if (settings->backfill != BACKFILL_CONSERVATIVE) {
 		/* By a key who comes later may be before him who waits first. */
-		drop(plan, &kept, !settings->queue->key);
+		drop(plan, &staged, !settings->queue->key);
 	}
 	pass_init(pass, plan);
 	pass->moves = MOVES;
-	pass->staged = kept.staged;
-	pass->held = kept.held;
+	pass->staged = staged;
 }
 
 static void pass_fini(struct pass *pass)

@@ -12,7 +12,6 @@ struct pass {
 	uint32_t reservations; /* how many more may be given */
 	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
 	uint32_t moves;        /* of those that have their places already, so many more are given better ones */
-	uint32_t held;         /* units still to come that kept their reservations */
 	uint32_t staged;       /* leases that wait for nothing but their image */
 	uint32_t vain;         /* how many found room, but not for when their image would be there */
 	wall_us tried_us;      /* the start the last attempt tried last */

@@ -65,21 +65,23 @@ END_TEST
 
 /* Simulations that broke a rule once, made small where that was possible, and what was wrong. */
 static const char *const cases[] = {
-	"delayed-link",         /* a relaid link delayed what a lease that waits for its image goes by */
-	"delayed-link-other",   /* the same */
-	"moved-into-pool",      /* a suspended guest that was to move took pool room promised to others */
-	"never-began",          /* what never began kept its image needed after its end */
-	"moved-in-vain",        /* deadline leases moved in vain came back without their transfers' old places */
-	"stopped-for-moved",    /* one moved for another's sake began where a victim was not gone yet */
-	"image-at-once",        /* an image that costs no time to bring took no room on its way */
-	"lies-where-others-go", /* a suspended guest's going on was dropped, others counted on its room */
-	"blind-and-kept",       /* a transfer that goes blindly was kept for nobody, in room of others */
-	"other-link-asked",     /* a reservation's image was awaited from the other link, and put off by each pass */
-	"many-transfers",       /* the transfers to many nodes were put off by each pass */
-	"in-its-own-way",       /* the disk a suspended gang lay on was in its own way */
-	"image-late",           /* one whose image came later than its end was held to have failed for good */
-	"as-another-arrives",   /* an image that costs no time came before one that was to be through by then */
-	"begun-anew",           /* a gang back in the queue lost the transfers under way for it, each time again */
+	"delayed-link",          /* a relaid link delayed what a lease that waits for its image goes by */
+	"delayed-link-other",    /* the same */
+	"moved-into-pool",       /* a suspended guest that was to move took pool room promised to others */
+	"never-began",           /* what never began kept its image needed after its end */
+	"moved-in-vain",         /* deadline leases moved in vain came back without their transfers' old places */
+	"stopped-for-moved",     /* one moved for another's sake began where a victim was not gone yet */
+	"image-at-once",         /* an image that costs no time to bring took no room on its way */
+	"lies-where-others-go",  /* a suspended guest's going on was dropped, others counted on its room */
+	"blind-and-kept",        /* a transfer that goes blindly was kept for nobody, in room of others */
+	"other-link-asked",      /* a reservation's image was awaited from the other link, and put off by each pass */
+	"many-transfers",        /* the transfers to many nodes were put off by each pass */
+	"in-its-own-way",        /* the disk a suspended gang lay on was in its own way */
+	"image-late",            /* one whose image came later than its end was held to have failed for good */
+	"as-another-arrives",    /* an image that costs no time came before one that was to be through by then */
+	"held-beside-suspended", /* a reservation was kept that counted on another's going on, which was not */
+	"closed-and-dropped",    /* the same */
+	"begun-anew",            /* a gang back in the queue lost the transfers under way for it, each time again */
 };
 
 START_TEST(once_broken)
