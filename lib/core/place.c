@@ -464,7 +464,7 @@ void place_unit(struct contract *contract, struct guest *guest, struct unit *out
 	uint32_t n = contract->lease.spec.vms;
 
 	*out = (struct unit){.spec = &contract->lease.spec};
-	out->seat = calloc(guest ? 1 : n, sizeof(*out->seat));
+	out->seat = malloc((guest ? 1 : n) * sizeof(*out->seat));
 	assert(out->seat);
 	for (uint32_t i = 0; i < n; i++) {
 		struct guest *each = guest ? guest : &contract->guest[i];
