@@ -64,6 +64,13 @@ static struct guest *next_open(struct contract *contract, struct guest *guest, u
 	return NULL;
 }
 
+static struct guest *first_open(struct contract *contract, struct guest *guest)
+{
+	uint32_t i = 0;
+
+	return next_open(contract, guest, &i);
+}
+
 static bool soft(const struct plan *plan, const struct contract *contract, const struct guest *guest)
 {
 	return guest ? guest_soft(plan, guest) : gang_soft(plan, contract);
@@ -144,8 +151,7 @@ static void drop_unit(struct plan *plan, struct contract *contract, struct guest
 /* True if the unit waits, from the beginning or suspended, and nothing of it is planned. */
 static bool unplanned(struct contract *contract, struct guest *guest)
 {
-	uint32_t i = 0;
-	const struct guest *first = next_open(contract, guest, &i);
+	const struct guest *first = first_open(contract, guest);
 
 	return first && !first->vm->planned &&
 	       (first->vm->state == LEASE_QUEUED || first->vm->state == LEASE_SUSPENDED);
@@ -207,13 +213,12 @@ static void drop(struct plan *plan, uint32_t *staged, bool hold)
 			if (!soft(plan, contract, guest)) {
 				continue;
 			}
-			uint32_t first = 0;
-			next_open(contract, guest, &first)->held = false;
+			struct guest *first = first_open(contract, guest);
+			first->held = false;
 			if (staged && only_image(plan, contract, guest)) {
 				(*staged)++;
 			} else if (hold && stands(contract, guest)) {
-				first = 0;
-				next_open(contract, guest, &first)->held = true;
+				first->held = true;
 			} else {
 				drop_unit(plan, contract, guest, &dropped);
 				hold = false;
@@ -488,8 +493,7 @@ static bool keeps_reservation(struct pass *pass, struct contract *contract, stru
 static bool keeps_plan(struct pass *pass, struct contract *contract, struct guest *guest, bool *planned)
 {
 	bool conservative = pass->plan->settings.backfill == BACKFILL_CONSERVATIVE;
-	uint32_t i = 0;
-	struct guest *first = next_open(contract, guest, &i);
+	const struct guest *first = first_open(contract, guest);
 
 	*planned = first && first->vm->planned && (conservative || first->held) && soft(pass->plan, contract, guest);
 	return *planned && (conservative ? stays(pass, contract, guest) : keeps_reservation(pass, contract, guest));
@@ -497,8 +501,7 @@ static bool keeps_plan(struct pass *pass, struct contract *contract, struct gues
 
 static void turn(struct pass *pass, struct contract *contract, struct guest *guest)
 {
-	uint32_t i = 0;
-	const struct guest *first = next_open(contract, guest, &i);
+	const struct guest *first = first_open(contract, guest);
 	struct unit unit, before = {0};
 	bool planned;
 
@@ -514,11 +517,9 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 		return;
 	}
 	place_unit(contract, guest, &unit);
-	if (pass->closed) {
-		/* Nothing starts any more. */
-	} else if (all_in(&unit, LEASE_QUEUED, false)) {
+	if (!pass->closed && all_in(&unit, LEASE_QUEUED, false)) {
 		turn_boot(pass, &unit);
-	} else if (all_in(&unit, LEASE_SUSPENDED, false)) {
+	} else if (!pass->closed && all_in(&unit, LEASE_SUSPENDED, false)) {
 		turn_resume(pass, &unit);
 	}
 	if (before.n) {
