@@ -147,12 +147,12 @@ $(BUILD)/unit/$(1): $(BUILD)/tests/unit/test_$(1).o $(SUPPORT) $(UNIT_$(call uni
 	@$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS_test) $(or $(LIBS_$(call unit_part,$(1))),$(LIBS_lib))
 .PHONY: unit-$(1)
 unit-$(1): $(BUILD)/unit/$(1)
-	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),40,2) $$<
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),40,8) $$<
 endef
 $(foreach u,$(UNITS),$(eval $(call unit_rule,$(u))))
 
 check-unit: $(addprefix $(BUILD)/unit/,$(UNITS)) $(PROGRAMS)
-	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),40,2) tests/run-units $(BUILD) $(UNITS)
+	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),40,8) tests/run-units $(BUILD) $(UNITS)
 
 SIM_OBJ = $(call objects,tests/sim)
 $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(BUILD)/lib.a $(BUILD)/core.a
