@@ -590,7 +590,7 @@ void guest_leave(struct plan *plan, struct guest *guest, wall_us leave_us)
 
 	uint64_t turn = is_best_effort(guest) ? guest->contract->lease.id : 0;
 
-	plan->freed = turn < plan->freed ? turn : plan->freed;
+	plan->freed_by = turn < plan->freed_by ? turn : plan->freed_by;
 	guest_slots(guest, &slots);
 	/* Of what only stood by nothing is on its node. */
 	leave_us = guest_stands_by(guest) ? 0 : leave_us;

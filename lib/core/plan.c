@@ -62,7 +62,7 @@ struct plan *plan_new(const struct plan_settings *settings)
 	link_init(plan);
 	RB_INIT(&plan->contracts);
 	plan->glance = glance_new();
-	plan->freed = UINT64_MAX;
+	plan->freed_by = UINT64_MAX;
 	RB_INIT(&plan->turns);
 	RB_INIT(&plan->deadlines);
 	return plan;

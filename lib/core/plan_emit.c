@@ -385,7 +385,7 @@ void plan_settle(struct plan *plan)
 	plan->memory_count = 0;
 	plan->staged_count = 0;
 	plan->queue_due = false;
-	plan->freed = UINT64_MAX;
+	plan->freed_by = UINT64_MAX;
 	plan->arrived_count = 0;
 	prep_settle(plan);
 	plan->step++;

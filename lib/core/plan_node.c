@@ -80,7 +80,7 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	if (node && memcmp(&node->info, info, sizeof(*info)) == 0) {
 		return;
 	}
-	plan->freed = 0;
+	plan->freed_by = 0;
 	if (!node) {
 		node_add(plan, info);
 		return;

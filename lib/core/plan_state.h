@@ -296,9 +296,11 @@ struct plan {
 	size_t arrived_count, arrived_room;
 	bool queue_due;  /* something changed that may let the queue move */
 	bool queue_look; /* what was foreseen has come, so that who waits may start, but nobody sooner than foreseen */
-	uint64_t freed;  /* the first of the queue of whom in this step a VM ended; 0 = or a promise's; or UINT64_MAX */
-	bool owing;      /* some node owes more than it has */
-	bool restored;   /* no step was taken since it was rebuilt */
+	/* Least id of the leases of which a VM ended in this step; 0 = a promise's did, or a node changed; UINT64_MAX =
+	 * none. */
+	uint64_t freed_by;
+	bool owing;    /* some node owes more than it has */
+	bool restored; /* no step was taken since it was rebuilt */
 	/* While rebuilding. */
 	bool restoring;
 	struct slot *rows;

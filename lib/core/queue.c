@@ -198,7 +198,7 @@ static void drop(struct plan *plan, uint32_t *staged, bool hold)
 
 	prep_layout(plan); /* what is late tells who does not just wait for his image */
 	RB_FOREACH (contract, turns, &plan->turns) {
-		hold = hold && contract->lease.id < plan->freed;
+		hold = hold && contract->lease.id < plan->freed_by;
 		if (contract->booked == 0) {
 			hold = hold && !waits_anew(contract, NULL);
 			continue;
