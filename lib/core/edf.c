@@ -149,10 +149,13 @@ static void settle(struct edf *edf, int64_t now_ns)
 			drained += drain(edf, task, most(0, rest - drained), now_ns);
 		}
 	}
-	for (unsigned i = 0; elapsed > 0 && i < EDF_TASKS; i++) {
-		edf->task[i].stat.slack_ns += edf->task[i].charged_ns;
-		edf->task[i].charged_ns = 0;
+	for (unsigned i = 0; i < EDF_TASKS; i++) {
+		/* Of no time at all it says nothing, and nothing of the time to come. */
 		edf->task[i].awake = false;
+		if (elapsed > 0) {
+			edf->task[i].stat.slack_ns += edf->task[i].charged_ns;
+			edf->task[i].charged_ns = 0;
+		}
 	}
 	edf->looked_ns = now_ns;
 }

@@ -202,6 +202,22 @@ START_TEST(what_nobody_had_is_not_sleep)
 }
 END_TEST
 
+/* A second look at the same instant: what was true until then is not said of what comes after it. */
+START_TEST(awake_is_of_the_past_only)
+{
+	set(0, 90 * MS, 100 * MS, 0);
+	edf_awake(&edf, 0);
+	look(0);
+	edf_charge(&edf, 0, 10 * MS);
+	look(50 * MS);
+	edf_charge(&edf, 0, 50 * MS);
+	edf_awake(&edf, 0);
+	look(100 * MS);
+	ck_assert_uint_eq(edf_stat(&edf, 0)->misses, 0);
+	ck_assert_uint_eq(edf_stat(&edf, 0)->idle, 1);
+}
+END_TEST
+
 START_TEST(what_is_late_comes_first)
 {
 	set(0, 10 * MS, 100 * MS, 0);
@@ -430,6 +446,13 @@ START_TEST(random_sets)
 }
 END_TEST
 
+/* The first task blocks for long right after a look at the instant it came. */
+START_TEST(set_that_once_missed)
+{
+	run_set(UINT64_C(1795352991), 0, 0, false);
+}
+END_TEST
+
 START_TEST(random_sets_on_a_real_machine)
 {
 	run_sets(15 * US, 20 * US, false);
@@ -486,11 +509,13 @@ int main(void)
 	tcase_add_test(steps, small_rest_waits_behind_one_that_runs);
 	tcase_add_test(steps, sleeper_keeps_what_its_rate_allows);
 	tcase_add_test(steps, what_nobody_had_is_not_sleep);
+	tcase_add_test(steps, awake_is_of_the_past_only);
 	tcase_add_test(steps, what_is_late_comes_first);
 	tcase_add_test(steps, change_is_at_once);
 	tcase_add_test(steps, newcomer_takes_from_nobody);
 	tcase_set_timeout(random, 60);
 	tcase_add_test(random, random_sets);
+	tcase_add_test(random, set_that_once_missed);
 	tcase_add_test(random, random_sets_on_a_real_machine);
 	tcase_add_test(random, random_sets_on_a_shared_machine);
 	tcase_add_test(random, random_changes);
