@@ -482,6 +482,7 @@ static void tree_change(struct slots *slots, wall_us start_us, wall_us end_us, c
 static void change(struct slots *slots, const struct slots_step *steps, unsigned n, int64_t sign)
 {
 	slots->seen.to_us = slots->seen.from_us;
+	slots->flat.to_us = slots->flat.from_us;
 	for (unsigned s = 0; s < n; s++) {
 		take_columns(slots, &steps[s].use);
 	}

@@ -61,23 +61,46 @@ static void find_peak(const struct slots *slots, const struct page *page, unsign
 	}
 }
 
+static struct capacity unpack(const struct slots *slots, const int64_t *level)
+{
+	struct capacity use = {{0}};
+
+	for (unsigned c = 0; c < slots->width; c++) {
+		use.amount[slots->column[c]] = level[c];
+	}
+	return use;
+}
+
+/* True if the table is small and use is the same in all of [start_us, end_us); then flat says so. */
+static bool find_flat(const struct slots *slots, wall_us start_us, wall_us end_us)
+{
+	struct slots *memo = (struct slots *)slots; /* a table is none the different for it */
+	const struct page *leaf = slots->root;
+	uint32_t n = leaf ? rows_upto(leaf, start_us) : 0;
+	wall_us to_us = leaf && n < leaf->count ? leaf->cell[n] : INT64_MAX;
+
+	if (slots->height > 0 || end_us > to_us) {
+		return false;
+	}
+	memo->flat.from_us = n ? leaf->cell[n - 1] : INT64_MIN;
+	memo->flat.to_us = to_us;
+	memo->flat.use = unpack(slots, n ? row_at(slots, leaf, 0, n - 1) : none.n);
+	return true;
+}
+
 struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us)
 {
 	struct level offset = {{0}}, peak;
-	struct capacity use = {{0}};
 
 	assert(start_us < end_us);
-	if (!slots->root) {
-		return use;
+	if ((start_us >= slots->flat.from_us && end_us <= slots->flat.to_us) || find_flat(slots, start_us, end_us)) {
+		return slots->flat.use;
 	}
 	for (unsigned c = 0; c < slots->width; c++) {
 		peak.n[c] = slots->root->cell[0] > start_us ? 0 : INT64_MIN / 4;
 	}
 	find_peak(slots, slots->root, slots->height, start_us, end_us, &offset, &peak);
-	for (unsigned c = 0; c < slots->width; c++) {
-		use.amount[slots->column[c]] = peak.n[c];
-	}
-	return use;
+	return unpack(slots, peak.n);
 }
 
 /* False if limit is below zero in a resource of which, at from_us or, unseen by the rows, for ever, nothing is used. */

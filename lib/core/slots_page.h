@@ -35,6 +35,10 @@ struct slots {
 		bool over;
 		bool ends; /* at to_us that is different */
 	} seen;            /* until()'s last answer: searches ask the same of the same tables over and over */
+	struct {
+		wall_us from_us, to_us; /* use does not change in all of this time; empty = nothing known */
+		struct capacity use;
+	} flat; /* slots_peak()'s last answer for a time without a change: each pass asks what is used right now */
 };
 
 /* Of the page below; the last two have the first in them. */

@@ -75,6 +75,11 @@ static wall_us naive_next(wall_us after)
 	return next;
 }
 
+static bool same(struct capacity a, struct capacity b)
+{
+	return capacity_fits(a, b) && capacity_fits(b, a);
+}
+
 static struct capacity random_use(int64_t most)
 {
 	struct capacity use;
@@ -163,7 +168,9 @@ static void compare_more(void)
 	limit.amount[pick(RES_COUNT)] -= pick(20) == 0 ? 5 : 0;
 	for (int i = 0; i < 10; i++) {
 		wall_us from = pick(SPAN), to = from + 1 + pick(SPAN / 4), until = naive_until(limit, from);
-		if (pick(4)) {
+		if (pick(4) == 0) {
+			ck_assert(same(slots_peak(slots, from, from + 1), naive_use(from)));
+		} else if (pick(4)) {
 			ck_assert_int_eq(slots_within(slots, limit, from, to), until >= to);
 		} else {
 			ck_assert_int_eq(slots_until(slots, limit, from), until);
@@ -231,11 +238,6 @@ static void flat_put(wall_us at)
 	}
 	points[i] = (struct point){at, use};
 	point_count++;
-}
-
-static bool same(struct capacity a, struct capacity b)
-{
-	return capacity_fits(a, b) && capacity_fits(b, a);
 }
 
 static void flat_add(wall_us start, wall_us end, struct capacity use)
