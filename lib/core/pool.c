@@ -230,8 +230,11 @@ bool pool_within(const struct plan *plan, const struct node *node)
 
 void pool_owe(struct plan *plan, struct node *node)
 {
-	int64_t peak = pool_peak(node, plan->now_us, WALL_NEVER);
+	int64_t peak = node->pool_booked;
 
+	if (peak > node->info.pool_bytes) {
+		peak = pool_peak(node, plan->now_us, WALL_NEVER);
+	}
 	node->pool_owed = peak > node->info.pool_bytes ? peak : node->info.pool_bytes;
 	plan->owing = plan->owing || peak > node->info.pool_bytes;
 }
