@@ -57,6 +57,12 @@ static void never_ran(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* True if it lies suspended and has had all its time. */
+static bool spent(const struct guest *guest)
+{
+	return guest->vm->state == LEASE_SUSPENDED && guest->vm->served_us >= guest->contract->lease.spec.duration_us;
+}
+
 /*
  * A cut that was withdrawn too late may leave a guest saved that has had all its time: its unit is done when that is
  * true of all that is left of it. The node has yet to hear of it and to clear up.
@@ -64,20 +70,22 @@ static void never_ran(struct plan *plan, struct guest *guest)
 void guest_finish_spent(struct plan *plan, struct guest *guest)
 {
 	struct contract *contract = guest->contract;
-	struct unit unit;
-	bool spent = true;
+	const struct lease_spec *spec = &contract->lease.spec;
+	struct guest *first = spec->serial ? guest : contract->guest,
+		     *end = spec->serial ? guest + 1 : first + spec->vms;
 
-	place_unit(contract, contract->lease.spec.serial ? guest : NULL, &unit);
-	for (uint32_t i = 0; i < unit.n; i++) {
-		const struct vm *vm = unit.seat[i].guest->vm;
-		spent = spent && vm->state == LEASE_SUSPENDED && vm->served_us >= unit.spec->duration_us;
+	for (struct guest *each = first; each < end; each++) {
+		if (!lease_state_final(each->vm->state) && !spent(each)) {
+			return;
+		}
 	}
-	for (uint32_t i = 0; i < unit.n && spent; i++) {
-		say_why(plan, unit.seat[i].guest, REASON_TIME_UP);
-		guest_finish(plan, unit.seat[i].guest, LEASE_DONE,
-			     plan->now_us + plan->settings.lead_us + plan->settings.stop_us);
+	for (struct guest *each = first; each < end; each++) {
+		if (!lease_state_final(each->vm->state)) {
+			say_why(plan, each, REASON_TIME_UP);
+			guest_finish(plan, each, LEASE_DONE,
+				     plan->now_us + plan->settings.lead_us + plan->settings.stop_us);
+		}
 	}
-	free(unit.seat);
 }
 
 static void ended(struct plan *plan, struct guest *guest, wall_us at_us)
@@ -410,8 +418,14 @@ static span_us overdue_step(const struct plan *plan)
 /* Books the tail of an overdue guest until then; false, and nothing changed, if there is no room for that. */
 static bool book_tail(struct plan *plan, struct guest *guest, wall_us tail_us)
 {
+	const struct capacity *per_vm = &guest->contract->lease.spec.per_vm;
+	struct capacity memory = {.amount = {[RES_MEMORY] = per_vm->amount[RES_MEMORY]}};
 	wall_us was_us = guest->tail_us;
 
+	/* That it has not had so far, and without it there is no need to try. */
+	if (!place_room(guest->node, memory, plan->now_us, tail_us)) {
+		return false;
+	}
 	guest_unbook(plan, guest);
 	guest->tail_us = tail_us;
 	guest_book(plan, guest);
