@@ -76,26 +76,28 @@ wall_us place_fit(const struct node *node, const struct lease_spec *spec, struct
 	return from_us;
 }
 
+/* There is room for one, and most VMs are alone: then that says it all. */
+static uint32_t count_more(const struct node *node, const struct slots *slots, struct capacity use, wall_us start_us,
+			   wall_us end_us, uint32_t limit)
+{
+	if (start_us >= end_us || limit <= 1) {
+		return limit;
+	}
+	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(slots, start_us, end_us)), limit);
+}
+
 static uint32_t count_in(const struct node *node, const struct slots *slots, struct capacity use, wall_us start_us,
 			 wall_us end_us, uint32_t limit)
 {
-	if (start_us >= end_us || limit == 0) {
-		return limit;
-	}
-	/* Most VMs are alone: then the first moment in the way says it all. */
-	if (!slots_within(slots, place_limit(node, use), start_us, end_us)) {
+	if (start_us < end_us && limit > 0 && !slots_within(slots, place_limit(node, use), start_us, end_us)) {
 		return 0;
 	}
-	if (limit == 1) {
-		return 1;
-	}
-	return capacity_times(use, capacity_sub(node->info.capacity, slots_peak(slots, start_us, end_us)), limit);
+	return count_more(node, slots, use, start_us, end_us, limit);
 }
 
 static uint32_t count_beside(const struct node *node, const struct slots *slots, struct capacity use,
 			     const struct run *run, uint32_t limit)
 {
-	limit = count_in(node, slots, use, run->start_us, run->end_us, limit);
 	if (run->prepare_us == run->start_us && run->end_us == run->release_us) {
 		return limit;
 	}
@@ -112,8 +114,12 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
 		return 0;
 	}
 	limit = capacity_times(spec->per_vm, node->info.capacity, limit);
+	limit = count_more(node, node->slots, spec->per_vm, run->start_us, run->end_us, limit);
 	limit = count_beside(node, node->slots, spec->per_vm, run, limit);
-	limit = firm ? count_beside(node, firm, spec->per_vm, run, limit) : limit;
+	if (firm) {
+		limit = count_in(node, firm, spec->per_vm, run->start_us, run->end_us, limit);
+		limit = count_beside(node, firm, spec->per_vm, run, limit);
+	}
 	if (run->copy_us) {
 		struct capacity kept = slot_use(SLOT_HOLD, spec->per_vm);
 		limit = count_in(node, node->slots, kept, run->copy_us, run->prepare_us, limit);
@@ -364,16 +370,17 @@ void place_put_back(struct plan *plan, const struct unit *unit)
 	}
 }
 
-bool place_moved(const struct seat *seat)
-{
-	return seat->was.state == LEASE_SUSPENDED && !seat->was.planned && seat->was.node != seat->node->info.id;
-}
-
 /* True if what the guest has booked was there to be had, slot by slot. */
 static bool booked_within(const struct plan *plan, const struct guest *guest)
 {
+	const struct node *node = guest->node;
 	struct guest_slots slots;
 
+	/* Mostly nothing at all is short there, from now on. */
+	if (!guest->old_node && !firm_for(node, &guest->contract->lease.spec) &&
+	    slots_within(node->slots, node->info.capacity, plan->now_us, WALL_NEVER)) {
+		return true;
+	}
 	guest_slots(guest, &slots);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
 		const struct slot *slot = &slots.at[i];

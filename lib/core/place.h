@@ -109,7 +109,10 @@ struct node *const *place_nodes(struct plan *plan, const struct choices *choices
 /* Gives every seat of the unit a node, each guest the one it was planned on before if that is among them. */
 void place_seat(const struct plan *plan, struct unit *unit, const struct choices *choices);
 /* True if the seat is a suspended guest's whose memory is on another node. */
-bool place_moved(const struct seat *seat);
+static inline bool place_moved(const struct seat *seat)
+{
+	return seat->was.state == LEASE_SUSPENDED && !seat->was.planned && seat->was.node != seat->node->info.id;
+}
 /* Takes the unit's guests out of the table, and puts them back as they were. */
 void place_lift(struct plan *plan, struct unit *unit);
 void place_put_back(struct plan *plan, const struct unit *unit);
