@@ -32,14 +32,16 @@ void preempt_save_spans(const struct plan *plan, const struct unit *unit)
 span_us preempt_copy_span(const struct plan *plan, const struct unit *unit)
 {
 	span_us longest_us = 0;
+	bool moved = false;
 
 	for (uint32_t i = 0; i < unit->n; i++) {
 		unit->seat[i].node->copy_us = 0;
 		if (place_moved(&unit->seat[i])) {
 			plan_find_node(plan, unit->seat[i].was.node)->copy_us = 0;
+			moved = true;
 		}
 	}
-	for (uint32_t i = 0; i < unit->n; i++) {
+	for (uint32_t i = 0; i < unit->n && moved; i++) {
 		struct node *to = unit->seat[i].node;
 		if (!place_moved(&unit->seat[i])) {
 			continue;
@@ -69,13 +71,14 @@ span_us preempt_restore_spans(const struct plan *plan, const struct unit *unit)
 		span_us mine_us = estimate_resume(plan, node, memory);
 		node->restore_us += mine_us;
 		all_us += mine_us;
-		node->copy_us = place_moved(&unit->seat[i]) && !aside ? copy_us : node->copy_us;
-	}
-	for (uint32_t i = 0; i < unit->n; i++) {
-		struct node *node = unit->seat[i].node;
-		node->restore_us = plan->lane ? all_us : node->restore_us;
+		node->copy_us = copy_us && !aside && place_moved(&unit->seat[i]) ? copy_us : node->copy_us;
 		longest_us =
 			node->restore_us + node->copy_us > longest_us ? node->restore_us + node->copy_us : longest_us;
+	}
+	for (uint32_t i = 0; i < unit->n && plan->lane; i++) {
+		struct node *node = unit->seat[i].node;
+		node->restore_us = all_us;
+		longest_us = all_us + node->copy_us > longest_us ? all_us + node->copy_us : longest_us;
 	}
 	return aside ? copy_us + longest_us : longest_us;
 }
@@ -118,11 +121,12 @@ static wall_us clear_after(const struct node *node, wall_us start_us)
 	return from_us + lead_us;
 }
 
-wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us start_us)
+wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us from_us, span_us *lead_us)
 {
-	wall_us before_us;
+	wall_us start_us, before_us;
 
-	preempt_restore_spans(plan, unit);
+	*lead_us = preempt_restore_spans(plan, unit);
+	start_us = from_us + *lead_us;
 	do {
 		before_us = start_us;
 		for (uint32_t i = 0; i < unit->n; i++) {

@@ -23,11 +23,11 @@ span_us preempt_copy_span(const struct plan *plan, const struct unit *unit);
  */
 wall_us preempt_end(struct plan *plan, const struct unit *unit);
 /*
- * The earliest instant, not before start_us, at which all guests of the unit can go on, so that on each of their nodes
- * restoring takes the node->restore_us before it and nobody else is saved, restored or destroyed then. The unit must be
- * lifted.
+ * The earliest instant at which all guests of the unit can go on, restored from from_us on, so that on each of their
+ * nodes restoring takes the node->restore_us before it and nobody else is saved, restored or destroyed then. *lead_us
+ * is what preempt_restore_spans() returns. The unit must be lifted.
  */
-wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us start_us);
+wall_us preempt_restored(const struct plan *plan, const struct unit *unit, wall_us from_us, span_us *lead_us);
 
 /* Room an advance reservation wants made. */
 struct preempt_want {

@@ -18,6 +18,8 @@
  */
 #define STAGED_MAX 8
 
+#define MOVE (UINT64_C(1) << 63) /* for room_lacks(): with a start, none of boots by their images' ids */
+
 /* False once enough others wait for images: then only nodes will do that have the unit's. */
 static bool may_fetch(const struct pass *pass, enum run_from from)
 {
@@ -53,10 +55,11 @@ static span_us need_of(struct pass *pass, const struct unit *unit, enum run_from
 }
 
 /*
- * False if list_nodes() would surely find too few for as much of that run as it takes to be worth it. Much cheaper, as
- * it says nothing of pools and disks; that makes it true of a unit that is not lifted too.
+ * For how many of the unit's VMs, counted no further than to all, list_nodes() would find nodes at most, for as much of
+ * that run as it takes to be worth it. Much cheaper, as it says nothing of pools and disks; that makes it true of a
+ * unit that is not lifted too.
  */
-static bool listable(struct pass *pass, const struct unit *unit, const struct run *run)
+static uint32_t listable(struct pass *pass, const struct unit *unit, const struct run *run)
 {
 	const struct plan *plan = pass->plan;
 	bool anywhere = may_fetch(pass, run->from) || !pool_wanted(plan, run);
@@ -66,7 +69,7 @@ static bool listable(struct pass *pass, const struct unit *unit, const struct ru
 
 	if (!anywhere &&
 	    (uint64_t)prep_copies(plan, unit->spec->image) * room_most(&pass->room, unit->spec->per_vm) < unit->n) {
-		return false;
+		return 0;
 	}
 	use.amount[RES_DISK] = 0;
 	const struct nodes nodes = room_nodes(&pass->room, unit->spec, run);
@@ -77,7 +80,7 @@ static bool listable(struct pass *pass, const struct unit *unit, const struct ru
 			vms += capacity_times(use, node->info.capacity, unit->n);
 		}
 	}
-	return vms >= unit->n;
+	return vms < unit->n ? (uint32_t)vms : unit->n;
 }
 
 /* Nodes for the unit, those that may be taken. */
@@ -239,7 +242,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 		struct run run = boot_run(plan, unit, start_us);
 		pass->tried_us = start_us;
 		prep_trim(plan); /* what the try before asked for */
-		if (!may_fetch(pass, RUN_BOOT) && !listable(pass, unit, &run)) {
+		if (!may_fetch(pass, RUN_BOOT) && listable(pass, unit, &run) < unit->n) {
 			break;
 		}
 		list_nodes(pass, unit, &run);
@@ -368,17 +371,17 @@ static bool book_resume(struct pass *pass, struct unit *unit, const struct run *
 	return book_cut(pass, unit, *run);
 }
 
-/* Books a suspended unit to go on at start_us on its own nodes, or as soon after it as they can restore it. */
-static bool resume_at(struct pass *pass, struct unit *unit, wall_us start_us)
+/* Books a suspended unit to go on on its own nodes, as soon as they can restore it from from_us on. */
+static bool resume_from(struct pass *pass, struct unit *unit, wall_us from_us)
 {
 	struct plan *plan = pass->plan;
 	wall_us until_us = 0, ready_us = 0;
+	span_us lead_us;
 	bool ready = false, fetched = false, done = false;
 	struct run run;
 
 	for (int i = 0; i < 2 && !ready && ready_us < WALL_NEVER; i++) {
-		span_us lead_us = ready_us > 0 ? preempt_restore_spans(plan, unit) : 0;
-		start_us = preempt_restored(plan, unit, ready_us > 0 ? ready_us + lead_us : start_us);
+		wall_us start_us = preempt_restored(plan, unit, ready_us > 0 ? ready_us : from_us, &lead_us);
 		until_us = resume_until(plan, unit, start_us);
 		if (until_us == 0) {
 			break;
@@ -387,7 +390,7 @@ static bool resume_at(struct pass *pass, struct unit *unit, wall_us start_us)
 		run.from = RUN_RESUME;
 		ready_us = fetch_again(plan, unit, &run);
 		fetched = fetched || ready_us > 0;
-		ready = ready_us == 0 || ready_us <= start_us - preempt_restore_spans(plan, unit);
+		ready = ready_us == 0 || ready_us <= start_us - lead_us;
 	}
 	if (ready) {
 		place_lift(plan, unit);
@@ -441,8 +444,8 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		}
 		place_seat(plan, unit, choices);
 		wall_us from_us = ready_us > start_us - lead_us ? ready_us : start_us - lead_us;
-		span_us need_us = preempt_restore_spans(plan, unit);
-		wall_us clear_us = preempt_restored(plan, unit, from_us + need_us);
+		span_us need_us;
+		wall_us clear_us = preempt_restored(plan, unit, from_us, &need_us);
 		if (clear_us == start_us && need_us <= lead_us) {
 			return whole ? place_book(plan, unit, &run) : book_cut(pass, unit, run);
 		}
@@ -495,13 +498,28 @@ static bool pools_allow(struct plan *plan, const struct unit *unit)
 	return true;
 }
 
+/* False if there are surely too few nodes for the suspended unit to go on anywhere at start_us. */
+static bool movable(struct pass *pass, const struct unit *unit, wall_us start_us)
+{
+	const struct run run = {.from = RUN_RESUME, .start_us = start_us};
+	uint64_t what = MOVE | (uint64_t)start_us;
+	span_us need_us = need_of(pass, unit, RUN_RESUME);
+
+	if (room_lacks(&pass->room, what, unit->spec->per_vm, unit->n, need_us)) {
+		return false;
+	}
+	uint32_t vms = listable(pass, unit, &run);
+	if (vms < unit->n && !pool_wanted(pass->plan, &run)) {
+		room_learn_lack(&pass->room, what, unit->spec->per_vm, vms + 1, need_us);
+	}
+	return vms == unit->n;
+}
+
 /* Books a suspended unit to go on at start_us, or as soon after as its nodes can restore it, wherever there is room. */
 static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span_us lead_us)
 {
-	const struct run run = {.from = RUN_RESUME, .start_us = start_us};
-
 	prep_trim(pass->plan); /* while it holds its images: what is laid out now must not take their room */
-	if (!listable(pass, unit, &run)) {
+	if (!movable(pass, unit, start_us)) {
 		return false;
 	}
 	place_lift(pass->plan, unit);
@@ -647,7 +665,7 @@ static bool reserve_resume(struct pass *pass, struct unit *unit, span_us restore
 			return false;
 		}
 		if (bound_us == start_us) {
-			if (resume_at(pass, unit, start_us)) {
+			if (resume_from(pass, unit, start_us - restore_us)) {
 				return true;
 			}
 			/* Memory may be what is short, and is needed from the restoring on. */
@@ -664,7 +682,7 @@ bool start_resume_now(struct pass *pass, struct unit *unit)
 	struct room *room = &pass->room;
 	wall_us told_us = plan->now_us + plan->settings.lead_us;
 
-	if (may_stay(unit) && resume_at(pass, unit, told_us + preempt_restore_spans(plan, unit))) {
+	if (may_stay(unit) && resume_from(pass, unit, told_us)) {
 		room_forget(room);
 		return true;
 	}
@@ -692,12 +710,10 @@ static bool reserve_anywhere(struct pass *pass, struct unit *unit)
 		.lead_us = move_lead(plan, unit) - copied_aside(plan, unit),
 	};
 	span_us lead_us = seek.lead_us + copied_aside(plan, unit);
-	span_us own_us = preempt_restore_spans(plan, unit);
 	bool found = seek_first(&seek, plan->now_us + plan->settings.lead_us + lead_us);
 
 	for (int i = 0; found && i < RESERVE_TRIES; i++) {
-		wall_us from_us = seek.at_us - lead_us;
-		if ((may_stay(unit) && resume_at(pass, unit, from_us + own_us)) ||
+		if ((may_stay(unit) && resume_from(pass, unit, seek.at_us - lead_us)) ||
 		    move_at(pass, unit, seek.at_us, lead_us)) {
 			return true;
 		}

@@ -204,8 +204,8 @@ static bool book_lifted(struct pass *pass, struct unit *unit, struct stay *stay)
 		}
 		place_seat(plan, unit, &pass->choices);
 		if (suspended(unit)) {
-			span_us need_us = preempt_restore_spans(plan, unit);
-			wall_us clear_us = preempt_restored(plan, unit, from_us + need_us);
+			span_us need_us;
+			wall_us clear_us = preempt_restored(plan, unit, from_us, &need_us);
 			if (clear_us != run.start_us || need_us > lead_us) {
 				from_us = clear_us - need_us;
 				lead_us = need_us;

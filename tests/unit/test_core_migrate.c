@@ -124,6 +124,52 @@ START_TEST(goes_at_once)
 }
 END_TEST
 
+/* A lease of VMs that take a node each. */
+static const struct lease *request_large(struct lease_spec spec)
+{
+	spec.per_vm.amount[RES_MEMORY] = 2 * GIB;
+	return request(spec);
+}
+
+/* That there are too few nodes for a gang says nothing against one that is smaller by as much as is missing. */
+START_TEST(smaller_goes)
+{
+	settings.backfill = BACKFILL_FIRST_FIT;
+	settings.disks = DISKS_WHOLE;
+	migrate_begin(MIGRATION_FREE);
+	set_node(3, NODE_UP);
+	image_there(3, 1, EVENT_IMAGE_PRESENT);
+	const struct lease *pair = request_large(spec_of(LEASE_BEST_EFFORT, 2, 600 * SEC));
+	const struct lease *single = request_large(spec_of(LEASE_BEST_EFFORT, 1, 600 * SEC));
+	run_all(pair);
+	see(single, 0, SEEN_RUNNING, now);
+	ck_assert_int_eq(request_large(ar_of(3, now + 60 * SEC, 3600 * SEC))->state, LEASE_SCHEDULED);
+	/* Two more nodes are free in five minutes, one of them only for a moment. */
+	for (uint32_t node = 4; node <= 5; node++) {
+		set_node(node, NODE_UP);
+		image_there(node, 1, EVENT_IMAGE_PRESENT);
+	}
+	const struct lease *gone = request_large(ar_of(2, now + 20 * SEC, 300 * SEC));
+	wall_us free_us = gone->vms[0].run.release_us;
+	const struct lease *next = request_large(ar_of(1, free_us + 20 * SEC, 3600 * SEC));
+	run_all(gone);
+	tick_at(now + 60 * SEC);
+	see(pair, 0, SEEN_SUSPENDED, now);
+	see(pair, 1, SEEN_SUSPENDED, now);
+	see(single, 0, SEEN_SUSPENDED, now);
+	now = free_us;
+	struct event ends[2];
+	for (uint32_t vm = 0; vm < 2; vm++) {
+		ends[vm] = (struct event){.kind = EVENT_VM_SEEN,
+					  .vm = {gone->id, vm, 1, gone->vms[vm].node, SEEN_ABSENT, now}};
+	}
+	plan_step(plan, ends, 2, now, &actions);
+	ck_assert_uint_eq(single->vms[0].node, 9 - next->vms[0].node);
+	ck_assert_int_lt(single->vms[0].run.start_us, now + 60 * SEC);
+	ck_assert(!pair->vms[0].planned);
+}
+END_TEST
+
 START_TEST(stays)
 {
 	migrate_begin(MIGRATION_NO);
@@ -323,6 +369,7 @@ int main(void)
 	tcase_add_test(all, goes_elsewhere);
 	tcase_add_test(all, fetched_aside);
 	tcase_add_test(all, goes_at_once);
+	tcase_add_test(all, smaller_goes);
 	tcase_add_test(all, stays);
 	tcase_add_test(all, brought_again);
 	tcase_add_test(all, brings_its_disk);
