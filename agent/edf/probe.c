@@ -54,68 +54,89 @@ static int64_t read_both(int64_t *cpu_ns)
 	return after;
 }
 
-/* How much of the time between the two it had the CPU: less than nothing if `to` is before `from`. */
-static int64_t had_cpu(const struct turn *turn, unsigned n, int64_t from, int64_t to)
-{
-	int64_t low = from < to ? from : to, high = from < to ? to : from;
-	int64_t had = high - low;
+/* What a probe asks the kernel for. */
+struct asked {
+	struct turns *turns;
+	int cpu, busy_fd;
+	struct hole_mark mark; /* the last time */
+};
 
-	for (unsigned i = 0; i < n; i++) {
-		had -= overlap(turn[i].out_ns, turn[i].in_ns, low, high);
-	}
-	return from < to ? had : -had;
+/* The turns since the last time, and all clocks when none is left. */
+static unsigned ask(const struct asked *asked, struct turn turn[PROBE_TURNS], struct hole_mark *now)
+{
+	unsigned n = 0, before;
+
+	do {
+		before = n;
+		now->mono_ns = read_both(&now->cpu_ns);
+		now->busy_ns = hole_busy_ns(asked->busy_fd, asked->cpu);
+		while (n < PROBE_TURNS && turns_take(asked->turns, &turn[n])) {
+			n++;
+		}
+	} while (n > before);
+	return n;
 }
 
 /*
  * What the kernel knows of a time in which it did not get to look at the clock: it may have been given the CPU several
- * times for less than it takes to get back to work. It had cpu_ns at now_ns. What its clock counted while it was sent
- * back and forth is known in sum only.
+ * times for less than it takes to get back to work. What its clock counted while it was sent back and forth is known in
+ * sum only.
  */
-static void note_turns(struct probe_log *log, const struct turn *turn, unsigned n, int64_t now_ns, int64_t cpu_ns)
+static void note_turns(struct probe_log *log, const struct hole_blind *blind, const int64_t ran_ns[])
 {
-	const struct probe_gap *last = &log->gap[log->count - 1];
-	int64_t before = last->cpu_ns + turn[0].out_ns - last->to_ns;
-	int64_t after = cpu_ns + had_cpu(turn, n, now_ns, turn[n - 1].in_ns);
-	int64_t counted = after - before - had_cpu(turn, n, turn[0].out_ns, turn[n - 1].in_ns);
+	unsigned n = blind->n;
+	int64_t cpu[PROBE_TURNS], end = blind->now.cpu_ns;
+	int64_t known = blind->from_ns > blind->since.mono_ns ? blind->from_ns - blind->since.mono_ns : 0;
+	int64_t counted = end - blind->since.cpu_ns - known;
 
+	for (unsigned i = 0; i <= n; i++) {
+		counted -= ran_ns[i];
+	}
+	counted = counted > 0 ? counted : 0;
+	for (unsigned i = n; i-- > 0;) {
+		end -= ran_ns[i + 1];
+		cpu[i] = end - counted * (n - 1 - i) / n;
+	}
 	for (unsigned i = 0; i < n; i++) {
-		note_gap(log, turn[i].out_ns, turn[i].in_ns,
-			 before + had_cpu(turn, n, turn[0].out_ns, turn[i].in_ns) + counted * (i + 1) / n);
+		note_gap(log, blind->turn[i].out_ns, blind->turn[i].in_ns, cpu[i]);
 	}
 }
 
 /* It did not get to look at the clock in [from, to). */
-static void note_gaps(struct probe_log *log, struct turns *turns, int64_t from, int64_t to)
+static void note_gaps(struct probe_log *log, struct asked *asked, int64_t from, int64_t to)
 {
 	struct turn turn[PROBE_TURNS];
-	int64_t cpu, now = read_both(&cpu);
+	struct hole_blind blind = {.since = asked->mark, .from_ns = from, .to_ns = to, .turn = turn};
 	int64_t known = log->gap[log->count - 1].to_ns;
-	unsigned n = 0;
+	int64_t ran_ns[PROBE_TURNS + 1];
 
-	while (n < PROBE_TURNS && turns_take(turns, &turn[n])) {
-		n++;
+	blind.n = ask(asked, turn, &blind.now);
+	if (asked->turns) {
+		hole_note(&log->holes, &blind, ran_ns);
 	}
-	if (n > 0) {
-		note_turns(log, turn, n, now, cpu);
+	asked->mark = blind.now;
+	if (blind.n > 0) {
+		note_turns(log, &blind, ran_ns);
 	} else if (to > known) {
-		note_gap(log, from > known ? from : known, to, cpu - (now - to));
+		note_gap(log, from > known ? from : known, to, blind.now.cpu_ns - (blind.now.mono_ns - to));
 	}
 }
 
-static void spin_logging(struct probe_log *log)
+static void spin_logging(struct probe_log *log, int cpu)
 {
-	struct turns *turns = turns_open();
-	int64_t begin = clock_mono_ns();
-	int64_t last = begin;
+	struct asked asked = {.turns = turns_open(), .cpu = cpu, .busy_fd = cpu < 0 ? -1 : hole_open_busy()};
+	struct turn turn[PROBE_TURNS];
 
-	while (turns_take(turns, &(struct turn){0})) {
+	while (ask(&asked, turn, &asked.mark) > 0) {
 	}
-	note_gap(log, begin, begin, clock_thread_ns());
+	int64_t begin = asked.mark.mono_ns, last = begin;
+
+	note_gap(log, begin, begin, asked.mark.cpu_ns);
 	while (!atomic_load_explicit(&log->stop, memory_order_relaxed) && last - begin < PROBE_LIMIT_NS) {
 		int64_t now = clock_mono_ns();
 
 		if (now - last >= PROBE_GAP_NS) {
-			note_gaps(log, turns, last, now);
+			note_gaps(log, &asked, last, now);
 		}
 		last = now; /* and no later reading: the CPU may be lost while a gap is noted */
 	}
@@ -150,13 +171,13 @@ static void echo(int fd, int64_t work_ns)
 	}
 }
 
-static _Noreturn void child(const struct probe *probe, int fd, int64_t work_ns)
+static _Noreturn void child(const struct probe *probe, int cpu, int fd, int64_t work_ns)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, probe->kind == PROBE_LOG ? "probe" : probe->kind == PROBE_LOAD ? "load" : "echo");
 	switch (probe->kind) {
 	case PROBE_LOG:
-		spin_logging(probe->log);
+		spin_logging(probe->log, cpu);
 		break;
 	case PROBE_LOAD:
 		spin();
@@ -198,7 +219,7 @@ int probe_start(struct probe *probe, enum probe_kind kind, int cpu, int64_t work
 	if (probe->pid == 0) {
 		close(pair[0]);
 		pin(0, cpu);
-		child(probe, pair[1], work_ns);
+		child(probe, cpu, pair[1], work_ns);
 	}
 	if (kind == PROBE_ECHO) {
 		close(pair[1]);

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "hole.h"
 
 #define PROBE_GAP_NS 3000                   /* a time in which it did not run, if it is that long */
 #define PROBE_GAPS (1 << 20)                /* that it can write down; more are not missed but end the log */
@@ -33,6 +34,7 @@ struct probe_log {
 	_Atomic int64_t end_ns; /* it has stopped then; 0 = not yet */
 	_Atomic uint32_t count; /* gaps; the first begins and ends when the log does */
 	struct probe_gap gap[PROBE_GAPS];
+	struct hole_log holes; /* none if the kernel does not tell of switches */
 };
 
 struct probe {

@@ -189,6 +189,21 @@ void study_tail(const struct study_result *result, char *out, size_t size)
 		 (double)f->late_max_ns / 1000, (double)f->over_sum_ns / 1000 / windows, result->core_pct);
 }
 
+void study_stolen(const struct study_result *result, char *out, size_t size)
+{
+	const struct window_figures *f = &result->figures;
+	double windows = f->windows > f->stolen ? (double)(f->windows - f->stolen) : 1;
+
+	snprintf(out, size, "%llu,%.3f,%.2f", (unsigned long long)f->stolen,
+		 100 * (double)(f->misses - f->stolen) / windows, result->late_own_pct_max);
+}
+
+void study_explain(void)
+{
+	printf("stolen_windows are missed ones in which the CPU was not there, taken by a hypervisor, for at least as "
+	       "long as\nwhat is missing; the columns behind it are of all others\n");
+}
+
 int study_close(struct study *study, const char *name, const char *script, struct err *err)
 {
 	static const char head[] = "set datafile separator ','\n"

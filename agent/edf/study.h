@@ -43,6 +43,7 @@ struct study_result {
 	struct window_figures figures;
 	double core_pct;           /* of a CPU, taken by the dispatcher */
 	double late_slice_pct_max; /* the latest miss, as part of the task's slice */
+	double late_own_pct_max;   /* of those in which the CPU was there */
 	int64_t stalled_ns;        /* somebody else had the machine; misses of that time are not the mechanism's */
 };
 
@@ -65,6 +66,12 @@ int study_open(struct study *study, const char *name, const char *header, struct
 int study_close(struct study *study, const char *name, const char *script, struct err *err);
 /* What rows of most studies end with: windows, miss_pct, late_mean_us, late_max_us, over_mean_us, core_cpu_pct. */
 void study_tail(const struct study_result *result, char *out, size_t size);
+/* What they end with behind all else, columns STUDY_STOLEN: which misses are the hypervisor's, and the others' share.
+ */
+void study_stolen(const struct study_result *result, char *out, size_t size);
+/* Says so below the table. */
+void study_explain(void);
+#define STUDY_STOLEN "stolen_windows,miss_pct_not_stolen,late_pct_not_stolen"
 uint64_t study_random(struct study *study, uint64_t below);
 void study_sleep(struct study *study, int64_t ns);
 /* Attaches the probe; ERR_* as engine_attach(). */

@@ -32,13 +32,13 @@ static int measure_lateness(struct study *study, enum engine_backend mechanism, 
 	const char *name = engine_backend_name(mechanism);
 	int64_t slice_ns = period_ns / 100 * percent;
 	struct study_result result;
-	char tail[128];
+	char tail[128], stolen[64];
 
 	if (measure(study, mechanism, period_ns, percent, &result, err) < 0) {
 		return -1;
 	}
 	if (result.refused) {
-		study_row(study, "%s,%lld,%lld,0,,,,,,,,", name, (long long)(period_ns / US),
+		study_row(study, "%s,%lld,%lld,0,,,,,,,,,,,", name, (long long)(period_ns / US),
 			  (long long)(slice_ns / US));
 		printf("    (refused: %s)\n", result.why);
 		return 0;
@@ -47,9 +47,10 @@ static int measure_lateness(struct study *study, enum engine_backend mechanism, 
 	double mean_ns = f->misses ? (double)f->late_sum_ns / (double)f->misses : 0;
 
 	study_tail(&result, tail, sizeof(tail));
-	study_row(study, "%s,%lld,%lld,%s,%.2f,%.2f,%.1f", name, (long long)(period_ns / US),
+	study_stolen(&result, stolen, sizeof(stolen));
+	study_row(study, "%s,%lld,%lld,%s,%.2f,%.2f,%.1f,%s", name, (long long)(period_ns / US),
 		  (long long)(slice_ns / US), tail, 100 * mean_ns / (double)slice_ns, result.late_slice_pct_max,
-		  (double)result.stalled_ns / 1e6);
+		  (double)result.stalled_ns / 1e6, stolen);
 	return 0;
 }
 
@@ -73,7 +74,7 @@ int study_misstime(struct study *study, struct err *err)
 
 	if (study_open(study, "misstime",
 		       "mechanism,period_us,slice_us,windows,miss_pct,late_mean_us,late_max_us,over_mean_us,"
-		       "core_cpu_pct,late_mean_slice_pct,late_max_slice_pct,stalled_ms",
+		       "core_cpu_pct,late_mean_slice_pct,late_max_slice_pct,stalled_ms," STUDY_STOLEN,
 		       err) < 0) {
 		return -1;
 	}
@@ -85,6 +86,7 @@ int study_misstime(struct study *study, struct err *err)
 			}
 		}
 	}
+	study_explain();
 	return study_close(study, "misstime", script, err);
 }
 

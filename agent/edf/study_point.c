@@ -84,6 +84,14 @@ static void take_release(const struct engine_row *row, void *arg)
 	*(int64_t *)arg = row->release_ns;
 }
 
+/* Of what was and the new one, as part of the slice. */
+static double greater(double was_pct, int64_t late_ns, int64_t slice_ns)
+{
+	double pct = 100 * (double)late_ns / (double)slice_ns;
+
+	return pct > was_pct ? pct : was_pct;
+}
+
 static void judge(const struct study *study, const struct study_point *point, const struct measure *m, int64_t from,
 		  int64_t to, struct study_result *result)
 {
@@ -91,7 +99,6 @@ static void judge(const struct study *study, const struct study_point *point, co
 		const struct edf_constraint *c = &point->constraint[i];
 		struct window_figures figures = {0};
 		struct window_grid grid = {0, c->slice_ns, c->period_ns};
-		double late;
 
 		/* The very periods it was promised. */
 		engine_list(study->engine, m->id[i], take_release, &grid.origin_ns);
@@ -100,17 +107,9 @@ static void judge(const struct study *study, const struct study_point *point, co
 		} else {
 			window_judge_best(m->task[i].log, &grid, ORIGINS, from, to, &figures);
 		}
-		late = 100 * (double)figures.late_max_ns / (double)c->slice_ns;
-		result->late_slice_pct_max = late > result->late_slice_pct_max ? late : result->late_slice_pct_max;
-		result->figures.windows += figures.windows;
-		result->figures.misses += figures.misses;
-		result->figures.late_sum_ns += figures.late_sum_ns;
-		result->figures.over_sum_ns += figures.over_sum_ns;
-		result->figures.received_ns += figures.received_ns;
-		result->figures.length_ns += figures.length_ns;
-		if (figures.late_max_ns > result->figures.late_max_ns) {
-			result->figures.late_max_ns = figures.late_max_ns;
-		}
+		result->late_slice_pct_max = greater(result->late_slice_pct_max, figures.late_max_ns, c->slice_ns);
+		result->late_own_pct_max = greater(result->late_own_pct_max, figures.late_own_max_ns, c->slice_ns);
+		window_add(&result->figures, &figures);
 		result->stalled_ns += probe_stalled(m->task[i].log, from, to);
 	}
 }

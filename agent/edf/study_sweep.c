@@ -29,21 +29,22 @@ static int measure_one(struct study *study, enum engine_backend mechanism, int64
 				    .constraint = {{slice_ns, period_ns, true}},
 				    .length_ns = study_length(study, period_ns)};
 	struct study_result result;
-	char tail[128];
+	char tail[128], stolen[64];
 
 	if (study_measure(study, &point, &result, err) < 0) {
 		return -1;
 	}
 	if (result.refused) {
-		study_row(study, "%s,%lld,%lld,0,,,,,", engine_backend_name(mechanism), (long long)(period_ns / US),
+		study_row(study, "%s,%lld,%lld,0,,,,,,,,", engine_backend_name(mechanism), (long long)(period_ns / US),
 			  (long long)(slice_ns / US));
 		printf("    (refused: %s)\n", result.why);
 		return 0;
 	}
 	study->seen[mechanism] = true;
 	study_tail(&result, tail, sizeof(tail));
-	study_row(study, "%s,%lld,%lld,%s", engine_backend_name(mechanism), (long long)(period_ns / US),
-		  (long long)(slice_ns / US), tail);
+	study_stolen(&result, stolen, sizeof(stolen));
+	study_row(study, "%s,%lld,%lld,%s,%s", engine_backend_name(mechanism), (long long)(period_ns / US),
+		  (long long)(slice_ns / US), tail, stolen);
 	if (result.stalled_ns > 0) {
 		printf("    (the machine stood still for %.1f ms of that)\n", (double)result.stalled_ns / 1e6);
 	}
@@ -65,8 +66,8 @@ static int over(struct study *study, const int64_t *periods, size_t n, const int
 	return 0;
 }
 
-static const char header[] =
-	"mechanism,period_us,slice_us,windows,miss_pct,late_mean_us,late_max_us,over_mean_us,core_cpu_pct";
+static const char header[] = "mechanism,period_us,slice_us,windows,miss_pct,late_mean_us,late_max_us,over_mean_us,core_"
+			     "cpu_pct," STUDY_STOLEN;
 
 /* Boxes of the miss rate, one picture for each mechanism, with lines of equal rate where there are enough points. */
 static const char contour[] =
@@ -120,6 +121,7 @@ int study_sweep(struct study *study, struct err *err)
 	} else {
 		rc = over(study, periods, ARRAY_SIZE(periods), percents, ARRAY_SIZE(percents), err) < 0;
 	}
+	study_explain();
 	return rc ? -1 : study_close(study, "sweep", contour, err);
 }
 
@@ -147,20 +149,21 @@ static int measure_set(struct study *study, enum engine_backend mechanism, int p
 		       struct study_point *point, struct err *err)
 {
 	struct study_result result;
-	char tail[128];
+	char tail[128], stolen[64];
 
 	point->mechanism = mechanism;
 	if (study_measure(study, point, &result, err) < 0) {
 		return -1;
 	}
 	if (result.refused) {
-		study_row(study, "%s,%d,%u,%u,0,,,,,,,", engine_backend_name(mechanism), percent, which, point->n);
+		study_row(study, "%s,%d,%u,%u,0,,,,,,,,,,", engine_backend_name(mechanism), percent, which, point->n);
 		printf("    (refused: %s)\n", result.why);
 		return 0;
 	}
 	study_tail(&result, tail, sizeof(tail));
-	study_row(study, "%s,%d,%u,%u,%s,%.2f,%.1f", engine_backend_name(mechanism), percent, which, point->n, tail,
-		  result.late_slice_pct_max, (double)result.stalled_ns / 1e6);
+	study_stolen(&result, stolen, sizeof(stolen));
+	study_row(study, "%s,%d,%u,%u,%s,%.2f,%.1f,%s", engine_backend_name(mechanism), percent, which, point->n, tail,
+		  result.late_slice_pct_max, (double)result.stalled_ns / 1e6, stolen);
 	return 0;
 }
 
@@ -178,7 +181,7 @@ int study_random_sets(struct study *study, struct err *err)
 	if (study_open(
 		    study, "random",
 		    "mechanism,load_pct,set,tasks,windows,miss_pct,late_mean_us,late_max_us,over_mean_us,core_cpu_pct,"
-		    "late_max_slice_pct,stalled_ms",
+		    "late_max_slice_pct,stalled_ms," STUDY_STOLEN,
 		    err) < 0) {
 		return -1;
 	}
@@ -200,5 +203,6 @@ int study_random_sets(struct study *study, struct err *err)
 		}
 		study_random(study, 2);
 	}
+	study_explain();
 	return study_close(study, "random", script, err);
 }

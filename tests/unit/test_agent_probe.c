@@ -28,6 +28,7 @@ static void ran(struct probe_log *log, int64_t from, int64_t to, int64_t until, 
 static void setup(void)
 {
 	a.count = b.count = 0;
+	a.holes.count = b.holes.count = 0;
 	a.end_ns = b.end_ns = 0;
 	for (int64_t t = 100 * MS; t < 200 * MS; t += 10 * MS) {
 		if (t == 120 * MS) {
@@ -102,6 +103,101 @@ START_TEST(windows)
 }
 END_TEST
 
+#define US INT64_C(1000)
+
+/* The window from 130 ms on, of which all 3 ms are missing, with a hole in it. */
+static struct window_figures judge_with_hole(int64_t from, int64_t to, int64_t gone, bool others)
+{
+	struct window_figures f = {0};
+
+	a.holes.count = 1;
+	a.holes.hole[0] = (struct hole){from, to, gone, others};
+	window_judge(&a, &(struct window_grid){0, 3 * MS, 10 * MS}, 100 * MS, 200 * MS, &f);
+	ck_assert_uint_eq(f.misses, 1);
+	ck_assert_int_eq(f.late_max_ns, 3 * MS);
+	return f;
+}
+
+START_TEST(stolen_windows)
+{
+	/* What is missing was not there; or not all of that. */
+	ck_assert_uint_eq(judge_with_hole(131 * MS, 134 * MS, 3 * MS, false).stolen, 1);
+	ck_assert_int_eq(judge_with_hole(131 * MS, 134 * MS, 3 * MS, false).late_own_max_ns, 0);
+	ck_assert_uint_eq(judge_with_hole(131 * MS, 134 * MS, 3 * MS - 1, false).stolen, 0);
+	ck_assert_int_eq(judge_with_hole(131 * MS, 134 * MS, 3 * MS - 1, false).late_own_max_ns, 3 * MS);
+	/* Only what lies in the window. */
+	ck_assert_uint_eq(judge_with_hole(128 * MS, 133 * MS, 5 * MS, false).stolen, 1);
+	ck_assert_uint_eq(judge_with_hole(127 * MS, 132 * MS, 5 * MS, false).stolen, 0);
+	ck_assert_uint_eq(judge_with_hole(138 * MS, 145 * MS, 7 * MS, false).stolen, 0);
+	/* Others had the CPU, while it waited for its turn; or when it had been sent away for good. */
+	ck_assert_uint_eq(judge_with_hole(124 * MS, 134 * MS, 3 * MS, true).stolen, 1);
+	ck_assert_uint_eq(judge_with_hole(124 * MS, 132 * MS, 3 * MS, true).stolen, 0);
+	ck_assert_uint_eq(judge_with_hole(131 * MS, 139 * MS, 3 * MS, true).stolen, 1);
+	ck_assert_uint_eq(judge_with_hole(131 * MS, 141 * MS, 3 * MS, true).stolen, 0);
+}
+END_TEST
+
+static void expect_hole(uint32_t i, int64_t from, int64_t to, int64_t gone, bool others)
+{
+	const struct hole *hole = &b.holes.hole[i];
+
+	ck_assert_uint_lt(i, b.holes.count);
+	ck_assert_int_eq(hole->from_ns, from);
+	ck_assert_int_eq(hole->to_ns, to);
+	ck_assert_int_eq(hole->gone_ns, gone);
+	ck_assert(hole->others == others);
+}
+
+START_TEST(holes)
+{
+	int64_t ran[3];
+	struct turn turn[2] = {{200 * US, 210 * US}, {212 * US, 900 * US}};
+	struct hole_blind blind = {{0, 50 * US, -1}, {110 * US, 100 * US, -1}, 40 * US, 100 * US, turn, 0};
+
+	/* Between two looks, and no switch: its clock stood still, or it did not. */
+	hole_note(&b.holes, &blind, ran);
+	expect_hole(0, 40 * US, 100 * US, 60 * US, false);
+	ck_assert_int_eq(ran[0], 0);
+	blind.now.cpu_ns = 160 * US - HOLE_NS + 1;
+	hole_note(&b.holes, &blind, ran);
+	ck_assert_uint_eq(b.holes.count, 1);
+	/* What is told of late was before. */
+	blind.now.cpu_ns = 80 * US;
+	hole_note(&b.holes, &blind, ran);
+	expect_hole(1, 0, 40 * US, 20 * US, false);
+	expect_hole(2, 40 * US, 100 * US, 60 * US, false);
+	/* Sent away twice: 80 of 100 us before that, and 150 of 698 us in which others had the CPU. */
+	b.holes.count = 0;
+	blind = (struct hole_blind){{0, 0, 5000 * US}, {900 * US, 116 * US, 5664 * US}, 100 * US, 900 * US, turn, 2};
+	hole_note(&b.holes, &blind, ran);
+	expect_hole(0, 100 * US, 200 * US, 80 * US * 100 / 102, false);
+	expect_hole(1, 212 * US, 900 * US, 150 * US * 688 / 698, true);
+	ck_assert_uint_eq(b.holes.count, 2);
+	ck_assert_int_eq(ran[0], 100 * US - 80 * US * 100 / 102);
+	/* Nobody tells what others had. */
+	b.holes.count = 0;
+	blind.since.busy_ns = -1;
+	hole_note(&b.holes, &blind, ran);
+	ck_assert_uint_eq(b.holes.count, 1);
+}
+END_TEST
+
+START_TEST(clock_of_the_whole_cpu)
+{
+	int fd = hole_open_busy();
+
+	ck_assert_int_eq(hole_busy_ns(-1, 0), -1);
+	if (fd >= 0) {
+		int64_t before = hole_busy_ns(fd, 0);
+
+		ck_assert_int_gt(before, 0);
+		ck_assert_int_ge(hole_busy_ns(fd, 0), before);
+		ck_assert_int_eq(hole_busy_ns(fd, 100000), -1);
+		close(fd);
+	}
+}
+END_TEST
+
 START_TEST(the_best_origin)
 {
 	struct window_grid grid = {105 * MS, 3 * MS, 10 * MS};
@@ -164,6 +260,9 @@ int main(void)
 	tcase_add_test(all, received);
 	tcase_add_test(all, what_the_clock_counted_in_a_gap);
 	tcase_add_test(all, windows);
+	tcase_add_test(all, stolen_windows);
+	tcase_add_test(all, holes);
+	tcase_add_test(all, clock_of_the_whole_cpu);
 	tcase_add_test(all, the_best_origin);
 	tcase_add_test(all, together);
 	tcase_add_test(all, turns_of_the_thread);
