@@ -271,6 +271,7 @@ struct rows {
 	int64_t used_ns, change_ns;
 	unsigned threads;
 	enum engine_backend backend;
+	char reason[ENGINE_REASON]; /* "" or why it is not the node's */
 };
 
 static void add_row(const struct engine_row *row, void *arg)
@@ -281,6 +282,7 @@ static void add_row(const struct engine_row *row, void *arg)
 
 	rows->threads++;
 	rows->backend = row->backend;
+	text_put(rows->reason, "%s", row->reason);
 	rows->used_ns += row->used_ns;
 	rows->change_ns = row->change_ns > rows->change_ns ? row->change_ns : rows->change_ns;
 	if (row->cpu >= 0 && at + 8 < sizeof(out->cpus)) {
@@ -325,10 +327,15 @@ void pace_report(struct pace *pace, const struct book_key *key, struct report_ed
 	}
 	out->used_ppm = used_ppm(guest, rows.used_ns, rows.threads);
 	out->change_us = rows.change_ns / 1000;
-	if (rows.backend == ENGINE_NONE) {
+	if (rows.backend == ENGINE_NONE && !*rows.reason) {
 		engine_node(pace->engine, &node);
 		text_put(out->text, "this node enforces nothing%s%s", *node.reason ? ": " : "", node.reason);
-	} else {
+		return;
+	}
+	if (*rows.reason) {
+		text_put(out->text, "backend %s: %s", engine_backend_name(rows.backend), rows.reason);
+	}
+	if (rows.backend != ENGINE_NONE) {
 		snprintf(out->backend, sizeof(out->backend), "%s", engine_backend_name(rows.backend));
 	}
 }

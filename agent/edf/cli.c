@@ -212,6 +212,9 @@ static void print_row(const struct cli_options *options, struct json_object *row
 	       number(row, "id"), name, number(row, "index"), number(row, "tid"), cpu, text(row, "backend"), slice,
 	       period, 100.0 * (double)number(row, "slice_us") / (double)number(row, "period_us"), 100 * rate, periods,
 	       number(row, "misses"), number(row, "late_max_ns") / 1000, number(row, "over_max_ns") / 1000);
+	if (json_object_object_get_ex(row, "reason", NULL)) {
+		printf("      because %s\n", text(row, "reason"));
+	}
 }
 
 static void print_heading(const struct cli_options *options)

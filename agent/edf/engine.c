@@ -139,7 +139,7 @@ static void fill_row(const struct engine *engine, const struct task *task, unsig
 		.pid = task->spec.pid,
 		.tid = held->tid,
 		.cpu = held->cpu >= 0 ? engine->table->cpu[held->cpu].cpu : -1,
-		.backend = engine->backend,
+		.backend = task->backend,
 		.strict = held->strict,
 		.owner_uid = task->spec.owner_uid,
 		.constraint = task->spec.constraint,
@@ -154,6 +154,7 @@ static void fill_row(const struct engine *engine, const struct task *task, unsig
 		.change_max_ns = greater(held->change_max_ns, stat.change_max_ns),
 	};
 	memcpy(row->name, task->spec.name, sizeof(row->name));
+	memcpy(row->reason, task->reason, sizeof(row->reason));
 }
 
 void engine_tasks(const struct engine *engine, void (*fn)(const struct engine_task *task, void *arg), void *arg)

@@ -19,7 +19,8 @@
 #include "err.h"
 
 #define ENGINE_DIR "/run/tenure-edf" /* of root; others have $XDG_RUNTIME_DIR/tenure-edf */
-#define ENGINE_NAME 64               /* of a task, with its NUL */
+#define ENGINE_REASON 256
+#define ENGINE_NAME 64 /* of a task, with its NUL */
 
 struct engine;
 
@@ -66,8 +67,9 @@ struct engine_row {
 	unsigned index; /* of the thread in the task: the vCPU's number for guests */
 	unsigned count; /* threads in the task */
 	pid_t pid, tid;
-	int cpu; /* -1: not bound (backends deadline, quota and none) */
-	enum engine_backend backend;
+	int cpu;                     /* -1: not bound (backends deadline, quota and none) */
+	enum engine_backend backend; /* maybe not the engine's, then the reason says why and what to do */
+	char reason[ENGINE_REASON];
 	bool strict; /* as done, not as asked */
 	int64_t owner_uid;
 	char name[ENGINE_NAME];
@@ -107,8 +109,8 @@ struct engine_node {
 	unsigned tasks, threads; /* attached now */
 	int64_t promised_ppm;    /* of all managed CPUs together, with the core's cost */
 	bool strict_possible;
-	char reason[256]; /* "" or why the backend asked for is not in force */
-	char done[512];   /* what was detected and done: cgroup version, RT_GROUP_SCHED, locked memory */
+	char reason[ENGINE_REASON]; /* "" or why the backend asked for is not in force */
+	char done[512];             /* what was detected and done: cgroup version, RT_GROUP_SCHED, locked memory */
 };
 
 /*
@@ -128,7 +130,8 @@ void engine_poll(struct engine *engine, void (*event)(const struct engine_event 
 /*
  * Takes a task on; all its threads or none. ERR_PARAMS: a constraint that no CPU could keep; ERR_REJECTED: no room now,
  * the text says what would fit; ERR_NOT_FOUND: no such process or thread, ended, or the pid was used again; ERR_DENIED:
- * not the owner's, a kernel thread, or the kernel refused (with the way out); ERR_CONFLICT: a thread of it is managed
+ * not the owner's, a kernel thread, or the kernel refused (with the way out; a guest it refuses real-time priorities
+ * alone gets backend quota or none, and its rows say why); ERR_CONFLICT: a thread of it is managed
  * already; ERR_LIMIT: more threads than the engine has room for. On failure its threads are as they were before.
  */
 int engine_attach(struct engine *engine, const struct engine_task *task, uint64_t *id, struct err *err);

@@ -30,6 +30,8 @@ struct held {
 struct task {
 	uint64_t id;
 	struct engine_task spec;
+	enum engine_backend backend; /* the engine's, unless the kernel refuses it to this task: */
+	char reason[ENGINE_REASON];  /* why */
 	int pid_fd;
 	unsigned count;
 	struct held thread[TABLE_CPUS];
@@ -64,14 +66,15 @@ struct engine {
 	struct task **tasks;
 	unsigned task_count;
 	uint64_t last_id;
-	char reason[256], done[512];
+	char reason[ENGINE_REASON], done[512];
 };
 
 /* ---- hold.c ---- */
 
 /*
- * Takes the thread: notes how it was, and gives it the task's constraint by the engine's backend, on the managed CPU of
- * index `cpu`. On failure it is as it was. held->vcpu is left as it is.
+ * Takes the thread: notes how it was, and gives it the task's constraint by its backend, on the managed CPU of
+ * index `cpu`. On failure it is as it was. held->vcpu is left as it is. ERR_UNAVAILABLE: the kernel refuses this thread
+ * real-time priorities.
  */
 int hold_take(struct engine *engine, const struct task *task, pid_t tid, int cpu, struct held *held, struct err *err);
 /* Another CPU set only, of QEMU's other threads. */

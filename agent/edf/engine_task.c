@@ -208,9 +208,9 @@ static void keep_figures(const struct engine *engine, struct held *held)
 	held->change_max_ns = stat.change_max_ns > held->change_max_ns ? stat.change_max_ns : held->change_max_ns;
 }
 
-static bool must_move(const struct engine *engine, const struct task *task, unsigned i)
+static bool must_move(const struct task *task, unsigned i)
 {
-	return engine->backend == ENGINE_EDF && task->thread[i].cpu >= 0 && task->thread[i].cpu != task->cpu[i];
+	return task->thread[i].cpu >= 0 && task->thread[i].cpu != task->cpu[i];
 }
 
 /* Takes the thread anew, where it is placed now. */
@@ -248,7 +248,7 @@ static void move_all(struct engine *engine)
 		struct task *task = engine->tasks[t];
 
 		for (unsigned i = 0; i < task->count; i++) {
-			if (must_move(engine, task, i)) {
+			if (must_move(task, i)) {
 				struct held *held = &task->thread[i];
 
 				keep_figures(engine, held);
@@ -335,10 +335,33 @@ static int take_threads(struct engine *engine, struct task *task, const struct p
 	return 0;
 }
 
+/*
+ * A guest that the kernel refuses real-time priorities gets what else there is, alone, and its rows say why; whoever
+ * else asked for a process is told, and may mend it.
+ */
+static int take_guest(struct engine *engine, struct task *task, const struct proc_thread *threads, unsigned n,
+		      struct err *err)
+{
+	struct err why = {0};
+
+	if (take_threads(engine, task, threads, n, &why) == 0) {
+		return 0;
+	}
+	for (task->backend = ENGINE_QUOTA;
+	     why.code == ERR_UNAVAILABLE && task->spec.kind == ENGINE_QEMU && task->backend <= ENGINE_NONE;
+	     task->backend++) {
+		if (take_threads(engine, task, threads, n, NULL) == 0) {
+			snprintf(task->reason, sizeof(task->reason), "%.255s", why.text);
+			return 0;
+		}
+	}
+	return err_set(err, why.code == ERR_UNAVAILABLE ? ERR_DENIED : why.code, "%s", why.text);
+}
+
 /* Not to be had is not worth an error: the guest only answers its host later. */
 static void keep_house(struct engine *engine, struct task *task, const struct proc_thread *all, unsigned n)
 {
-	if (task->spec.kind != ENGINE_QEMU || !engine->keep_house || engine->backend != ENGINE_EDF) {
+	if (task->spec.kind != ENGINE_QEMU || !engine->keep_house || task->backend != ENGINE_EDF) {
 		return;
 	}
 	for (unsigned i = 0; i < n && i < PROC_THREADS; i++) {
@@ -406,7 +429,7 @@ static int start_task(struct engine *engine, struct task *task, struct err *err)
 	}
 	control_begin(engine, &control);
 	move_all(engine);
-	rc = take_threads(engine, task, threads, n, err);
+	rc = take_guest(engine, task, threads, n, err);
 	if (rc == 0) {
 		keep_house(engine, task, all, proc_threads(task->spec.pid, all, PROC_THREADS));
 	}
@@ -420,6 +443,7 @@ int engine_attach(struct engine *engine, const struct engine_task *spec, uint64_
 
 	task->id = spec->id > engine->last_id ? spec->id : engine->last_id + 1;
 	task->spec = *spec;
+	task->backend = engine->backend;
 	task->attached_ns = clock_mono_ns();
 	task->clock_offset_ns = clock_wall_offset_ns();
 	if (open_task(engine, task, err) < 0 || start_task(engine, task, err) < 0) {
@@ -472,7 +496,7 @@ int engine_set(struct engine *engine, uint64_t id, const struct edf_constraint *
 		return -1;
 	}
 	before = task->spec.constraint;
-	anew = engine->backend == ENGINE_EDF && before.strict != constraint->strict;
+	anew = task->backend == ENGINE_EDF && before.strict != constraint->strict;
 	control_begin(engine, &control);
 	task->spec.constraint = *constraint;
 	rc = change_threads(engine, task, anew, err);

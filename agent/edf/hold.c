@@ -94,7 +94,7 @@ static int open_slot(struct engine *engine, const struct task *task, pid_t tid, 
 	slot->tid = tid;
 	slot->start_time = start;
 	slot->before = before;
-	slot->cgroup[0] = slot->cgroup_text[0] = '\0';
+	atomic_store(&slot->away, false);
 	table_stat_write(slot, &(struct table_stat){0});
 	atomic_store(&slot->gone, false);
 	atomic_store(&slot->state, TABLE_HELD);
@@ -116,9 +116,16 @@ static void close_slot(struct engine *engine, unsigned index)
 /* Notes where it comes from, once: the way back must be known before it goes. */
 static int note_home(const struct engine *engine, struct table_slot *slot, struct err *err)
 {
-	return *slot->cgroup
-		       ? 0
-		       : cgroup_home(&engine->cgroup, slot->pid, slot->tid, slot->cgroup, sizeof(slot->cgroup), err);
+	char home[TABLE_CGROUP];
+
+	if (atomic_load(&slot->away)) {
+		return 0;
+	}
+	if (cgroup_home(&engine->cgroup, slot->pid, slot->tid, home, sizeof(home), err) < 0) {
+		return -1;
+	}
+	table_way_write(slot, home, "");
+	return 0;
 }
 
 /* ---- backend edf ---- */
@@ -126,22 +133,31 @@ static int note_home(const struct engine *engine, struct table_slot *slot, struc
 static int fifo_refused(pid_t tid, int why, struct err *err)
 {
 	return why == ESRCH ? err_set(err, ERR_NOT_FOUND, "thread %d has ended", (int)tid)
-			    : err_set(err, ERR_DENIED,
-				      "the kernel refuses SCHED_FIFO for thread %d: %s; run as root or with "
-				      "CAP_SYS_NICE, or "
-				      "give the process RLIMIT_RTPRIO 99",
-				      (int)tid, strerror(why));
+			    : err_set(err, ERR_UNAVAILABLE,
+				      "the kernel refuses SCHED_FIFO at priority %d for thread %d: %s; run as root or "
+				      "with CAP_SYS_NICE, or give the process RLIMIT_RTPRIO 99 (prlimit --rtprio=99)",
+				      DISPATCH_TOP, (int)tid, strerror(why));
 }
 
-/* Whether the thread may have a real-time priority where it is; if its cgroup has none to give, it is moved. */
+/*
+ * Whether the thread may have the priorities where it is; if its cgroup has none to give, it is moved. ERR_UNAVAILABLE:
+ * it may not, while others may.
+ */
 static int permit_fifo(const struct engine *engine, struct table_slot *slot, struct err *err)
 {
-	if (cgroup_refuses_fifo(&engine->cgroup, slot->pid, slot->tid)) {
-		if (note_home(engine, slot, err) < 0 || cgroup_move_root(&engine->cgroup, slot->tid, err) < 0) {
-			return err_prefix(err, "its cgroup has no real-time runtime (RT_GROUP_SCHED)");
-		}
+	struct err why;
+
+	if (cgroup_refuses_fifo(&engine->cgroup, slot->pid, slot->tid) &&
+	    (note_home(engine, slot, &why) < 0 || cgroup_move_root(&engine->cgroup, slot->tid, &why) < 0)) {
+		return why.code == ERR_NOT_FOUND
+			       ? err_set(err, why.code, "%s", why.text)
+			       : err_set(err, ERR_UNAVAILABLE,
+					 "its cgroup has no real-time runtime (RT_GROUP_SCHED), and %s; write to "
+					 "cpu.rt_runtime_us of each group on the way to it, from the root down",
+					 why.text);
 	}
-	if (proc_fifo(slot->tid, 1) < 0) {
+	/* The highest: a limit below it would leave the thread parked for ever, each time it is first. */
+	if (proc_fifo(slot->tid, DISPATCH_TOP) < 0) {
 		return fifo_refused(slot->tid, errno, err);
 	}
 	proc_park(slot->tid);
@@ -187,14 +203,13 @@ static int limit_group(const struct engine *engine, const struct task *task, str
 		return -1;
 	}
 	/* It is there already, for another thread of it. */
-	if (!*way.back && !*slot->cgroup && engine->backend == ENGINE_QUOTA) {
+	if (!*way.back && !atomic_load(&slot->away) && task->backend == ENGINE_QUOTA) {
 		return err_set(
 			err, ERR_DENIED,
 			"backend quota with cgroup version 2 takes processes of one thread, and guests of libvirt");
 	}
-	if (!*slot->cgroup) {
-		memcpy(slot->cgroup, way.back, sizeof(slot->cgroup));
-		memcpy(slot->cgroup_text, way.text, sizeof(slot->cgroup_text));
+	if (*way.back && !atomic_load(&slot->away)) {
+		table_way_write(slot, way.back, way.text);
 	}
 	return cgroup_go(&engine->cgroup, &way, slot->tid, quota_us, period_us, err);
 }
@@ -318,7 +333,7 @@ static int set_quota(const struct engine *engine, const struct task *task, const
 
 static int take_other(struct engine *engine, const struct task *task, struct held *held, struct err *err)
 {
-	switch (engine->backend) {
+	switch (task->backend) {
 	case ENGINE_EDF:
 		return take_edf(engine, task, held, err);
 	case ENGINE_DEADLINE:
@@ -351,7 +366,7 @@ static void close_clocks(struct held *held)
 
 int hold_take(struct engine *engine, const struct task *task, pid_t tid, int cpu, struct held *held, struct err *err)
 {
-	struct held out = {.tid = tid, .vcpu = held->vcpu, .cpu = engine->backend == ENGINE_EDF ? cpu : -1};
+	struct held out = {.tid = tid, .vcpu = held->vcpu, .cpu = task->backend == ENGINE_EDF ? cpu : -1};
 
 	if (open_clocks(&out, task->spec.pid) < 0) {
 		close_clocks(&out);
@@ -398,7 +413,7 @@ void hold_release(struct engine *engine, const struct task *task, struct held *h
 		dispatch_released(engine->dispatcher[held->cpu], held->k);
 	}
 	close_slot(engine, held->slot);
-	if (engine->backend == ENGINE_QUOTA) {
+	if (task->backend == ENGINE_QUOTA) {
 		cgroup_remove_quota(&engine->cgroup, task->id, held->slot);
 	}
 	cgroup_remove_own(&engine->cgroup, task->spec.pid);
@@ -407,7 +422,7 @@ void hold_release(struct engine *engine, const struct task *task, struct held *h
 
 int hold_change(struct engine *engine, const struct task *task, const struct held *held, struct err *err)
 {
-	switch (engine->backend) {
+	switch (task->backend) {
 	case ENGINE_EDF:
 		write_constraint(task, &engine->table->slot[held->slot]);
 		table_wake(&engine->table->cpu[held->cpu]);
@@ -426,13 +441,13 @@ int hold_again(struct engine *engine, const struct task *task, const struct held
 {
 	struct table_slot *slot = &engine->table->slot[held->slot];
 
-	if (engine->backend != ENGINE_EDF) {
+	if (task->backend != ENGINE_EDF) {
 		return hold_change(engine, task, held, err);
 	}
 	if (held->strict && !make_strict(engine, task, slot)) {
 		return -1;
 	}
-	if (!held->strict && *slot->cgroup && cgroup_move_root(&engine->cgroup, held->tid, err) < 0) {
+	if (!held->strict && atomic_load(&slot->away) && cgroup_move_root(&engine->cgroup, held->tid, err) < 0) {
 		return -1;
 	}
 	return bind(engine, slot, held->cpu, err);

@@ -280,6 +280,9 @@ static void add_row(const struct engine_row *row, void *arg)
 	jsonx_add_int(out, "tid", row->tid);
 	jsonx_add_int(out, "cpu", row->cpu);
 	jsonx_add_string(out, "backend", engine_backend_name(row->backend));
+	if (*row->reason) {
+		jsonx_add_string(out, "reason", row->reason);
+	}
 	jsonx_add_bool(out, "strict", row->strict);
 	jsonx_add_int(out, "uid", row->owner_uid);
 	jsonx_add_int(out, "slice_us", row->constraint.slice_ns / 1000);

@@ -165,6 +165,13 @@ static bool read_words(const _Atomic uint32_t *seq, const _Atomic uint64_t *from
 	return !(*before & 1) && atomic_load_explicit(seq, memory_order_relaxed) == *before;
 }
 
+void table_way_write(struct table_slot *slot, const char *cgroup, const char *text)
+{
+	snprintf(slot->cgroup, sizeof(slot->cgroup), "%s", cgroup);
+	snprintf(slot->cgroup_text, sizeof(slot->cgroup_text), "%s", text);
+	atomic_store_explicit(&slot->away, true, memory_order_release);
+}
+
 void table_wish_write(struct table_slot *slot, const struct table_wish *wish)
 {
 	write_words(&slot->seq, slot->wish, wish, ARRAY_SIZE(slot->wish));
@@ -222,11 +229,12 @@ static bool move_back(const struct table_slot *slot)
 /* Policy first: whatever else fails, nobody is left with a real-time priority. */
 bool table_restore(const struct table_slot *slot)
 {
+	bool away = atomic_load_explicit(&slot->away, memory_order_acquire);
 	bool lives = proc_start_time(slot->tid) == slot->start_time;
 	bool ok = !lives || proc_policy_restore(slot->tid, &slot->before) == 0;
 
 	/* A limit is the group's, who may have others in it by now. */
-	if (*slot->cgroup && (lives || *slot->cgroup_text) && !move_back(slot)) {
+	if (away && (lives || *slot->cgroup_text) && !move_back(slot)) {
 		ok = false;
 	}
 	return ok || proc_start_time(slot->tid) != slot->start_time;

@@ -46,7 +46,8 @@ struct table_slot {
 	pid_t pid, tid;
 	uint64_t start_time;
 	struct proc_policy before;
-	char cgroup[TABLE_CGROUP];    /* the file to write for the way back; "": its cgroup is as it was */
+	_Atomic bool away;            /* its cgroup is not as it was, and the way back is all there: */
+	char cgroup[TABLE_CGROUP];    /* the file to write */
 	char cgroup_text[TABLE_TEXT]; /* what to write: a cpu.max; "": its id, `cgroup` is a `tasks` or `cgroup.procs`
 				       */
 
@@ -97,6 +98,11 @@ int table_create(const char *run_dir, struct table **table, int *lock_fd, unsign
 struct table *table_open(const char *run_dir, bool *alive, struct err *err);
 void table_unmap(struct table *table);
 
+/*
+ * Notes the way back, before the thread goes: whoever dies in between leaves none. Both texts with their NUL fit, as
+ * cgroup.h makes them.
+ */
+void table_way_write(struct table_slot *slot, const char *cgroup, const char *text);
 void table_wish_write(struct table_slot *slot, const struct table_wish *wish);
 /* False: it is being written, its writer wakes the dispatcher afterwards. *seq is what was read. */
 bool table_wish_read(const struct table_slot *slot, struct table_wish *out, uint32_t *seq);

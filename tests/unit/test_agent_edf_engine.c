@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +390,84 @@ START_TEST(given_back_at_once)
 }
 END_TEST
 
+/* A fake root of cgroups in which the group has no real-time runtime, and nobody may leave it. */
+static char *make_fake(const char *group)
+{
+	char *root = xasprintf("%s/cgroup", dir);
+	_cleanup_free_ char *cpus = xasprintf("%s/cpu", root);
+	_cleanup_free_ char *inner = xasprintf("%s/%s", cpus, group);
+	_cleanup_free_ char *tasks = xasprintf("%s/tasks", cpus);
+	_cleanup_free_ char *all = xasprintf("%s/cpu.rt_runtime_us", cpus);
+	_cleanup_free_ char *none = xasprintf("%s/cpu.rt_runtime_us", inner);
+	struct err err;
+
+	mkdir(root, 0755);
+	mkdir(cpus, 0755);
+	mkdir(inner, 0755);
+	ck_assert_int_eq(file_replace(tasks, "", 0, 0644, &err), 0);
+	ck_assert_int_eq(file_replace(all, "950000", 6, 0644, &err), 0);
+	ck_assert_int_eq(file_replace(none, "0", 1, 0644, &err), 0);
+	return root;
+}
+
+/* A process as QEMU's: with a thread named as it names those of its virtual CPUs, in that group. */
+static pid_t make_guest(const char *group)
+{
+	_cleanup_free_ char *tasks = xasprintf("%s/tasks", group);
+	char text[16];
+	pid_t pid;
+
+	prctl(PR_SET_NAME, "CPU 0/TCG");
+	pid = make_child(1);
+	prctl(PR_SET_NAME, "test");
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	FILE *file = fopen(tasks, "we");
+	ck_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
+	return pid;
+}
+
+START_TEST(guest_without_real_time)
+{
+	_cleanup_free_ char *name = xasprintf("tenure-test-%d", (int)getpid());
+	_cleanup_free_ char *group = xasprintf("/sys/fs/cgroup/cpu/%s", name);
+	_cleanup_free_ char *fake = make_fake(name);
+	struct engine_settings settings = {.cpus = cpu, .run_dir = dir, .backend = ENGINE_EDF, .cgroup_root = fake};
+	struct engine_row row;
+	struct err err;
+	uint64_t id;
+
+	if (mkdir(group, 0755) < 0) {
+		printf("skip a guest in a cgroup: there is no version 1\n");
+		return;
+	}
+	ck_assert_int_eq(engine_new(&engine, &settings, &err), 0);
+	pid_t guest = make_guest(group);
+	struct engine_task task = task_of(guest, 5 * MS, 50 * MS);
+
+	if (permitted()) {
+		/* It alone, and it is said why; whoever names a process is told, who may mend it. */
+		ck_assert_int_eq(engine_attach(engine, &task, &id, &err), -1);
+		ck_assert_int_eq(err.code, ERR_DENIED);
+		ck_assert_ptr_nonnull(strstr(err.text, "write to cpu.rt_runtime_us"));
+		task.kind = ENGINE_QEMU;
+		ck_assert_msg(engine_attach(engine, &task, &id, &err) == 0, "%s", err.text);
+		ck_assert_uint_eq(engine_list(engine, id, keep_row, &row), 1);
+		ck_assert_int_eq(row.backend, ENGINE_NONE);
+		ck_assert_int_eq(row.cpu, -1);
+		ck_assert_ptr_nonnull(strstr(row.reason, "write to cpu.rt_runtime_us"));
+		ck_assert_int_eq(engine_set(engine, id, &(struct edf_constraint){10 * MS, 50 * MS, true}, NULL), 0);
+		ck_assert_int_eq(sched_getscheduler(guest), SCHED_OTHER);
+		engine_list(engine, attach(child, 20 * MS, 50 * MS), keep_row, &row);
+		ck_assert_int_eq(row.backend, ENGINE_EDF);
+		ck_assert_str_eq(row.reason, "");
+		wait_bound(child, 1, true);
+		ck_assert_int_eq(engine_detach(engine, id, NULL), 0);
+	}
+	end_child(guest);
+	ck_assert_int_eq(rmdir(group), 0);
+}
+END_TEST
+
 START_TEST(constraint_is_kept)
 {
 	struct engine_row row = {0};
@@ -587,6 +667,7 @@ int main(void)
 	tcase_set_timeout(real, 10);
 	tcase_add_test(real, taken_and_given_back);
 	tcase_add_test(real, given_back_at_once);
+	tcase_add_test(real, guest_without_real_time);
 	tcase_add_test(real, constraint_is_kept);
 	tcase_add_test(real, born_later);
 	tcase_add_test(real, door);

@@ -227,6 +227,31 @@ START_TEST(not_another)
 }
 END_TEST
 
+/* What is written of a way back is followed when it is all there. */
+START_TEST(way_back)
+{
+	_cleanup_free_ char *path = xasprintf("%s/way", dir);
+	_cleanup_free_ char *text = NULL;
+	struct proc_policy before;
+	pid_t child = hold_child(&before);
+	struct table_slot *slot = &table->slot[0];
+	struct err err;
+
+	ck_assert_int_eq(file_replace(path, "", 0, 0644, &err), 0);
+	snprintf(slot->cgroup, sizeof(slot->cgroup), "%s", path);
+	table_restore(slot);
+	text = file_read(path, 64, &err);
+	ck_assert_str_eq(text, "");
+	table_way_write(slot, path, "max 100000");
+	table_restore(slot);
+	free(text);
+	text = file_read(path, 64, &err);
+	ck_assert_str_eq(text, "max 100000");
+	unlink(path);
+	check_restored(child, &before, true);
+}
+END_TEST
+
 START_TEST(by_the_next_owner)
 {
 	struct proc_policy before;
@@ -307,6 +332,7 @@ int main(void)
 	tcase_add_test(tests, constraint_whole_or_not);
 	tcase_add_test(tests, statistics);
 	tcase_add_test(tests, given_back);
+	tcase_add_test(tests, way_back);
 	tcase_add_test(tests, waits_for_the_last_watchdog);
 	tcase_add_test(tests, not_another);
 	tcase_add_test(tests, by_the_next_owner);
