@@ -45,7 +45,7 @@ static struct run run_at(const struct plan *plan, wall_us start_us, span_us dura
 }
 
 /* True if the image is there in time, or its transfer can still be planned for it. */
-static bool image_may_come(const struct plan *plan, const struct attempt *at, struct choice *choice)
+static bool image_may_come(const struct attempt *at, struct choice *choice)
 {
 	wall_us ready_us = prep_ready(choice->node, at->unit.spec->image);
 	bool in_time = ready_us <= at->run.prepare_us;
@@ -54,7 +54,7 @@ static bool image_may_come(const struct plan *plan, const struct attempt *at, st
 	if (in_time || ready_us == WALL_NEVER) {
 		return true;
 	}
-	return !prep_too_late(plan, choice->node, at->unit.spec->image, at->run.prepare_us);
+	return !prep_too_late(choice->node, at->unit.spec->image, at->run.prepare_us);
 }
 
 static void list_all(struct plan *plan, struct attempt *at, bool staged_only)
@@ -66,7 +66,7 @@ static void list_all(struct plan *plan, struct attempt *at, bool staged_only)
 	place_list(plan, &at->unit, &at->run, place_all(plan), choices);
 	for (size_t i = 0; i < choices->count; i++) {
 		struct choice choice = choices->item[i];
-		if (image_may_come(plan, at, &choice) && (choice.ready_us == 0 || !staged_only)) {
+		if (image_may_come(at, &choice) && (choice.ready_us == 0 || !staged_only)) {
 			vms += choice.count;
 			choices->item[kept++] = choice;
 		}
@@ -92,8 +92,8 @@ static void list_some(struct plan *plan, struct attempt *at, bool staged)
 			continue;
 		}
 		struct choice choice = {.node = plan->nodes[i]};
-		if (!node_takes_new(choice.node) || !image_may_come(plan, at, &choice) ||
-		    (choice.ready_us == 0) != staged || !pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
+		if (!node_takes_new(choice.node) || !image_may_come(at, &choice) || (choice.ready_us == 0) != staged ||
+		    !pool_fits(plan, choice.node, at->unit.spec->image, &at->run)) {
 			continue;
 		}
 		choice.count = place_count(choice.node, at->unit.spec, &at->run, at->unit.n);

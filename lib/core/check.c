@@ -322,7 +322,7 @@ static enum check_rule check_link(const struct plan *plan, const struct link *li
 	for (size_t i = 0; i < link->count; i++) {
 		const struct flight *flight = link->item[i];
 		/* Two that are both under way may meet when the first proves late; nothing is planned so. */
-		bool meets = flight->start_us < free_us && !flight->begun && !link_blind(plan, link);
+		bool meets = flight->start_us < free_us && !flight->begun && !link->blind;
 		bool alone = plan->settings.multicast || !flight->stages || !flight->stages->next;
 		if (meets || !alone || !flight_whole(flight) || flight->link != link) {
 			*fault = (struct check_fault){

@@ -53,12 +53,17 @@ static uint32_t places(const struct fill *fill, const struct node *node, const s
 	return place_count(node, spec, &run, LEASE_VMS_MAX);
 }
 
+/* What costs no time takes its room when it arrives. */
+static span_us held(span_us length_us)
+{
+	return length_us > 0 ? length_us : 1;
+}
+
 /* Sets count on every node to the VMs it could take, like those of that lease; count_room tells if an image fits. */
 static bool has_place(const struct fill *fill, const struct node *node, int64_t size, span_us length_us)
 {
 	wall_us soon_us = fill->plan->now_us + fill->plan->settings.lead_us;
 
-	length_us = length_us > 0 ? length_us : 1; /* what costs no time takes its room when it arrives */
 	return node->pool_booked + size <= node->info.pool_bytes ||
 	       pool_peak(node, soon_us, soon_us + length_us) + size <= node->info.pool_bytes;
 }
@@ -75,7 +80,7 @@ static void count_places(struct fill *fill, const struct lease_spec *spec, int64
 		if (node->count == 0) {
 			continue;
 		}
-		bool free = has_place(fill, node, size, length_us);
+		bool free = has_place(fill, node, size, held(length_us));
 		anywhere += free ? node->count : 0;
 		for (size_t s = 0; s < node->stage_count; s++) {
 			const struct stage *stage = node->stages[s].stage;
@@ -134,7 +139,8 @@ static void send(struct fill *fill, uint64_t image, int64_t size, span_us length
 		struct node *node = plan->nodes[i];
 		struct stage *stage = node->count ? prep_stage(plan, node, image) : NULL;
 		/* Who runs there though it vanished will need it, once it is on its way, as long as he runs. */
-		if (!stage || stage->present || stage->flight || pool_free_from(stage, soon_us, length_us) > soon_us) {
+		if (!stage || stage->present || stage->flight ||
+		    pool_free_from(stage, soon_us, held(length_us)) > soon_us) {
 			continue;
 		}
 		if (!flight) {
@@ -160,7 +166,7 @@ void fill_link(struct trial *trial)
 	const struct lease_spec *spec = &trial->waiting[0].contract->lease.spec;
 	const struct image_info *image = plan_find_image(plan, spec->image);
 	span_us length_us = estimate_bytes(image->size, fill.link->rate);
-	if (link_blind(plan, fill.link) || !link_idle(plan, fill.link, length_us)) {
+	if (fill.link->blind || !link_idle(plan, fill.link, length_us)) {
 		return;
 	}
 	fill.wish = calloc(plan->image_count, sizeof(*fill.wish));

@@ -14,6 +14,7 @@
 void link_init(struct plan *plan)
 {
 	plan->link[0].rate = plan->settings.repository_rate;
+	plan->link[0].blind = plan->settings.staging > STAGING_EDF;
 	plan->link[1].rate = plan->settings.best_effort_rate;
 }
 
@@ -40,9 +41,9 @@ struct link *link_of(struct plan *plan, bool best_effort)
 	return &plan->link[best_effort && parted(plan) ? 1 : 0];
 }
 
-bool link_blind(const struct plan *plan, const struct link *link)
+static bool goes_blindly(const struct flight *flight)
 {
-	return plan->settings.staging > STAGING_EDF && link == &plan->link[0];
+	return flight->link->blind && flight->deadline_us < WALL_NEVER;
 }
 
 /* How many of the link's flights start at or before start_us. */
@@ -250,7 +251,7 @@ void flight_need(struct plan *plan, struct stage *stage, wall_us deadline_us)
 void flight_delay(struct plan *plan, struct flight *flight, wall_us end_us)
 {
 	set_times(plan, flight, flight->start_us, end_us);
-	flight->link->stale = !link_blind(plan, flight->link);
+	flight->link->stale = true;
 }
 
 void flight_restart(struct plan *plan, struct flight *flight)
@@ -322,13 +323,21 @@ static wall_us last_gap(const struct link *link, wall_us from_us, wall_us to_us,
 	return to_us - length_us >= from_us ? to_us - length_us : WALL_NEVER;
 }
 
+span_us flight_holds(const struct flight *flight, const struct stage *stage)
+{
+	if (stage->meant_us && !flight->link->blind) {
+		return 0;
+	}
+	return flight->length_us > 0 ? flight->length_us : 1; /* what costs no time takes its room for an instant */
+}
+
 /* The first time from at_us on from which all its nodes have room. */
 static wall_us pools_from(const struct flight *flight, wall_us at_us)
 {
 	const struct stage *stage;
 
 	DL_FOREACH (flight->stages, stage) {
-		at_us = pool_free_from(stage, at_us, flight->length_us);
+		at_us = pool_free_from(stage, at_us, flight_holds(flight, stage));
 	}
 	return at_us;
 }
@@ -384,10 +393,6 @@ void link_send(struct plan *plan, struct flight *flight)
 
 void link_append(struct plan *plan, struct flight *flight, wall_us from_us)
 {
-	if (link_blind(plan, flight->link)) {
-		link_place_blind(plan, flight, plan->now_us);
-		return;
-	}
 	wall_us free_us = link_free_us(plan, flight->link);
 	take_out(flight);
 	wall_us start_us = opening(flight, from_us > free_us ? from_us : free_us);
@@ -416,7 +421,7 @@ static void advance(struct plan *plan, struct flight *flight, wall_us from_us)
 
 void link_hasten(struct plan *plan, struct flight *flight)
 {
-	if (!flight->begun && !well_placed(plan, flight) && !link_blind(plan, flight->link)) {
+	if (!flight->begun && !well_placed(plan, flight) && !goes_blindly(flight)) {
 		flight->hastened = plan->step;
 		advance(plan, flight, link_free_us(plan, flight->link));
 	}
@@ -570,25 +575,28 @@ static void put_back(struct plan *plan, struct flight **item, size_t n)
 
 void link_layout(struct plan *plan, struct link *link)
 {
-	size_t n, promised = 0, late = link->late;
+	size_t n, k = 0, promised = 0, late = link->late;
 	bool sound = true; /* where they were before they may stay */
 
 	link->stale = false;
 	link->laid = true;
-	if (link_blind(plan, link)) {
-		return;
-	}
 	struct flight **rest = waiting(link, &n);
 	wall_us from_us = link_free_us(plan, link);
 	if (n == 0) {
 		return;
 	}
+	link->count -= n;
 	for (size_t i = 0; i < n; i++) {
+		if (goes_blindly(rest[i])) {
+			insert(rest[i]); /* where it was, whatever else goes then */
+			continue;
+		}
+		rest[k++] = rest[i];
 		promised += rest[i]->deadline_us < WALL_NEVER;
 		/* Not those that are new, nor if what is under way takes longer than was thought. */
 		sound = sound && rest[i]->start_us < WALL_NEVER && rest[i]->start_us >= from_us;
 	}
-	link->count -= n;
+	n = k;
 	lay_promised(plan, rest, promised, from_us);
 	lay_unplaced(plan, rest, promised, from_us);
 	lay_slack(plan, rest, n, from_us);
@@ -603,7 +611,7 @@ void link_place_rest(struct plan *plan, struct link *link)
 {
 	for (size_t i = link->count; i > 0 && link->item[i - 1]->start_us == WALL_NEVER;) {
 		struct flight *flight = link->item[i - 1];
-		if (link_blind(plan, link)) {
+		if (goes_blindly(flight)) {
 			link_place_blind(plan, flight, plan->now_us);
 		} else {
 			advance(plan, flight, link_free_us(plan, link));
@@ -657,7 +665,7 @@ void link_undo(struct plan *plan)
 
 bool link_lasting(const struct plan *plan, const struct flight *flight)
 {
-	return plan->settings.queue->restages && !link_blind(plan, flight->link);
+	return plan->settings.queue->restages && !flight->link->blind;
 }
 
 static void begin(const struct plan *plan, struct flight *flight)

@@ -2,8 +2,8 @@
  * The links out of the image repository: what goes over them when. Flights share a link one after another. Promised
  * ones go by earliest deadline, each as late as is safe (EDF/JIT) or as early as possible (EDF); best-effort ones in
  * the slack, where nobody who asked before is delayed by them; what is idle after that brings promised ones ahead of
- * time, so that a repository that goes down later harms none. Under the other strategies a flight goes at a time of its
- * own, whatever else does.
+ * time, so that a repository that goes down later harms none. Under the other strategies a promised flight goes at a
+ * time of its own, whatever else does.
  */
 #ifndef TENURE_LINK_H
 #define TENURE_LINK_H
@@ -15,8 +15,11 @@ void link_fini(struct plan *plan);
 
 /* The link for promised flights, or for best-effort ones: one and the same unless settings part them. */
 struct link *link_of(struct plan *plan, bool best_effort);
-/* True if flights go without regard to each other, and promise nothing. */
-bool link_blind(const struct plan *plan, const struct link *link);
+/*
+ * How long the stage's image surely takes its room while this flight brings it: 0 if who it is meant for is tried anew
+ * should it come too late.
+ */
+span_us flight_holds(const struct flight *flight, const struct stage *stage);
 
 /* A flight with nobody aboard, without a place (start WALL_NEVER). It is freed when the last stage leaves it. */
 struct flight *flight_new(struct link *link, uint64_t image, int64_t size);

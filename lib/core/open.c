@@ -53,8 +53,7 @@ static void list(const struct plan *plan, struct attempt *at, bool staged_only)
 		struct node *node = plan->nodes[i];
 		wall_us ready_us = prep_ready(node, spec->image);
 		bool in_time = ready_us <= at->run.prepare_us;
-		bool may_come =
-			in_time || (!staged_only && !prep_too_late(plan, node, spec->image, at->run.prepare_us));
+		bool may_come = in_time || (!staged_only && !prep_too_late(node, spec->image, at->run.prepare_us));
 		if (!node_takes_new(node) || !may_come || !pool_fits(plan, node, spec->image, &at->run)) {
 			continue;
 		}

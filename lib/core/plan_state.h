@@ -118,6 +118,7 @@ struct link {
 	struct flight **scratch;
 	size_t scratch_room;
 	int64_t rate;
+	bool blind;   /* promised flights go without regard to others, and so promise nothing */
 	size_t late;  /* flights that end after their deadline */
 	bool stale;   /* something is gone or hurried: to be laid out anew */
 	bool changed; /* in this step gaps may have appeared */

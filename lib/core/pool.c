@@ -163,8 +163,6 @@ wall_us pool_free_from(const struct stage *stage, wall_us from_us, span_us lengt
 	wall_us until_us = later(stage->until_us, stage->meant_us);
 	wall_us held_from_us = stage->held_from_us, held_until_us = stage->held_until_us;
 
-	/* What costs no time takes its room for an instant. Who it is meant for is tried anew if it comes too late. */
-	length_us = stage->meant_us ? 0 : later(length_us, 1);
 	if (held_from_us >= held_until_us) {
 		return room_from(stage->node, stage->size, from_us, until_us, length_us);
 	}

@@ -25,7 +25,7 @@ wall_us pool_rest_until(const struct plan *plan);
 void pool_hold(struct stage *stage);
 /*
  * The first time, not before from_us, from which there is room for the image as long as it is needed, and while it is
- * on its way, which takes length_us; or WALL_NEVER.
+ * on its way, which takes length_us (0: it may be late); or WALL_NEVER.
  */
 wall_us pool_free_from(const struct stage *stage, wall_us from_us, span_us length_us);
 /* True if the stage's flight comes while the pool has no room for the image. */

@@ -118,12 +118,12 @@ bool prep_begun(const struct stage *stage)
 	return stage->flight && stage->flight->begun;
 }
 
-bool prep_too_late(const struct plan *plan, const struct node *node, uint64_t image, wall_us by_us)
+bool prep_too_late(const struct node *node, uint64_t image, wall_us by_us)
 {
 	const struct stage *stage = prep_find(node, image);
 	const struct flight *flight = stage ? stage->flight : NULL;
 
-	return flight && flight->begun && flight->end_us > by_us && !link_blind(plan, flight->link);
+	return flight && flight->begun && flight->end_us > by_us && !flight->link->blind;
 }
 
 uint32_t prep_flights(const struct plan *plan, uint32_t nodes)
@@ -342,7 +342,8 @@ static void find_flight(struct plan *plan, struct stage *stage, struct link *lin
 		struct flight *other = *fresh ? *fresh : link_share(link, stage->image, by_us);
 		bool placed = other && other->start_us < WALL_NEVER;
 		wall_us at_us = other ? other->start_us : 0;
-		flight = placed && pool_free_from(stage, at_us, other->length_us) > at_us ? NULL : other;
+		bool full = placed && pool_free_from(stage, at_us, flight_holds(other, stage)) > at_us;
+		flight = full ? NULL : other;
 	}
 	if (!flight) {
 		flight = flight_new(link, stage->image, stage->size);
@@ -375,7 +376,7 @@ static bool place_all(struct plan *plan, uint64_t image, struct node *const *nod
 		if (!flight) {
 			continue;
 		}
-		if (link_blind(plan, flight->link)) {
+		if (flight->link->blind) {
 			if (!flight->begun) {
 				link_place_blind(plan, flight, blind_start(plan, flight, run));
 			}
@@ -413,7 +414,7 @@ bool prep_promise(struct plan *plan, uint64_t image, struct node *const *nodes, 
 	}
 	bool ok = place_all(plan, image, nodes, n, run);
 	link_mark_end(plan);
-	if (ok && (link->late <= late || link_blind(plan, link))) {
+	if (ok && (link->late <= late || link->blind)) {
 		return true;
 	}
 	prep_withdraw(plan, image, nodes, n);
@@ -676,7 +677,7 @@ void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
 		struct flight *flight = flight_new(link, image, stage->size);
 		flight_board(plan, flight, stage, deadline_us);
 		link->stale = true;
-		if (link_blind(plan, link)) {
+		if (link->blind) {
 			link_place_blind(plan, flight, plan->now_us);
 		}
 	}
@@ -730,8 +731,7 @@ static void put_off(struct plan *plan, struct flight *flight)
 	struct stage *stage;
 
 	plan->queue_look = true;
-	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) ||
-	    link_blind(plan, flight->link)) {
+	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) || flight->link->blind) {
 		flight_delay(plan, flight, plan->now_us + more_us);
 		DL_FOREACH (flight->stages, stage) {
 			if (awaited(stage) || link_lasting(plan, flight)) {

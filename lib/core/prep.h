@@ -20,7 +20,7 @@ wall_us prep_ready(const struct node *node, uint64_t image);
 /* True if its transfer is too far on to be moved. */
 bool prep_begun(const struct stage *stage);
 /* The same, and it ends after by_us; never under strategies that promise nothing. */
-bool prep_too_late(const struct plan *plan, const struct node *node, uint64_t image, wall_us by_us);
+bool prep_too_late(const struct node *node, uint64_t image, wall_us by_us);
 /* When its image could be on that many more nodes, did only what is under way on such a lease's link come before. */
 wall_us prep_earliest(struct plan *plan, const struct lease_spec *spec, uint32_t nodes);
 /* How many transfers it takes to bring an image to that many nodes. */

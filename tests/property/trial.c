@@ -96,13 +96,11 @@ static void draw_planner(struct trial *trial, struct dice *dice)
 	add_policy(trial, dice, "exclusion", POLICY_EXCLUSION);
 	add_policy(trial, dice, "migration", POLICY_MIGRATION);
 	add_policy(trial, dice, "staging", POLICY_STAGING);
-	const char *staging = trial->set[trial->sets - 1];
 	if (chance(dice, 40)) {
 		add_set(trial, xasprintf("worth=%" PRIu64, 1 + roll(dice, 3)));
 	}
 	add_set(trial, xstrdup("images=trace"));
-	/* Strategies without regard to others may never be through where most transfers are for one lease alone. */
-	if (strncmp(staging, "staging=edf", strlen("staging=edf")) == 0 && chance(dice, 60)) {
+	if (chance(dice, 60)) {
 		add_set(trial, xasprintf("reuse=%s", chance(dice, 70) ? "no" : "transfers"));
 	}
 	add_set(trial, xasprintf("backfill_depth=%" PRIu64, 1 + roll(dice, 4)));

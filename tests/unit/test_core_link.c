@@ -144,6 +144,27 @@ START_TEST(blind)
 }
 END_TEST
 
+/* What nobody is promised goes one after another, or what is under way would never be through for what is added. */
+START_TEST(slack_is_not_blind)
+{
+	const enum staging staging[] = {STAGING_JIT, STAGING_AGGRESSIVE, STAGING_JOB};
+
+	for (size_t i = 0; i < sizeof(staging) / sizeof(staging[0]); i++) {
+		settings.staging = staging[i];
+		plan_begin();
+		wall_us soon = now + settings.lead_us;
+		const struct lease *ar = request(ar_of(2, soon + 15 * SEC + settings.prepare_us, 300 * SEC));
+		const struct lease *one = request(spec_of(LEASE_BEST_EFFORT, 2, 10 * SEC));
+		struct transfer promised = on_way(ar->vms[0].node), slack = on_way(one->vms[0].node);
+		bool early = promised.start_us < soon + 10 * SEC;
+		ck_assert_int_eq(slack.start_us, early ? promised.end_us : soon);
+		/* What leaves the link lets others move up. */
+		cancel(ar->id);
+		ck_assert_int_eq(on_way(one->vms[0].node).start_us, soon);
+	}
+}
+END_TEST
+
 /* A gang that begins anew, as one image came too late, has not to wait for the whole of it again. */
 START_TEST(goes_on_for_the_queue)
 {
@@ -206,6 +227,7 @@ int main(void)
 	tcase_add_test(all, parted);
 	tcase_add_test(all, as_early_as_possible);
 	tcase_add_test(all, blind);
+	tcase_add_test(all, slack_is_not_blind);
 	tcase_add_test(all, goes_on_for_the_queue);
 	tcase_add_test(all, refused);
 	suite_add_tcase(suite, all);
