@@ -106,6 +106,9 @@ bool trial_yields(const struct trial *trial, const struct contract *victim, cons
 	const struct plan *plan = trial->pass.plan;
 	const struct vm *vm = speaker(victim)->vm;
 
+	if (!place_may_cut(plan, &victim->lease.spec)) {
+		return false;
+	}
 	if (vm->planned && vm->run.lodger) {
 		return true; /* also before it runs, or the reservation would move away from it, and it stay */
 	}

@@ -1,4 +1,6 @@
 /* The queue policy "trial": who comes first, who makes room for whom and when, and whose image is brought. */
+#include "trial.h"
+
 #include "core_fixture.h"
 #include "plan_state.h"
 #include "policy.h"
@@ -47,6 +49,28 @@ START_TEST(starts_at_once)
 {
 	begin();
 	ck_assert_int_eq(best_effort(4, HOUR)->vms[0].run.start_us, soonest());
+}
+END_TEST
+
+/* Who cannot be suspended makes room for nobody, however long he has been. */
+START_TEST(stays_unsuspended)
+{
+	const struct {
+		enum suspension suspension;
+		bool gang, single;
+	} want[] = {{SUSPENSION_NONE, false, false}, {SUSPENSION_SERIAL, false, true}, {SUSPENSION_ALL, true, true}};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		settings.suspension = want[i].suspension;
+		begin();
+		const struct lease *gang = running(3, 40 * HOUR), *single = running(1, 40 * HOUR);
+		const struct lease *young = best_effort(4, HOUR);
+		const struct trial trial = {.pass = {.plan = plan}};
+		struct contract *other = plan_find_contract(plan, young->id);
+		tick_at(now + 5 * HOUR);
+		ck_assert_int_eq(trial_yields(&trial, plan_find_contract(plan, gang->id), other), want[i].gang);
+		ck_assert_int_eq(trial_yields(&trial, plan_find_contract(plan, single->id), other), want[i].single);
+	}
 }
 END_TEST
 
@@ -576,6 +600,7 @@ int main(void)
 	tcase_add_test(all, one_reservation);
 	tcase_add_test(all, cut_for_the_reservation);
 	tcase_add_test(all, yields_after_its_stay);
+	tcase_add_test(all, stays_unsuspended);
 	tcase_add_test(all, lies_without_a_point);
 	tcase_add_test(all, yields_its_slice);
 	tcase_add_test(all, slim_behind_wide);
