@@ -128,6 +128,15 @@ static const struct wish *best(const struct fill *fill)
 	return best;
 }
 
+/*
+ * True if the image has come to the node at this very instant, and made way for another already: what costs no time
+ * could take turns for ever.
+ */
+static bool came_and_went(const struct plan *plan, const struct stage *stage)
+{
+	return !stage->present && stage->came_us == plan->now_us;
+}
+
 /* To all nodes in view at once or, where each is a transfer of its own, to one. */
 static void send(struct fill *fill, uint64_t image, int64_t size, span_us length_us)
 {
@@ -139,7 +148,7 @@ static void send(struct fill *fill, uint64_t image, int64_t size, span_us length
 		struct node *node = plan->nodes[i];
 		struct stage *stage = node->count ? prep_stage(plan, node, image) : NULL;
 		/* Who runs there though it vanished will need it, once it is on its way, as long as he runs. */
-		if (!stage || stage->present || stage->flight ||
+		if (!stage || stage->present || stage->flight || came_and_went(plan, stage) ||
 		    pool_free_from(stage, soon_us, held(length_us)) > soon_us) {
 			continue;
 		}

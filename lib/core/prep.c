@@ -651,6 +651,7 @@ void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
 		return;
 	}
 	prep_set_present(plan, stage, true);
+	stage->came_us = plan->now_us;
 	plan->queue_look = true;
 	if (stage->flight) {
 		arrive(plan, stage, TRANSFER_DONE);

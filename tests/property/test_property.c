@@ -82,6 +82,7 @@ static const char *const cases[] = {
 	"held-beside-suspended", /* a reservation was kept that counted on another's going on, which was not */
 	"closed-and-dropped",    /* the same */
 	"begun-anew",            /* a gang back in the queue lost the transfers under way for it, each time again */
+	"take-turns",            /* images that cost no time to bring drove each other out for ever */
 };
 
 START_TEST(once_broken)
