@@ -500,6 +500,7 @@ static bool keep(struct trial *trial)
 	if (!first) {
 		return false;
 	}
+	prep_layout(plan); /* what came late may have moved its image */
 	place_unit(first, NULL, &unit);
 	bool stands = staged_in_time(&unit) &&
 		      ((!plan->queue_due && !rules_change(trial, first)) || reserve_stands(trial, first, &unit));

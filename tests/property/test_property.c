@@ -83,6 +83,7 @@ static const char *const cases[] = {
 	"closed-and-dropped",    /* the same */
 	"begun-anew",            /* a gang back in the queue lost the transfers under way for it, each time again */
 	"take-turns",            /* images that cost no time to bring drove each other out for ever */
+	"put-off-and-kept",      /* a reservation was kept whose image a late transfer had just put off */
 };
 
 START_TEST(once_broken)
