@@ -7,8 +7,12 @@
 #include "conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "conf_value.h"
 #include "util.h"
@@ -22,6 +26,7 @@ struct load {
 	const char *path;
 	void *values;
 	FILE *file;
+	bool pipe;
 	int line;         /* of the last line read */
 	bool indented;    /* it began with a space */
 	int section_line; /* of the last [section] */
@@ -232,20 +237,56 @@ static int on_value(void *user, const char *section, const char *key, const char
 	return take(load, section, key, value) == 0;
 }
 
+/* True of a pipe with a name, which may have no writer for ever; a shell's, as /dev/stdin or <(...), has none. */
+static bool is_fifo(int fd, const struct stat *st)
+{
+	struct statfs fs;
+
+	return S_ISFIFO(st->st_mode) && !(fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC);
+}
+
+static FILE *open_file(struct load *load)
+{
+	/* Not blocking, as opening a FIFO would wait for a writer. */
+	_cleanup_close_ int fd = open(load->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		err_set(load->err, errno == ENOENT ? ERR_NOT_FOUND : ERR_PARAMS,
+			"cannot read %s: %s; --print-config prints a file to begin with", load->path, strerror(errno));
+		return NULL;
+	}
+	if (is_fifo(fd, &st)) {
+		err_set(load->err, ERR_PARAMS, "cannot read %s: it is a named pipe; settings are a regular file",
+			load->path);
+		return NULL;
+	}
+	load->pipe = S_ISFIFO(st.st_mode);
+	FILE *file = fcntl(fd, F_SETFL, 0) == 0 ? fdopen(fd, "r") : NULL;
+	if (!file) {
+		err_set(load->err, ERR_PARAMS, "cannot read %s: %s", load->path, strerror(errno));
+		return NULL;
+	}
+	fd = -1;
+	return file;
+}
+
 static int load_file(struct load *load)
 {
-	_cleanup_fclose_ FILE *file = fopen(load->path, "re");
+	_cleanup_fclose_ FILE *file = open_file(load);
 	int bad_line;
 
 	if (!file) {
-		return err_set(load->err, errno == ENOENT ? ERR_NOT_FOUND : ERR_PARAMS,
-			       "cannot read %s: %s; --print-config prints a file to begin with", load->path,
-			       strerror(errno));
+		return -1;
 	}
 	load->file = file;
 	bad_line = ini_parse_stream(read_line, load, on_value, load);
 	if (ferror(file)) {
 		return err_set(load->err, ERR_PARAMS, "cannot read %s: %s", load->path, strerror(errno));
+	}
+	if (load->pipe && load->line <= 1) {
+		return err_set(load->err, ERR_PARAMS, "cannot read %s: a pipe, and nothing comes; it is read once only",
+			       load->path);
 	}
 	/* inih goes on after a line that it cannot take, so ours may be a later one. */
 	if (bad_line > 0 && (!load->failed || bad_line < load->line)) {

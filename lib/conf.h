@@ -38,6 +38,9 @@ struct setting {
  * holds nothing that needs freeing and err says "FILE:LINE: ..." with what to do; all strings are the struct's and are
  * freed by conf_free().
  *
+ * The file may be a pipe without a name, as a shell's; one with a name is refused, as opening it may wait for ever.
+ * What was read from a pipe cannot be read again: it is refused too when nothing comes.
+ *
  * A line holds at most 199 bytes (the packaged inih reads no more); longer ones are refused, except comments. A
  * SETTING_LIST may go on in indented lines. Comments begin with # or ; on a line of their own.
  */

@@ -297,6 +297,32 @@ START_TEST(no_file)
 }
 END_TEST
 
+/* One with a name may never have a writer; what a shell makes can be read, once. */
+START_TEST(pipes)
+{
+	char folder[] = "/tmp/conf-XXXXXX", pipe_path[64];
+	int ends[2];
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(pipe_path, sizeof(pipe_path), "%s/fifo", folder);
+	ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+	ck_assert_int_eq(conf_load(table, ROWS, pipe_path, &values, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "/fifo: it is a named pipe"));
+	remove(pipe_path);
+	remove(folder);
+	ck_assert_int_eq(pipe(ends), 0);
+	snprintf(pipe_path, sizeof(pipe_path), "/dev/fd/%d", ends[0]);
+	ck_assert_int_gt(dprintf(ends[1], "[head]\nname = beta\n"), 0);
+	close(ends[1]);
+	ck_assert_msg(conf_load(table, ROWS, pipe_path, &values, &err) == 0, "%s", err.text);
+	ck_assert_str_eq(values.name, "beta");
+	conf_free(table, ROWS, &values);
+	ck_assert_int_eq(conf_load(table, ROWS, pipe_path, &values, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "it is read once only"));
+	close(ends[0]);
+}
+END_TEST
+
 START_TEST(bad_default)
 {
 	static const struct setting bad[] = {ROW("head", name, SETTING_STRING, "x", 0, 0, true),
@@ -390,6 +416,7 @@ int main(void)
 	tcase_add_test(tcase, binary);
 	tcase_add_test(tcase, longest_line);
 	tcase_add_test(tcase, no_file);
+	tcase_add_test(tcase, pipes);
 	tcase_add_test(tcase, bad_default);
 	tcase_add_test(tcase, printed_file_is_read_back);
 	tcase_add_test(tcase, printed_text);
