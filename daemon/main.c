@@ -143,6 +143,22 @@ static int run(struct daemon *daemon)
 	return err.code ? 1 : 0;
 }
 
+/* What the settings name must be there, as far as a start would ask before it makes anything. */
+static int check(const struct daemon *daemon)
+{
+	const char *path = daemon->path ? daemon->path : "defaults";
+	struct err err = {0};
+	struct auth *auth = auth_new(&daemon->settings, &err);
+
+	if (!auth) {
+		fprintf(stderr, "tenured: %s: %s\n", path, err.text);
+		return 1;
+	}
+	auth_free(auth);
+	printf("%s: ok\n", path);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {0};
@@ -166,7 +182,7 @@ int main(int argc, char **argv)
 	if (options.print) {
 		conf_print(settings_table, settings_count, &daemon.settings, stdout);
 	} else if (options.check) {
-		printf("%s: ok\n", daemon.path ? daemon.path : "defaults");
+		status = check(&daemon);
 	} else {
 		log_init(settings_log_level(&daemon.settings));
 		status = run(&daemon);
