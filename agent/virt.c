@@ -208,14 +208,18 @@ static int conn_setup(struct virt *virt, virConnectPtr conn, struct virt_info *i
 	if (read_info(conn, virt->domain_type, info, err) < 0) {
 		return -1;
 	}
-	if (virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) < 0 ||
-	    virConnectRegisterCloseCallback(conn, on_close, virt_ref(virt), release_ref) < 0) {
+	if (virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) < 0) {
+		return virt_error(err, "watching the connection");
+	}
+	if (virConnectRegisterCloseCallback(conn, on_close, virt_ref(virt), release_ref) < 0) {
+		virt_unref(virt); /* libvirt releases what it took only */
 		return virt_error(err, "watching the connection");
 	}
 	*callback =
 		virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 						 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), virt_ref(virt), release_ref);
 	if (*callback < 0) {
+		virt_unref(virt);
 		virt_error(err, "registering for domain events");
 		virConnectUnregisterCloseCallback(conn, on_close);
 		return -1;
