@@ -139,7 +139,7 @@ const struct setting settings_table[] = {
 	       "what suspends one guest at a time: each node (local) or the whole cluster (global)"),
 	ROW("plan", learn, SETTING_BOOL, "yes", 0, 0, false,
 	    "how long suspending and resuming take is learnt from how long they took", NULL),
-	CHOICE(queue, "fcfs", "order of the best-effort queue"),
+	CHOICE(queue, "trial", "order of the best-effort queue"),
 	ROW("plan", share_half, SETTING_SPAN, "7d", USEC_PER_SEC, 3650 * USEC_PER_DAY, false,
 	    "queue = fair: what was used that long ago counts half", NULL),
 	CHOICE(backfill, "aggressive",
@@ -186,6 +186,10 @@ static int check(const struct head_settings *settings, struct err *err)
 		return err_set(err, ERR_PARAMS,
 			       "image_url: must be set, as http_listen \"%s\" is no address that agents can be given",
 			       settings->http_listen);
+	}
+	if (strcmp(settings->queue, "trial") == 0 && strcmp(settings->backfill, "aggressive") != 0) {
+		log_warning("settings: backfill = %s does nothing with queue = trial; it needs another queue, say fcfs",
+			    settings->backfill);
 	}
 	if (check_listen("listen", settings->listen, settings->plaintext, err) < 0) {
 		return -1;

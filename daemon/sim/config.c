@@ -239,7 +239,7 @@ const struct setting config_table[] = {
 	WORD("plan", backfill, "aggressive",
 	     "who may overtake: none, first-fit, aggressive, intermediate, conservative"),
 	ROW("plan", backfill_depth, SETTING_INT, "1", 1, 1000000, NULL, "reservations of the queue when intermediate"),
-	WORD("plan", queue, "fcfs", "order of the queue"),
+	WORD("plan", queue, "trial", "order of the queue"),
 	ROW("plan", share_half, SETTING_SPAN, "7d", USEC_PER_SEC, 3650 * USEC_PER_DAY, NULL,
 	    "queue = fair: what was used that long ago counts half"),
 	WORD("plan", host, "image", "choice of nodes"),

@@ -41,7 +41,7 @@ struct plan_settings plan_defaults(void)
 		.migration = MIGRATION_NO,
 		.disks = DISKS_OVERLAY,
 		.backfill = BACKFILL_AGGRESSIVE,
-		.queue = policy_queue("fcfs"),
+		.queue = policy_queue("trial"),
 		.host = policy_host("image"),
 		.victim = policy_victim("youngest"),
 		.admission = policy_admission("all"),

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "plan.h"
+#include "policy.h"
 #include "suite.h"
 
 #define SEC USEC_PER_SEC
@@ -83,6 +84,7 @@ static inline void plan_begin(void)
 static inline void plan_setup(void)
 {
 	settings = plan_defaults();
+	settings.queue = policy_queue("fcfs"); /* the plainest; tests of another say so */
 	plan_begin();
 }
 

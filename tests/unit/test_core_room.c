@@ -1,11 +1,12 @@
 /* What a search for room skips, against a look at every start. */
-#include "core_fixture.h"
 #include "lane.h"
 #include "place.h"
 #include "plan_state.h"
 #include "prep.h"
 #include "room.h"
 #include "slots.h"
+
+#include "core_fixture.h"
 
 #define SPAN 120
 #define FAR 400 /* nothing is booked from there on */

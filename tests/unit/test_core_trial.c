@@ -590,6 +590,22 @@ START_TEST(removed_on_its_way)
 }
 END_TEST
 
+/* A node may still have an image that was removed: nobody waits for that one. */
+START_TEST(removed_but_there)
+{
+	begin();
+	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {2, IMAGE_SIZE}});
+	image_there(1, 2, EVENT_IMAGE_PRESENT);
+	tell(&(struct event){.kind = EVENT_IMAGE_REMOVED, .image_removed = 2});
+	running(3, 40 * HOUR);
+	const struct lease *waits = best_effort(2, HOUR);
+	ck_assert_int_eq(waits->state, LEASE_QUEUED);
+	tick_at(now + SEC);
+	ck_assert_int_eq(waits->state, LEASE_QUEUED);
+	ck_assert_int_eq(transfers(), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_trial");
@@ -621,6 +637,7 @@ int main(void)
 	tcase_add_test(all, moves_up_when_it_can);
 	tcase_add_test(all, prepared_before_it_vanished);
 	tcase_add_test(all, removed_on_its_way);
+	tcase_add_test(all, removed_but_there);
 	tcase_add_test(all, not_into_promised_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);

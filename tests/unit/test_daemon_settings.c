@@ -57,6 +57,7 @@ START_TEST(defaults)
 	ck_assert_int_eq(plan.suspension, SUSPENSION_ALL);
 	ck_assert_int_eq(plan.backfill, BACKFILL_AGGRESSIVE);
 	ck_assert_ptr_eq(plan.queue, policy_queue(settings.queue));
+	ck_assert_ptr_eq(plan.queue, plan_defaults().queue);
 	settings_free(&settings);
 }
 END_TEST
