@@ -342,7 +342,8 @@ static bool known_far(const struct reserve *reserve, wall_us from_us)
 	return reserve->contract != trial->eldest && from_us >= trial->far_us && !unit->spec->period_us &&
 	       (!lies || (!reserve->stay.own && unit->spec->per_vm.amount[RES_DISK] == 0 &&
 			  stay_lead(trial->pass.plan, unit, false) >= trial->pass.plan->settings.prepare_us)) &&
-	       room_lacks(&trial->pass.room, image_size(reserve), unit->spec->per_vm, unit->n, reserve->stay.least_us);
+	       room_lacks(&trial->pass.room, image_size(reserve), 0, unit->spec->per_vm, unit->n,
+			  reserve->stay.least_us);
 }
 
 static void learn_far(struct reserve *reserve, wall_us from_us)
@@ -353,7 +354,7 @@ static void learn_far(struct reserve *reserve, wall_us from_us)
 	if (reserve->far && unit->seat[0].was.state == LEASE_QUEUED && !unit->spec->period_us &&
 	    trial_patient(trial, reserve->contract)) {
 		trial->far_us = from_us; /* the same for all the patient */
-		room_learn_lack(&trial->pass.room, image_size(reserve), unit->spec->per_vm, unit->n,
+		room_learn_lack(&trial->pass.room, image_size(reserve), 0, unit->spec->per_vm, unit->n,
 				reserve->stay.least_us);
 	}
 }

@@ -72,34 +72,36 @@ void room_forget(struct room *room)
 	room_restaged(room);
 }
 
-static bool same_kind(const struct room_lack *lack, uint64_t what, const struct capacity *per_vm)
+static bool same_kind(const struct room_lack *lack, uint64_t what, wall_us start_us, const struct capacity *per_vm)
 {
-	return lack->what == what && capacity_same(&lack->per_vm, per_vm);
+	return lack->what == what && lack->start_us == start_us && capacity_same(&lack->per_vm, per_vm);
 }
 
-bool room_lacks(const struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us)
+bool room_lacks(const struct room *room, uint64_t what, wall_us start_us, struct capacity per_vm, uint32_t n,
+		span_us need_us)
 {
 	for (uint32_t i = 0; i < room->lacks; i++) {
 		const struct room_lack *lack = &room->lack[i];
-		if (lack->n <= n && lack->need_us <= need_us && same_kind(lack, what, &per_vm)) {
+		if (lack->n <= n && lack->need_us <= need_us && same_kind(lack, what, start_us, &per_vm)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-void room_learn_lack(struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us)
+void room_learn_lack(struct room *room, uint64_t what, wall_us start_us, struct capacity per_vm, uint32_t n,
+		     span_us need_us)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < room->lacks; i++) {
 		const struct room_lack *lack = &room->lack[i];
-		if (lack->n < n || lack->need_us < need_us || !same_kind(lack, what, &per_vm)) {
+		if (lack->n < n || lack->need_us < need_us || !same_kind(lack, what, start_us, &per_vm)) {
 			room->lack[kept++] = *lack;
 		}
 	}
 	kept = kept < ROOM_FRONT ? kept : ROOM_FRONT - 1;
-	room->lack[kept++] = (struct room_lack){what, per_vm, n, need_us};
+	room->lack[kept++] = (struct room_lack){what, start_us, per_vm, n, need_us};
 	room->lacks = kept;
 }
 

@@ -31,6 +31,7 @@ struct room_shape {
 /* So many VMs find no room for that long in a way the caller knows; what is all else that makes a difference to it. */
 struct room_lack {
 	uint64_t what;
+	wall_us start_us; /* 0 = at once */
 	struct capacity per_vm;
 	uint32_t n;
 	span_us need_us;
@@ -82,8 +83,10 @@ uint32_t room_most(struct room *room, struct capacity per_vm);
 /* That many find no room for that long before from_us. */
 void room_learn(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us, wall_us from_us);
 /* The same of what the caller tries; none of those of a pass may be mistaken for another's. */
-bool room_lacks(const struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us);
-void room_learn_lack(struct room *room, uint64_t what, struct capacity per_vm, uint32_t n, span_us need_us);
+bool room_lacks(const struct room *room, uint64_t what, wall_us start_us, struct capacity per_vm, uint32_t n,
+		span_us need_us);
+void room_learn_lack(struct room *room, uint64_t what, wall_us start_us, struct capacity per_vm, uint32_t n,
+		     span_us need_us);
 /* The nodes of the unit's seats have more booked than before. */
 void room_taken(struct room *room, const struct unit *unit);
 /* Something has less booked than before. */

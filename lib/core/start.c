@@ -18,7 +18,7 @@
  */
 #define STAGED_MAX 8
 
-#define MOVE (UINT64_C(1) << 63) /* for room_lacks(): with a start, none of boots by their images' ids */
+#define MOVE (UINT64_C(1) << 63) /* beside an image's id, for room_lacks(): not of boots */
 
 /* False once enough others wait for images: then only nodes will do that have the unit's. */
 static bool may_fetch(const struct pass *pass, enum run_from from)
@@ -54,6 +54,14 @@ static span_us need_of(struct pass *pass, const struct unit *unit, enum run_from
 	return need_us < unit->left_us ? need_us : unit->left_us;
 }
 
+/* True if it makes no difference to the run which nodes have the image. */
+static bool goes_anywhere(const struct pass *pass, uint64_t image, const struct run *run)
+{
+	const struct plan *plan = pass->plan;
+
+	return may_fetch(pass, run->from) || !pool_wanted(plan, run) || prep_copies(plan, image) == plan->node_count;
+}
+
 /*
  * For how many of the unit's VMs, counted no further than to all, list_nodes() would find nodes at most, for as much of
  * that run as it takes to be worth it. Much cheaper, as it says nothing of pools and disks; that makes it true of a
@@ -62,14 +70,16 @@ static span_us need_of(struct pass *pass, const struct unit *unit, enum run_from
 static uint32_t listable(struct pass *pass, const struct unit *unit, const struct run *run)
 {
 	const struct plan *plan = pass->plan;
-	bool anywhere = may_fetch(pass, run->from) || !pool_wanted(plan, run);
+	bool anywhere = goes_anywhere(pass, unit->spec->image, run);
 	wall_us end_us = run->start_us + need_of(pass, unit, run->from);
 	struct capacity use = unit->spec->per_vm;
-	uint64_t vms = 0;
+	uint64_t most = unit->n, vms = 0;
 
-	if (!anywhere &&
-	    (uint64_t)prep_copies(plan, unit->spec->image) * room_most(&pass->room, unit->spec->per_vm) < unit->n) {
-		return 0;
+	if (!anywhere) {
+		most = (uint64_t)prep_copies(plan, unit->spec->image) * room_most(&pass->room, unit->spec->per_vm);
+	}
+	if (most < unit->n) {
+		return (uint32_t)most;
 	}
 	use.amount[RES_DISK] = 0;
 	const struct nodes nodes = room_nodes(&pass->room, unit->spec, run);
@@ -502,15 +512,16 @@ static bool pools_allow(struct plan *plan, const struct unit *unit)
 static bool movable(struct pass *pass, const struct unit *unit, wall_us start_us)
 {
 	const struct run run = {.from = RUN_RESUME, .start_us = start_us};
-	uint64_t what = MOVE | (uint64_t)start_us;
+	const struct lease_spec *spec = unit->spec;
+	uint64_t what = goes_anywhere(pass, spec->image, &run) ? MOVE : MOVE | spec->image;
 	span_us need_us = need_of(pass, unit, RUN_RESUME);
 
-	if (room_lacks(&pass->room, what, unit->spec->per_vm, unit->n, need_us)) {
+	if (room_lacks(&pass->room, what, start_us, spec->per_vm, unit->n, need_us)) {
 		return false;
 	}
 	uint32_t vms = listable(pass, unit, &run);
-	if (vms < unit->n && !pool_wanted(pass->plan, &run)) {
-		room_learn_lack(&pass->room, what, unit->spec->per_vm, vms + 1, need_us);
+	if (vms < unit->n) {
+		room_learn_lack(&pass->room, what, start_us, spec->per_vm, vms + 1, need_us);
 	}
 	return vms == unit->n;
 }
@@ -548,7 +559,7 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 	span_us need_us = room_need(room, unit->spec, unit->left_us);
 
 	if (!start_staged(pass, unit->spec) || room_bound(room, per_vm, unit->n, need_us) > room->start_us ||
-	    (image && room_lacks(room, image, per_vm, unit->n, need_us))) {
+	    (image && room_lacks(room, image, 0, per_vm, unit->n, need_us))) {
 		return false;
 	}
 	if (boot_at(pass, unit, room->start_us)) {
@@ -560,7 +571,7 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 		return false; /* that there is none for a constraint says nothing of others of that size */
 	}
 	if (image) {
-		room_learn_lack(room, image, per_vm, unit->n, need_us);
+		room_learn_lack(room, image, 0, per_vm, unit->n, need_us);
 	} else if (pass->missed) {
 		room_learn(room, per_vm, unit->n, need_us, room->start_us + 1);
 	} else if (++pass->vain == STAGED_MAX) {

@@ -135,7 +135,6 @@ static const struct lease *request_large(struct lease_spec spec)
 START_TEST(smaller_goes)
 {
 	settings.backfill = BACKFILL_FIRST_FIT;
-	settings.disks = DISKS_WHOLE;
 	migrate_begin(MIGRATION_FREE);
 	set_node(3, NODE_UP);
 	image_there(3, 1, EVENT_IMAGE_PRESENT);
