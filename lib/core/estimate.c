@@ -108,10 +108,24 @@ static const struct lesson *lesson_for(const struct learnt *learnt, enum estimat
 	return NULL;
 }
 
+/* estimate_plain(), remembered. */
+static span_us plain(const struct plan *plan, const struct node *node, enum estimate_what what, int64_t memory)
+{
+	struct plan *memo = (struct plan *)plan; /* it is none the different for it */
+	int64_t rate = what == ESTIMATE_SUSPEND ? node->info.suspend_rate : node->info.resume_rate;
+
+	if (plan->plain[what].memory != memory || plan->plain[what].rate != rate) {
+		memo->plain[what].memory = memory;
+		memo->plain[what].rate = rate;
+		memo->plain[what].span_us = estimate_plain(&plan->settings, &node->info, what, memory);
+	}
+	return plan->plain[what].span_us;
+}
+
 static span_us estimate(const struct plan *plan, const struct node *node, enum estimate_what what, int64_t memory)
 {
 	const struct plan_settings *settings = &plan->settings;
-	span_us plain_us = estimate_plain(settings, &node->info, what, memory);
+	span_us plain_us = plain(plan, node, what, memory);
 	const struct lesson *lesson = settings->learn ? lesson_for(&node->learnt, what, memory) : NULL;
 
 	if (!lesson) {

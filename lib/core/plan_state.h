@@ -247,8 +247,12 @@ struct plan {
 	uint32_t *columns;   /* theirs, in the same order */
 	struct glance *glance;
 	size_t node_count;
-	struct lane *lane;         /* EXCLUSION_GLOBAL: of all nodes; else NULL */
-	wall_us moved_us;          /* when the last measurement on any node ended */
+	struct lane *lane; /* EXCLUSION_GLOBAL: of all nodes; else NULL */
+	wall_us moved_us;  /* when the last measurement on any node ended */
+	struct {
+		int64_t memory, rate;
+		span_us span_us;
+	} plain[ESTIMATE_COUNT]; /* estimate.c's last answers that follow from a rate alone: most nodes have the same */
 	struct image_info *images; /* by id */
 	uint32_t *copies;          /* the same order: on how many nodes each is */
 	size_t image_count;

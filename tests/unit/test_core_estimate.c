@@ -19,6 +19,26 @@ static void learn(uint32_t node, int64_t memory, span_us took)
 	now += took + SEC;
 }
 
+/* Each by its own rate, whatever was asked before. */
+START_TEST(by_rates)
+{
+	struct event event = {.kind = EVENT_NODE, .node = node_info(2)};
+
+	event.node.suspend_rate = 50 * MIB;
+	event.node.resume_rate = 25 * MIB;
+	tell(&event);
+	for (int64_t memory = GIB; memory <= 2 * GIB; memory += GIB) {
+		for (uint32_t id = 1; id <= 2; id++) {
+			const struct node_info *info = &node_of(id)->info;
+			ck_assert_int_eq(estimate_suspend(plan, node_of(id), memory),
+					 settings.suspend_us + estimate_bytes(memory, info->suspend_rate));
+			ck_assert_int_eq(estimate_resume(plan, node_of(id), memory),
+					 settings.resume_us + estimate_bytes(memory, info->resume_rate));
+		}
+	}
+}
+END_TEST
+
 START_TEST(mean_and_two_sigma)
 {
 	span_us took[] = {8 * SEC, 9 * SEC, 10 * SEC, 11 * SEC};
@@ -182,6 +202,7 @@ int main(void)
 	TCase *all = tcase_create("estimate");
 
 	tcase_add_checked_fixture(all, staged_setup, plan_teardown);
+	tcase_add_test(all, by_rates);
 	tcase_add_test(all, mean_and_two_sigma);
 	tcase_add_test(all, other_sizes);
 	tcase_add_test(all, sizes_alike);
