@@ -110,11 +110,6 @@ bool lease_move_allowed(enum lease_state from, enum lease_state to)
 	return (moves[from] & (1U << to)) != 0;
 }
 
-bool lease_state_final(enum lease_state state)
-{
-	return state == LEASE_REJECTED || state == LEASE_DONE || state == LEASE_CANCELLED || state == LEASE_FAILED;
-}
-
 enum lease_state lease_state_of(const struct vm *vms, uint32_t n)
 {
 	/* The first of these that any VM is in. While one is open the lease is; a failure outweighs the rest. */

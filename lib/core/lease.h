@@ -191,7 +191,10 @@ int lease_state_parse(const char *name, enum lease_state *state);
 /* The table of allowed moves of a VM. */
 bool lease_move_allowed(enum lease_state from, enum lease_state to);
 /* True for rejected, done, cancelled, failed. */
-bool lease_state_final(enum lease_state state);
+static inline bool lease_state_final(enum lease_state state)
+{
+	return state == LEASE_REJECTED || state == LEASE_DONE || state == LEASE_CANCELLED || state == LEASE_FAILED;
+}
 /* The state of a lease seen as a whole, from its VMs (n >= 1). */
 enum lease_state lease_state_of(const struct vm *vms, uint32_t n);
 

@@ -479,7 +479,8 @@ void place_unit(struct contract *contract, struct guest *guest, struct unit *out
 			continue;
 		}
 		out->seat[out->n++] = (struct seat){.guest = each, .node = each->node, .was = *each->vm};
-		out->left_us = guest_left(each) > out->left_us ? guest_left(each) : out->left_us;
+		span_us left_us = guest_left(each);
+		out->left_us = left_us > out->left_us ? left_us : out->left_us;
 		if (guest) {
 			break;
 		}
