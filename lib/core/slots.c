@@ -369,16 +369,18 @@ static struct page *widen(const struct slots *old, const struct slots *wide, str
 }
 
 /* Makes place for the resources of which there is use. */
-static void take_columns(struct slots *slots, const struct capacity *use)
+static void take_columns(struct slots *slots, const struct slots_step *steps, unsigned n)
 {
-	int64_t missing = 0;
+	struct capacity any = {{0}};
 
-	for (unsigned c = slots->width; c < RES_COUNT; c++) {
-		missing |= use->amount[slots->column[c]];
+	for (unsigned s = 0; s < n; s++) {
+		for (int r = 0; r < RES_COUNT; r++) {
+			any.amount[r] |= steps[s].use.amount[r];
+		}
 	}
-	for (unsigned c = slots->width; missing && c < RES_COUNT; c++) {
+	for (unsigned c = slots->width; c < RES_COUNT; c++) {
 		uint8_t r = slots->column[c];
-		if (use->amount[r]) {
+		if (any.amount[r]) {
 			struct slots old = *slots;
 			slots->column[c] = slots->column[slots->width];
 			slots->column[slots->width++] = r;
@@ -402,7 +404,9 @@ static void merge_in(struct slots *slots, const struct merge *merge, uint32_t fr
 	if (left > slots->root->room) {
 		page_resize(slots, &slots->root, 0, left);
 	}
-	rows_move(slots, 0, slots->root, from + merge->count, slots->root, to, count - to);
+	if (to < count && left != count) {
+		rows_move(slots, 0, slots->root, from + merge->count, slots->root, to, count - to);
+	}
 	memcpy(&slots->root->cell[from], merge->at_us, merge->count * sizeof(int64_t));
 	memcpy(row_at(slots, slots->root, 0, from), merge->level, merge->count * slots->width * sizeof(int64_t));
 	slots->root->count = left;
@@ -483,9 +487,7 @@ static void change(struct slots *slots, const struct slots_step *steps, unsigned
 {
 	slots->seen.to_us = slots->seen.from_us;
 	slots->flat.to_us = slots->flat.from_us;
-	for (unsigned s = 0; s < n; s++) {
-		take_columns(slots, &steps[s].use);
-	}
+	take_columns(slots, steps, n);
 	if (!slots->root) {
 		slots->root = page_new(slots, 0, 0);
 	}
