@@ -173,7 +173,7 @@ static bool run_in_order(const struct run *run)
 	       run->end_us <= run->release_us;
 }
 
-/* One that goes on elsewhere is suspended on a node that can tell, and is kept there until it runs. */
+/* One that goes on elsewhere is suspended on another node, and is kept there until it runs. */
 static bool move_whole(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
@@ -183,7 +183,7 @@ static bool move_whole(const struct plan *plan, const struct guest *guest)
 		return !guest->old_node && vm->state != LEASE_MIGRATING;
 	}
 	return vm->run.from == RUN_RESUME && from && from != guest->node &&
-	       guest->old_node == (vm->started_us ? NULL : from) && (vm->started_us || from->info.state != NODE_SILENT);
+	       guest->old_node == (vm->started_us ? NULL : from);
 }
 
 static bool wants_run(enum lease_state state)

@@ -89,12 +89,6 @@ void plan_node_event(struct plan *plan, const struct node_info *info)
 	queue_drop(plan);
 	node->info = *info;
 	glance_node(plan->glance, node->column, info->capacity);
-	while (info->state == NODE_SILENT && node->leaving) {
-		/* Nobody knows how much of it has come over. */
-		contract_touch(plan, node->leaving->contract);
-		node->leaving->contract->why = (struct reason){.code = REASON_GUEST_FAILED};
-		contract_requeue(plan, node->leaving);
-	}
 	/* A node that shrinks keeps what it has; nothing new goes there until there is room again. */
 	node_owe(plan, node);
 	node->loose = !rate_keeps(plan, node);

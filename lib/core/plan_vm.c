@@ -46,10 +46,20 @@ static void lost(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* It did not come over, or could not be restored there: it lies where it lay. */
+static void stay_home(struct plan *plan, struct guest *guest)
+{
+	guest_unplan(plan, guest);
+	pool_owe(plan, guest->node);
+	plan->queue_due = true;
+}
+
 /* Its run is over, and its node, which answers, never began it. */
 static void never_ran(struct plan *plan, struct guest *guest)
 {
-	if (is_best_effort(guest)) {
+	if (guest_moving(guest)) {
+		stay_home(plan, guest);
+	} else if (is_best_effort(guest)) {
 		say_why(plan, guest, REASON_UNCONFIRMED);
 		contract_requeue(plan, guest);
 	} else {
@@ -321,7 +331,12 @@ static void seen_failed(struct plan *plan, struct guest *guest, wall_us at_us)
 	const struct vm *vm = guest->vm;
 	bool waited = vm->state == LEASE_SCHEDULED || vm->state == LEASE_PREPARING;
 
-	if (waited && at_us >= vm->run.end_us) {
+	if (guest_moving(guest)) {
+		/* Said of the run that is planned, it is final: that node will not run it any more. */
+		if (of_this_run(guest, at_us)) {
+			stay_home(plan, guest);
+		}
+	} else if (waited && at_us >= vm->run.end_us) {
 		never_ran(plan, guest);
 	} else {
 		fail(plan, guest, REASON_GUEST_FAILED);
@@ -370,7 +385,7 @@ static bool speaks_of(const struct guest *guest, const struct event *event)
 	const struct vm *vm = guest->vm;
 	bool absent = event->vm.seen == SEEN_ABSENT;
 
-	if (guest_moving(guest) && vm->state != LEASE_RESUMING) {
+	if (guest_moving(guest)) {
 		return event->vm.node == (absent ? vm->run.from_node : vm->node);
 	}
 	return event->vm.node == vm->node;
@@ -400,12 +415,12 @@ static void unconfirmed(struct plan *plan, struct guest *guest)
 
 	if (!vm->started_us && !silent) {
 		never_ran(plan, guest);
-	} else if (vm->run.then == RUN_STOP) {
+	} else if (vm->run.then == RUN_STOP && !guest_moving(guest)) {
 		say_why(plan, guest, REASON_UNCONFIRMED);
 		guest_finish(plan, guest, LEASE_DONE, 0);
 		guest_finish_spent(plan, guest);
 	}
-	/* Else it may lie suspended there: its node will say. */
+	/* Else it may lie suspended there, or never have come over: its node will say. */
 }
 
 static span_us overdue_step(const struct plan *plan)

@@ -327,19 +327,98 @@ START_TEST(silent_before)
 }
 END_TEST
 
+/* True if the guest lies where it lay before, with all it has been served, and has no other plan than to go on. */
+static void lies_at(const struct lease *lease, uint32_t vm, uint32_t own, uint32_t generation)
+{
+	const struct vm *it = &lease->vms[vm];
+
+	ck_assert_int_eq(it->state, LEASE_SUSPENDED);
+	ck_assert_uint_eq(it->generation, generation);
+	ck_assert_int_gt(it->served_us, 0);
+	ck_assert_uint_eq(it->planned ? it->run.from_node : it->node, own);
+	whole();
+}
+
 START_TEST(silent_meanwhile)
 {
 	migrate_begin(MIGRATION_YES);
 	const struct lease *lease = stranded();
 	uint32_t own = lease->vms[0].run.from_node, generation = lease->vms[0].generation;
 
+	/* Its new node may have got all of it, or not: that is for the new node to say. */
 	tick_at(lease->vms[1].run.prepare_us);
 	set_node(own, NODE_SILENT);
-	/* Nobody knows what came over: it begins anew. */
-	ck_assert_int_eq(lease->vms[0].served_us, 0);
-	ck_assert_int_eq(lease->vms[0].run.from, RUN_BOOT);
-	ck_assert_uint_gt(lease->vms[0].generation, generation);
+	ck_assert_int_eq(lease->state, LEASE_MIGRATING);
+	ck_assert_uint_eq(lease->vms[0].node, 3 - own);
 	whole();
+	tick_at(lease->vms[0].run.start_us + 30 * SEC);
+	see(lease, 0, SEEN_FAILED, now);
+	lies_at(lease, 0, own, generation);
+	ck_assert(!lease->vms[0].planned);
+	see(lease, 1, SEEN_RUNNING, now);
+	ck_assert_int_eq(lease->vms[1].state, LEASE_ACTIVE);
+	whole();
+}
+END_TEST
+
+START_TEST(not_to_be_had)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node, generation = lease->vms[0].generation;
+
+	tick_at(lease->vms[1].run.prepare_us);
+	/* What was said of an earlier attempt counts no more. */
+	see(lease, 1, SEEN_FAILED, lease->vms[1].run.prepare_us - 1);
+	ck_assert_int_eq(lease->vms[1].state, LEASE_MIGRATING);
+	tick_at(lease->vms[0].run.start_us + 30 * SEC);
+	see(lease, 0, SEEN_FAILED, now);
+	see(lease, 1, SEEN_FAILED, now);
+	lies_at(lease, 0, own, generation);
+	lies_at(lease, 1, own, generation);
+	/* It is tried anew. */
+	ck_assert(lease->vms[0].planned && lease->vms[1].planned);
+	ck_assert_int_gt(lease->vms[1].run.prepare_us, now);
+}
+END_TEST
+
+/* Its new node has restored it, and says that it is not there: it may be restored once more, or given up. */
+START_TEST(absent_again)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node, generation = lease->vms[0].generation;
+
+	tick_at(lease->vms[1].run.prepare_us);
+	see(lease, 1, SEEN_PREPARED, now);
+	see(lease, 1, SEEN_ABSENT, now);
+	ck_assert_int_eq(lease->vms[1].state, LEASE_RESUMING);
+	ck_assert_uint_eq(lease->vms[1].generation, generation);
+	whole();
+	see(lease, 1, SEEN_FAILED, now);
+	lies_at(lease, 1, own, generation);
+}
+END_TEST
+
+START_TEST(never_came)
+{
+	migrate_begin(MIGRATION_YES);
+	const struct lease *lease = stranded();
+	uint32_t own = lease->vms[0].run.from_node, generation = lease->vms[0].generation;
+	wall_us end_us = lease->vms[0].run.release_us + settings.grace_us;
+
+	/* Its new node is silent: it may run there, and then has ended there. */
+	tick_at(lease->vms[1].run.prepare_us);
+	set_node(3 - own, NODE_SILENT);
+	tick_at(end_us);
+	ck_assert_int_eq(lease->state, LEASE_MIGRATING);
+	ck_assert_uint_eq(lease->vms[0].run.from_node, own);
+	whole();
+	/* It answers, and has not begun by its end: it will not any more. */
+	set_node(3 - own, NODE_UP);
+	tick_at(now + settings.grace_us);
+	lies_at(lease, 0, own, generation);
+	lies_at(lease, 1, own, generation);
 }
 END_TEST
 
@@ -378,6 +457,9 @@ int main(void)
 	tcase_add_test(all, leaves_a_draining_node);
 	tcase_add_test(all, silent_before);
 	tcase_add_test(all, silent_meanwhile);
+	tcase_add_test(all, not_to_be_had);
+	tcase_add_test(all, absent_again);
+	tcase_add_test(all, never_came);
 	tcase_add_test(all, lost_meanwhile);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
