@@ -54,16 +54,38 @@ static int listen_local(struct head *head, struct err *err)
 	return head->local ? 0 : -1;
 }
 
+static enum http_verdict open_image(const char *digest, const char *authorization, struct http_file *file, void *arg)
+{
+	struct head *head = arg;
+
+	(void)authorization; /* images are no secret: their digests name them */
+	file->fd = images_open(head->images, digest, &file->size);
+	if (file->fd < 0) {
+		return HTTP_MISSING;
+	}
+	memcpy(file->digest, digest, sizeof(file->digest));
+	return HTTP_OPENED;
+}
+
+static int listen_http(struct head *head, struct err *err)
+{
+	struct http_settings http = {
+		.address = head->settings->http_listen,
+		.plaintext = head->settings->plaintext,
+		.prefix = "/images/",
+		.deadline_us = HTTP_REQUEST_DEADLINE,
+	};
+
+	head->http = http_new(head->base, &http, open_image, head, err);
+	return head->http ? 0 : err_prefix(err, "http_listen");
+}
+
 static int listen_all(struct head *head, struct err *err)
 {
 	const struct head_settings *settings = head->settings;
 
-	if (*settings->http_listen) {
-		head->http = http_new(head->base, head->images, settings->http_listen, settings->plaintext,
-				      HTTP_REQUEST_DEADLINE, err);
-		if (!head->http) {
-			return err_prefix(err, "http_listen");
-		}
+	if (*settings->http_listen && listen_http(head, err) < 0) {
+		return -1;
 	}
 	if (*settings->listen) {
 		head->tcp =

@@ -14,6 +14,7 @@
 #include "folder.h"
 #include "http.h"
 #include "http_range.h"
+#include "images.h"
 #include "sha256.h"
 #include "suite.h"
 #include "util.h"
@@ -28,6 +29,29 @@ static struct event_base *base;
 static struct images *images;
 static struct http *http;
 
+/* As the head does, and two names of which it depends on who asks and when. */
+static enum http_verdict open_file(const char *name, const char *authorization, struct http_file *file, void *arg)
+{
+	ck_assert_ptr_eq(arg, &base);
+	if (strcmp(name, "secret") == 0 && (!authorization || strcmp(authorization, "Bearer word") != 0)) {
+		return HTTP_FORBIDDEN;
+	}
+	if (strcmp(name, "soon") == 0) {
+		return HTTP_LATER;
+	}
+	file->fd = images_open(images, strcmp(name, "secret") == 0 ? digest : name, &file->size);
+	snprintf(file->digest, sizeof(file->digest), "%s", digest);
+	return file->fd < 0 ? HTTP_MISSING : HTTP_OPENED;
+}
+
+static struct http *serve(const char *address, struct err *err)
+{
+	struct http_settings settings = {
+		.address = address, .plaintext = "", .prefix = "/images/", .deadline_us = DEADLINE};
+
+	return http_new(base, &settings, open_file, &base, err);
+}
+
 static void setup(void)
 {
 	_cleanup_free_ char *path = NULL;
@@ -39,7 +63,7 @@ static void setup(void)
 	base = event_base_new();
 	images = images_new(base, dir, &err);
 	ck_assert_msg(images != NULL, "%s", err.text);
-	http = http_new(base, images, "127.0.0.1:0", "", DEADLINE, &err);
+	http = serve("127.0.0.1:0", &err);
 	ck_assert_msg(http != NULL, "%s", err.text);
 	for (size_t i = 0; i < SIZE; i++) {
 		data[i] = (char)(i * 7 + i / 251);
@@ -174,6 +198,16 @@ START_TEST(gets_a_whole_file)
 	ck_assert_ptr_nonnull(strstr(answer, "Content-Length: 307200\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer, "Accept-Ranges: bytes\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer, etag));
+}
+END_TEST
+
+START_TEST(asks_who_and_when)
+{
+	status_is("GET", "/images/secret", "Authorization: Bearer word\r\n", 200);
+	status_is("GET", "/images/secret", "Authorization: Bearer other\r\n", 403);
+	status_is("GET", "/images/secret", "", 403);
+	status_is("GET", "/images/soon", "", 503);
+	status_is("GET", "/images/", "", 404);
 }
 END_TEST
 
@@ -467,9 +501,9 @@ START_TEST(listens_where_it_may)
 {
 	struct err err = {0};
 
-	ck_assert_ptr_null(http_new(base, images, "0.0.0.0:0", "", DEADLINE, &err));
+	ck_assert_ptr_null(serve("0.0.0.0:0", &err));
 	ck_assert_int_eq(err.code, ERR_DENIED);
-	ck_assert_ptr_null(http_new(base, images, "nonsense", "", DEADLINE, &err));
+	ck_assert_ptr_null(serve("nonsense", &err));
 	ck_assert_int_eq(err.code, ERR_PARAMS);
 }
 END_TEST
@@ -493,6 +527,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 15);
 	tcase_add_test(tcase, gets_a_whole_file);
+	tcase_add_test(tcase, asks_who_and_when);
 	tcase_add_test(tcase, head_has_no_body);
 	tcase_add_test(tcase, gets_parts);
 	tcase_add_test(tcase, parts_that_do_not_exist);

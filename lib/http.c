@@ -1,6 +1,6 @@
 /*
- * Serves image files over HTTP by libevent's evhttp, whose gaps are closed here: it has no deadline for a whole
- * request, takes contradictory lengths, and decodes %00. Decides nothing about images.
+ * Serves files over HTTP by libevent's evhttp, whose gaps are closed here: it has no deadline for a whole request,
+ * takes contradictory lengths, and decodes %00. Decides nothing about who may have which file.
  */
 #include "http.h"
 
@@ -24,7 +24,6 @@
 #include "http_range.h"
 #include "util.h"
 
-#define PREFIX "/images/"
 #define BODY_MAX 4096        /* no method of ours takes a body; evhttp must not gather one */
 #define TICKS_PER_DEADLINE 8 /* how exactly deadlines are kept */
 
@@ -42,7 +41,9 @@ struct http {
 	struct event_base *base;
 	struct evhttp *evhttp;
 	struct evconnlistener *listener;
-	struct images *images;
+	const char *prefix;
+	http_open *open;
+	void *arg;
 	char *plaintext;
 	span_us deadline;
 	struct event *tick;
@@ -233,18 +234,18 @@ static void send_unsatisfiable(struct evhttp_request *request, int64_t size)
 	evhttp_send_reply(request, 416, "Range Not Satisfiable", NULL);
 }
 
-/* Consumes fd. */
-static void send_image(struct http *http, struct evhttp_request *request, const char *digest, int fd, int64_t size)
+/* Consumes the file's descriptor. */
+static void send_file(struct http *http, struct evhttp_request *request, const struct http_file *file)
 {
 	const char *if_range = header(request, "If-Range");
-	int64_t first = 0, last = size - 1;
+	int64_t size = file->size, first = 0, last = size - 1;
 	char etag[80], text[80];
 
-	snprintf(etag, sizeof(etag), "\"%s\"", digest);
+	snprintf(etag, sizeof(etag), "\"%s\"", file->digest);
 	add_header(request, "ETag", etag);
 	add_header(request, "Accept-Ranges", "bytes");
 	if (http_etag_matches(header(request, "If-None-Match"), etag)) {
-		close(fd);
+		close(file->fd);
 		evhttp_send_reply(request, 304, "Not Modified", NULL);
 		return;
 	}
@@ -252,16 +253,36 @@ static void send_image(struct http *http, struct evhttp_request *request, const 
 	switch (http_range(if_range && strcmp(if_range, etag) != 0 ? NULL : header(request, "Range"), size, &first,
 			   &last)) {
 	case RANGE_ALL:
-		send_bytes(http, request, fd, 200, 0, size - 1);
+		send_bytes(http, request, file->fd, 200, 0, size - 1);
 		break;
 	case RANGE_PART:
 		snprintf(text, sizeof(text), "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, last, size);
 		add_header(request, "Content-Range", text);
-		send_bytes(http, request, fd, 206, first, last);
+		send_bytes(http, request, file->fd, 206, first, last);
 		break;
 	case RANGE_NONE:
-		close(fd);
+		close(file->fd);
 		send_unsatisfiable(request, size);
+		break;
+	}
+}
+
+static void send_or_refuse(struct http *http, struct evhttp_request *request, const char *name)
+{
+	struct http_file file = {.fd = -1};
+
+	switch (http->open(name, header(request, "Authorization"), &file, http->arg)) {
+	case HTTP_OPENED:
+		send_file(http, request, &file);
+		break;
+	case HTTP_MISSING:
+		refuse(request, 404, "Not Found");
+		break;
+	case HTTP_FORBIDDEN:
+		refuse(request, 403, "Forbidden");
+		break;
+	case HTTP_LATER:
+		refuse(request, 503, "Service Unavailable");
 		break;
 	}
 }
@@ -279,25 +300,21 @@ static void on_request(struct evhttp_request *request, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	enum evhttp_cmd_type method = evhttp_request_get_command(request);
-	int64_t size;
-	int fd;
 
 	evhttp_request_set_on_complete_cb(request, on_sent, http);
 	if (!peer_allowed(http, request)) {
 		refuse(request, 403, "Forbidden");
 	} else if (!path || strstr(evhttp_request_get_uri(request), "%00") || lengths_differ(request)) {
 		refuse(request, 400, "Bad Request");
-	} else if (strncmp(path, PREFIX, strlen(PREFIX)) != 0) {
+	} else if (strncmp(path, http->prefix, strlen(http->prefix)) != 0) {
 		refuse(request, 404, "Not Found");
 	} else if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
 		add_header(request, "Allow", "GET, HEAD");
 		refuse(request, 405, "Method Not Allowed");
 	} else if (!framing_is_clear(request)) {
 		refuse(request, 400, "Bad Request");
-	} else if ((fd = images_open(http->images, path + strlen(PREFIX), &size)) < 0) {
-		refuse(request, 404, "Not Found");
 	} else {
-		send_image(http, request, path + strlen(PREFIX), fd, size);
+		send_or_refuse(http, request, path + strlen(http->prefix));
 	}
 }
 
@@ -320,10 +337,11 @@ static struct evconnlistener *bind_to(struct event_base *base, const char *text,
 	return listener;
 }
 
-struct http *http_new(struct event_base *base, struct images *images, const char *address, const char *plaintext,
-		      span_us deadline, struct err *err)
+struct http *http_new(struct event_base *base, const struct http_settings *settings, http_open *open, void *arg,
+		      struct err *err)
 {
-	struct evconnlistener *listener = bind_to(base, address, plaintext, err);
+	span_us deadline = settings->deadline_us;
+	struct evconnlistener *listener = bind_to(base, settings->address, settings->plaintext, err);
 	span_us step = deadline / TICKS_PER_DEADLINE;
 	struct timeval tick = {.tv_sec = step / USEC_PER_SEC, .tv_usec = step % USEC_PER_SEC};
 	struct http *http;
@@ -333,8 +351,10 @@ struct http *http_new(struct event_base *base, struct images *images, const char
 	}
 	http = xcalloc(1, sizeof(*http));
 	http->base = base;
-	http->images = images;
-	http->plaintext = xstrdup(plaintext);
+	http->prefix = settings->prefix;
+	http->open = open;
+	http->arg = arg;
+	http->plaintext = xstrdup(settings->plaintext);
 	http->deadline = deadline;
 	http->listener = listener;
 	http->evhttp = evhttp_new(base);
