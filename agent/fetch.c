@@ -34,6 +34,9 @@ struct fetch {
 	struct fetch_order order; /* strings are ours */
 	struct fetch_ops ops;
 	void *arg;
+	char digest[SHA256_HEX]; /* "" = not stated yet, and neither is the size */
+	int64_t size;
+	struct curl_slist *headers;
 	int fd;
 	struct sha256 *hash;
 	int64_t bytes;      /* hashed and in the file */
@@ -73,11 +76,12 @@ static void fetch_free(struct fetch *fetch)
 	if (fetch->finished) {
 		event_free(fetch->finished);
 	}
+	curl_slist_free_all(fetch->headers);
 	cleanup_close(&fetch->finished_fd);
 	cleanup_close(&fetch->fd);
 	sha256_free(fetch->hash);
 	free((char *)fetch->order.url);
-	free((char *)fetch->order.digest);
+	free((char *)fetch->order.bearer);
 	free((char *)fetch->order.part_path);
 	free((char *)fetch->order.path);
 	free(fetch);
@@ -155,7 +159,7 @@ static void finish(struct fetch *fetch)
 	int rc;
 
 	sha256_final(fetch->hash, digest);
-	if (strcmp(digest, fetch->order.digest) != 0) {
+	if (strcmp(digest, fetch->digest) != 0) {
 		stop(fetch, fetch->resumed ? FETCH_AGAIN : FETCH_WRONG, "its sha256 is %s", digest);
 		end(fetch, fetch->verdict, fetch->text);
 		return;
@@ -228,13 +232,35 @@ static int rewind_file(struct fetch *fetch)
 	return ftruncate(fetch->fd, 0) < 0 || lseek(fetch->fd, 0, SEEK_SET) < 0 ? -1 : 0;
 }
 
+/* Takes over what the answer says it is of, unless that was stated before. False if it does not say so. */
+static bool learn(struct fetch *fetch, int64_t size)
+{
+	struct curl_header *etag = NULL;
+	char digest[SHA256_HEX] = "";
+
+	if (*fetch->digest) {
+		return true;
+	}
+	if (curl_easy_header(fetch->easy, "ETag", 0, CURLH_HEADER, -1, &etag) != CURLHE_OK ||
+	    sscanf(etag->value, "\"%64[0-9a-f]\"", digest) != 1 || !digest_valid(digest) || size <= 0 ||
+	    size > fetch->order.size) {
+		return false;
+	}
+	memcpy(fetch->digest, digest, sizeof(digest));
+	fetch->size = size;
+	return true;
+}
+
 /* "bytes 100-199/200" must begin where we are, and name the size that was stated, or none. */
-static bool range_fits(const struct fetch *fetch, const char *value)
+static bool range_fits(struct fetch *fetch, const char *value)
 {
 	int64_t from, to, total;
 
 	if (sscanf(value, "bytes %" SCNd64 "-%" SCNd64 "/%" SCNd64, &from, &to, &total) == 3) {
-		return from == fetch->bytes && total == fetch->order.size;
+		return from == fetch->bytes && learn(fetch, total) && total == fetch->size;
+	}
+	if (!*fetch->digest) {
+		return false;
 	}
 	return sscanf(value, "bytes %" SCNd64 "-%" SCNd64 "/*", &from, &to) == 2 && from == fetch->bytes;
 }
@@ -261,9 +287,14 @@ static bool judge(struct fetch *fetch)
 	if (fetch->bytes > 0 && rewind_file(fetch) < 0) {
 		return stop(fetch, FETCH_RETRY, "cannot write %s: %s", fetch->order.part_path, strerror(errno));
 	}
-	if (length >= 0 && length != fetch->order.size) {
+	if (!learn(fetch, (int64_t)length)) {
+		return stop(fetch, FETCH_REFUSED,
+			    "the server does not say what it has, or has more than %" PRId64 " bytes",
+			    fetch->order.size);
+	}
+	if (length >= 0 && length != fetch->size) {
 		return stop(fetch, FETCH_WRONG, "the server has %" PRId64 " bytes, stated are %" PRId64,
-			    (int64_t)length, fetch->order.size);
+			    (int64_t)length, fetch->size);
 	}
 	return true;
 }
@@ -277,9 +308,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 		return 0;
 	}
 	fetch->answered = true;
-	if ((int64_t)len > fetch->order.size - fetch->bytes) {
-		return stop(fetch, FETCH_WRONG, "the server sends more than the stated %" PRId64 " bytes",
-			    fetch->order.size);
+	if ((int64_t)len > fetch->size - fetch->bytes) {
+		return stop(fetch, FETCH_WRONG, "the server sends more than the stated %" PRId64 " bytes", fetch->size);
 	}
 	while (done < len) {
 		ssize_t written = write(fetch->fd, data + done, len - done);
@@ -323,12 +353,12 @@ static void on_transferred(CURL *easy, CURLcode result, void *arg)
 	}
 	switch (result) {
 	case CURLE_OK:
-		if (fetch->bytes == fetch->order.size) {
+		if (fetch->bytes == fetch->size) {
 			finish(fetch);
 			return;
 		}
 		stop(fetch, FETCH_REFUSED, "the server sent %" PRId64 " bytes, stated are %" PRId64, fetch->bytes,
-		     fetch->order.size);
+		     fetch->size);
 		break;
 	case CURLE_HTTP_RETURNED_ERROR:
 		refuse_by_status(fetch, status);
@@ -357,10 +387,16 @@ static void set_options(struct fetch *fetch, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	/* What began under TLS stays under TLS. */
 	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, order->bearer ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (order->bearer) {
+		_cleanup_free_ char *line = xasprintf("Authorization: Bearer %s", order->bearer);
+
+		fetch->headers = curl_slist_append(NULL, line);
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+	}
 	if (*fetch->fetcher->ca_file) {
 		curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->fetcher->ca_file);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
@@ -426,7 +462,7 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
 		event_add(fetch->step, &at_once);
 		return;
 	}
-	if (fetch->bytes == fetch->order.size && fetch->bytes > 0) {
+	if (fetch->bytes == fetch->size && fetch->bytes > 0) {
 		finish(fetch);
 	} else {
 		transfer(fetch);
@@ -437,7 +473,10 @@ static int open_part(struct fetch *fetch)
 {
 	struct stat st;
 
-	fetch->fd = open(fetch->order.part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	/* Images are read by QEMU's user; what a secret is needed for is nobody else's to read. */
+	mode_t mode = fetch->order.bearer ? 0600 : 0644;
+
+	fetch->fd = open(fetch->order.part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fetch->fd < 0 || fstat(fetch->fd, &st) < 0) {
 		return -1;
 	}
@@ -463,7 +502,10 @@ struct fetch *fetch_start(struct fetcher *fetcher, const struct fetch_order *ord
 	fetch->fetcher = fetcher;
 	fetch->order = *order;
 	fetch->order.url = xstrdup(order->url);
-	fetch->order.digest = xstrdup(order->digest);
+	fetch->order.bearer = order->bearer ? xstrdup(order->bearer) : NULL;
+	fetch->size = order->digest ? order->size : -1;
+	snprintf(fetch->digest, sizeof(fetch->digest), "%s", order->digest ? order->digest : "");
+	fetch->order.digest = NULL; /* the caller's */
 	fetch->order.part_path = xstrdup(order->part_path);
 	fetch->order.path = xstrdup(order->path);
 	fetch->ops = *ops;

@@ -24,8 +24,9 @@ enum fetch_verdict {
 
 struct fetch_order {
 	const char *url;
-	const char *digest;    /* sha256 */
-	int64_t size;          /* bytes */
+	const char *digest;    /* sha256; NULL = what the server's ETag says it is */
+	int64_t size;          /* bytes; without digest the most there may be */
+	const char *bearer;    /* secret shown to the server, which then may not redirect; NULL = none */
 	const char *part_path; /* unfinished */
 	const char *path;      /* finished, same folder */
 	span_us connect_timeout_us;
