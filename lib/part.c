@@ -106,6 +106,8 @@ void part_free(struct part *part)
 	}
 	for (size_t i = 0; i < part->vm_count; i++) {
 		free(part->vms[i].name);
+		free(part->vms[i].to);
+		free(part->vms[i].from);
 	}
 	free(part->images);
 	free(part->vms);
@@ -187,6 +189,13 @@ static struct json_object *vm_to_json(const struct part_vm *vm)
 	jsonx_add_bool(object, "planned", vm->planned);
 	if (vm->planned) {
 		json_object_object_add(object, "run", run_to_json(&vm->run));
+	}
+	if (vm->to) {
+		jsonx_add_string(object, "to", vm->to);
+	}
+	if (vm->from) {
+		jsonx_add_string(object, "from", vm->from);
+		jsonx_add_int(object, "fetch_us", vm->fetch_us);
 	}
 	return object;
 }

@@ -58,6 +58,13 @@ struct part_vm {
 	bool aligned;   /* one of a gang: periods begin at multiples of their length on the common clock */
 	bool planned;   /* false: suspended, keep its saved memory and disk until further notice */
 	struct run run; /* if planned */
+	/*
+	 * It goes on elsewhere. On the node it lies on, where it is not planned: the node that may fetch it, else NULL.
+	 * On that node, until it was seen to run there: where to fetch it, which is "URL/memory" and "URL/disk", or
+	 * "" as long as nobody knows; else NULL.
+	 */
+	char *to, *from;
+	wall_us fetch_us; /* from: not before */
 };
 
 struct part {

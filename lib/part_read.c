@@ -246,6 +246,28 @@ static int read_constraint(const struct jsonx *at, struct part_vm *vm, struct er
 		       : 0;
 }
 
+/* A VM that goes on elsewhere than it lies. */
+static int read_move(const struct jsonx *at, struct part_vm *vm, struct err *err)
+{
+	const char *to = NULL, *from = NULL;
+
+	if ((json_object_object_get_ex(at->object, "to", NULL) && jsonx_string(at, "to", 1, 63, &to, err)) ||
+	    (json_object_object_get_ex(at->object, "from", NULL) &&
+	     (jsonx_string(at, "from", 0, PART_URL_MAX - 1, &from, err) ||
+	      jsonx_i64(at, "fetch_us", 0, WALL_NEVER, &vm->fetch_us, err)))) {
+		return -1;
+	}
+	if (to && (vm->planned || !name_valid(to))) {
+		return jsonx_refuse(at, "to", err, "must be a node's name, of a VM that is not planned");
+	}
+	if (from && (!vm->planned || vm->run.from != RUN_RESUME || (*from && !url_valid(from)))) {
+		return jsonx_refuse(at, "from", err, "must be empty or a URL, of a VM that is resumed");
+	}
+	vm->to = to ? xstrdup(to) : NULL;
+	vm->from = from ? xstrdup(from) : NULL;
+	return 0;
+}
+
 static int read_vm(const struct jsonx *at, const void *owner, void *item, struct key *key, struct err *err)
 {
 	struct part_vm *vm = item;
@@ -270,6 +292,9 @@ static int read_vm(const struct jsonx *at, const void *owner, void *item, struct
 		return -1;
 	}
 	vm->name = xstrdup(name);
+	if (read_move(at, vm, err)) {
+		return -1;
+	}
 	if (!part_find_image(owner, vm->image)) {
 		return jsonx_refuse(at, "image", err, "is not among the images");
 	}

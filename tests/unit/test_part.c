@@ -257,6 +257,60 @@ START_TEST(constraints)
 }
 END_TEST
 
+/* The part with these members added to each VM, the first of which is resumed; NULL if it is refused. */
+static struct part *part_with(const char *first, const char *second)
+{
+	const char *const texts[] = {first, second};
+	struct json_object *root = parse(part_text), *vms = json_object_object_get(root, "vms");
+	struct part *part;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct json_object *vm = json_object_array_get_idx(vms, i), *run = json_object_object_get(vm, "run");
+		struct json_object *values = parse(texts[i]);
+
+		json_object_object_foreach (values, key, value) {
+			json_object_object_add(vm, key, json_object_get(value));
+		}
+		if (run) {
+			json_object_object_add(run, "from", json_object_new_string("resume"));
+		}
+		json_object_put(values);
+	}
+	part = part_from_json(root, &err);
+	json_object_put(root);
+	return part;
+}
+
+/* A VM that goes on elsewhere, as each of both nodes is told. */
+START_TEST(moves)
+{
+	struct part *part = part_with("{\"from\":\"http://h/guests/n1/42-0-1\",\"fetch_us\":7}", "{\"to\":\"n2\"}");
+	struct json_object *value;
+	struct err err;
+
+	ck_assert_ptr_nonnull(part);
+	value = part_to_json(part);
+	part_free(part);
+	part = part_from_json(value, &err);
+	json_object_put(value);
+	ck_assert_str_eq(part->vms[0].from, "http://h/guests/n1/42-0-1");
+	ck_assert_int_eq(part->vms[0].fetch_us, 7);
+	ck_assert_str_eq(part->vms[1].to, "n2");
+	ck_assert(!part->vms[0].to && !part->vms[1].from);
+	part_free(part);
+	part = part_with("{\"from\":\"\",\"fetch_us\":0}", "{}"); /* nobody knows where yet */
+	ck_assert_str_eq(part->vms[0].from, "");
+	part_free(part);
+	ck_assert_ptr_null(part_with("{\"from\":\"file:///etc/shadow\",\"fetch_us\":7}", "{}"));
+	ck_assert_ptr_null(part_with("{\"from\":\"http://h/x\"}", "{}"));
+	ck_assert_ptr_null(part_with("{\"to\":\"n2\"}", "{}"));
+	ck_assert_ptr_null(part_with("{}", "{\"to\":\"\"}"));
+	ck_assert_ptr_null(part_with("{}", "{\"to\":\"../n2\"}"));
+	ck_assert_ptr_null(part_with("{}", "{\"from\":\"http://h/x\",\"fetch_us\":7}"));
+}
+END_TEST
+
 START_TEST(what_is_in_force)
 {
 	struct json_object *root = parse(report_text);
@@ -514,6 +568,7 @@ int main(void)
 	tcase_add_loop_test(tcase, spoilt, 0, ARRAY_SIZE(kinds));
 	tcase_add_test(tcase, fields);
 	tcase_add_test(tcase, constraints);
+	tcase_add_test(tcase, moves);
 	tcase_add_test(tcase, what_is_in_force);
 	tcase_add_test(tcase, what_a_node_can);
 	tcase_add_test(tcase, nothing);
