@@ -332,6 +332,10 @@ static int describe(struct guests *guests, struct op *op, const struct part_vm *
 	if (!spec.kernel && !spec.base) {
 		return err_set(err, ERR_IMAGE, "image %s has neither disk nor kernel", image->name);
 	}
+	if (op->kind == OP_RESTORE) {
+		op->console = steal(&console);
+		return 0;
+	}
 	op->xml = guestxml_make(&spec, err);
 	return op->xml ? 0 : -1;
 }
@@ -355,9 +359,13 @@ void guest_prepare(struct guests *guests, const struct part_vm *vm, const struct
 	queue_add(guests, op);
 }
 
-void guest_restore(struct guests *guests, const struct part_vm *vm, guest_done *done, void *arg)
+void guest_restore(struct guests *guests, const struct part_vm *vm, const struct part_image *image, guest_done *done,
+		   void *arg)
 {
-	queue_add(guests, ask(guests, OP_RESTORE, vm->lease, vm->vm, vm->generation, done, arg));
+	struct op *op = ask(guests, OP_RESTORE, vm->lease, vm->vm, vm->generation, done, arg);
+
+	op->failed = describe(guests, op, vm, image, &op->err) < 0;
+	queue_add(guests, op);
 }
 
 void guest_run(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, wall_us at_us, guest_done *done,

@@ -13,6 +13,13 @@
 
 struct guests;
 
+/*
+ * Files of a guest's folder that have come from another node, where it was suspended: the second is there only when
+ * all is there. They become the guest's own when it is restored from them.
+ */
+#define GUEST_CAME_DISK "disk.fetched"
+#define GUEST_CAME_MEMORY "memory.fetched"
+
 struct guest_settings {
 	const char *uri; /* "qemu:///system" */
 	/* "kvm", "qemu", or "auto": kvm if libvirt offers it, it works, and QEMU need not run as root for it. */
@@ -70,8 +77,12 @@ typedef void guest_done(const struct err *err, wall_us at_us, void *arg);
 /* Overlay on the pooled image if missing, domain created paused. */
 void guest_prepare(struct guests *guests, const struct part_vm *vm, const struct part_image *image, guest_done *done,
 		   void *arg);
-/* Restores the saved guest, paused. The saved file is kept until guest_run() succeeds. */
-void guest_restore(struct guests *guests, const struct part_vm *vm, guest_done *done, void *arg);
+/*
+ * Restores the saved guest, paused, or one that has come from another node: then on the image in the pool here. The
+ * saved file is kept until guest_run() succeeds.
+ */
+void guest_restore(struct guests *guests, const struct part_vm *vm, const struct part_image *image, guest_done *done,
+		   void *arg);
 /*
  * Sets it running exactly at at_us (never before), waiting in the worker. A later operation on the same guest calls a
  * start off that is still waiting (ERR_CONFLICT).

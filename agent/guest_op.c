@@ -65,6 +65,7 @@ void op_unref(struct op *op)
 	}
 	free(op->dir);
 	free(op->xml);
+	free(op->console);
 	free(op->base);
 	free(op->listed);
 	guest_env_unref(op->env);

@@ -62,8 +62,9 @@ struct op {
 	struct guest_env *env;
 	wall_us at_us;  /* RUN */
 	char *xml;      /* PREPARE */
-	char *base;     /* PREPARE: the pooled disk image, NULL = none */
-	char *files[2]; /* PREPARE: what else must be in the pool */
+	char *console;  /* RESTORE */
+	char *base;     /* PREPARE, RESTORE: the pooled disk image, NULL = none */
+	char *files[2]; /* PREPARE, RESTORE: what else must be in the pool */
 	enum image_format format;
 	int64_t disk;    /* PREPARE: bytes */
 	unsigned shares; /* PREPARE: weight among the guests; 100 = one core */

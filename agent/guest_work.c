@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "guest_op.h"
+#include "guestxml.h"
 #include "overlay.h"
 #include "util.h"
 
@@ -231,13 +232,14 @@ static int not_started(struct err *err)
  */
 static int resume_at(struct op *op, virDomainPtr dom, struct err *err)
 {
-	bool restored = exists(op, GUEST_SAVE);
+	const char *file = exists(op, GUEST_SAVE) ? GUEST_SAVE : GUEST_CAME_MEMORY;
+	bool restored = exists(op, file);
 
-	if (restored && move(op, GUEST_SAVE, GUEST_SPENT, err) < 0) {
+	if (restored && move(op, file, GUEST_SPENT, err) < 0) {
 		return -1;
 	}
 	if (!wait_until(op, op->at_us)) {
-		if (restored && move(op, GUEST_SPENT, GUEST_SAVE, err) < 0) {
+		if (restored && move(op, GUEST_SPENT, file, err) < 0) {
 			return -1;
 		}
 		return not_started(err);
@@ -264,6 +266,7 @@ static int run(struct op *op, virConnectPtr conn, struct err *err)
 	}
 	/* It runs: what is left is worthless, and harmless if it cannot be deleted. */
 	discard(op, GUEST_SPENT, NULL);
+	discard(op, GUEST_CAME_MEMORY, NULL);
 	discard(op, GUEST_SAVE, NULL);
 	discard(op, GUEST_PART, NULL);
 	return 0;
@@ -384,9 +387,57 @@ static int save(struct op *op, virConnectPtr conn, struct err *err)
 	return settle(op, err);
 }
 
+/* The description that was saved with the memory, with the paths of this node. The caller frees. */
+static char *read_saved(struct op *op, virConnectPtr conn, const char *path, struct err *err)
+{
+	_cleanup_free_ char *disk = op_path(op, GUEST_DISK);
+	_cleanup_free_ char *xml = NULL;
+	struct guestxml here = {
+		.disk = disk,
+		.base = op->base,
+		.kernel = op->files[0],
+		.initrd = op->files[1],
+		.console = op->console,
+	};
+
+	if (op_begin(op, "reading its saved description", op->env->call_deadline_us, err) < 0) {
+		return NULL;
+	}
+	xml = virDomainSaveImageGetXMLDesc(conn, path, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
+	if (!xml) {
+		virt_error(err, "reading its saved description");
+	}
+	op_end(op);
+	return xml ? guestxml_relocate(xml, &here, err) : NULL;
+}
+
+/*
+ * Makes the disk that has come from another node a layer over the image here. Its memory keeps its name until it runs,
+ * so that nobody takes it for a guest that was suspended here.
+ */
+static int adopt(struct op *op, struct err *err)
+{
+	_cleanup_free_ char *disk = op_path(op, GUEST_CAME_DISK);
+
+	if (check_files(op, err) < 0) {
+		return -1;
+	}
+	if (!op->base || !exists(op, GUEST_CAME_DISK)) {
+		return 0;
+	}
+	if (overlay_rebase(disk, op->base, op->format, op->env->call_deadline_us, err) < 0 ||
+	    sync_path(disk, err) < 0) {
+		return -1;
+	}
+	return move(op, GUEST_CAME_DISK, GUEST_DISK, err);
+}
+
 static int restore(struct op *op, virConnectPtr conn, struct err *err)
 {
-	_cleanup_free_ char *path = op_path(op, GUEST_SAVE);
+	/* One that was suspended here since is the newer. */
+	bool came = exists(op, GUEST_CAME_MEMORY) && !exists(op, GUEST_SAVE) && !exists(op, GUEST_PART);
+	_cleanup_free_ char *path = op_path(op, came ? GUEST_CAME_MEMORY : GUEST_SAVE);
+	_cleanup_free_ char *xml = NULL;
 	_cleanup_domain_ virDomainPtr dom = NULL;
 	span_us limit = op->env->call_deadline_us;
 	struct stat st;
@@ -395,7 +446,10 @@ static int restore(struct op *op, virConnectPtr conn, struct err *err)
 	if (rc != 0) {
 		return rc < 0 ? -1 : done_already(op);
 	}
-	if (settle(op, err) < 0) {
+	if ((came ? adopt(op, err) : settle(op, err)) < 0) {
+		return -1;
+	}
+	if (came && !(xml = read_saved(op, conn, path, err))) {
 		return -1;
 	}
 	if (stat(path, &st) < 0) {
@@ -405,7 +459,7 @@ static int restore(struct op *op, virConnectPtr conn, struct err *err)
 	if (op_begin(op, "restoring it", limit, err) < 0) {
 		return -1;
 	}
-	rc = virDomainRestoreFlags(conn, path, NULL, VIR_DOMAIN_SAVE_PAUSED);
+	rc = virDomainRestoreFlags(conn, path, xml, VIR_DOMAIN_SAVE_PAUSED);
 	if (rc < 0) {
 		virt_error(err, "restoring it");
 	}
@@ -445,7 +499,15 @@ static int stop(struct op *op, virConnectPtr conn, struct err *err)
 
 static int remove_guest(struct op *op, virConnectPtr conn, struct err *err)
 {
-	static const char *const files[] = {GUEST_DISK ".part", GUEST_DISK, GUEST_PART, GUEST_SAVE, GUEST_SPENT};
+	static const char *const files[] = {GUEST_DISK ".part",
+					    GUEST_DISK,
+					    GUEST_PART,
+					    GUEST_SAVE,
+					    GUEST_SPENT,
+					    GUEST_CAME_DISK ".part",
+					    GUEST_CAME_MEMORY ".part",
+					    GUEST_CAME_MEMORY,
+					    GUEST_CAME_DISK};
 
 	if (stop(op, conn, err) < 0) {
 		return -1;

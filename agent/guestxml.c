@@ -279,6 +279,79 @@ char *guestxml_make(const struct guestxml *spec, struct err *err)
 	return xml;
 }
 
+/* ---- moving a domain to another node's folders ---- */
+
+static bool is_named(xmlNodePtr node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+static xmlNodePtr child(xmlNodePtr node, const char *name)
+{
+	xmlNodePtr found = node ? node->children : NULL;
+
+	while (found && !is_named(found, name)) {
+		found = found->next;
+	}
+	return found;
+}
+
+static void set_attr(xmlNodePtr node, const char *name, const char *value)
+{
+	if (node && value) {
+		xmlSetProp(node, X(name), X(value));
+	}
+}
+
+static void set_text(xmlNodePtr node, const char *value)
+{
+	xmlChar *text = node && value ? xmlEncodeSpecialChars(node->doc, X(value)) : NULL;
+
+	if (text) {
+		xmlNodeSetContent(node, text);
+	}
+	xmlFree(text);
+}
+
+static void relocate(xmlNodePtr root, const struct guestxml *spec)
+{
+	xmlNodePtr devices = child(root, "devices"), os = child(root, "os");
+
+	for (xmlNodePtr node = devices ? devices->children : NULL; node; node = node->next) {
+		if (is_named(node, "disk")) {
+			set_attr(child(node, "source"), "file", spec->disk);
+			set_attr(child(child(node, "backingStore"), "source"), "file", spec->base);
+		} else if (is_named(node, "serial") || is_named(node, "console")) {
+			set_attr(child(node, "source"), "path", spec->console);
+		}
+	}
+	set_text(child(os, "kernel"), spec->kernel);
+	set_text(child(os, "initrd"), spec->initrd);
+}
+
+char *guestxml_relocate(const char *xml, const struct guestxml *spec, struct err *err)
+{
+	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), "domain", NULL,
+				      XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+	xmlChar *text = NULL;
+	char *moved = NULL;
+	int size;
+
+	if (root && is_named(root, "domain")) {
+		relocate(root, spec);
+		xmlDocDumpMemory(doc, &text, &size);
+	}
+	if (text) {
+		moved = xstrdup((const char *)text);
+	} else {
+		err_set(err, ERR_PARSE, "what was saved with its memory does not describe a domain");
+	}
+	xmlFree(text);
+	xmlFreeDoc(doc);
+	return moved;
+}
+
 /* ---- recognising our domains ---- */
 
 void guestxml_name(uint64_t lease, uint32_t vm, uint32_t generation, char out[GUESTXML_NAME_MAX])

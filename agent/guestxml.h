@@ -35,6 +35,12 @@ struct guestxml {
 /* The XML; the caller frees. NULL (ERR_PARAMS) if a path or the command line holds what XML cannot. */
 char *guestxml_make(const struct guestxml *spec, struct err *err);
 
+/*
+ * The XML of a domain of ours with disk, base, kernel, initrd and console of spec, as far as they are not NULL and it
+ * has them, in place of its own; nothing else of spec counts. The caller frees. NULL (ERR_PARSE) if it is no such XML.
+ */
+char *guestxml_relocate(const char *xml, const struct guestxml *spec, struct err *err);
+
 /* "tenure-LEASE-VM-GENERATION" and back; -1 if the name is not exactly of that form. */
 void guestxml_name(uint64_t lease, uint32_t vm, uint32_t generation, char out[GUESTXML_NAME_MAX]);
 int guestxml_parse_name(const char *name, uint64_t *lease, uint32_t *vm, uint32_t *generation);

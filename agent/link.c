@@ -213,6 +213,9 @@ static struct json_object *make_hello(struct link *link)
 	json_object_object_add(params, "pool", json_object_new_int64(settings->pool));
 	json_object_object_add(params, "suspend_rate", json_object_new_int64(settings->suspend_rate));
 	json_object_object_add(params, "resume_rate", json_object_new_int64(settings->resume_rate));
+	if (settings->guests && *settings->guests) {
+		json_object_object_add(params, "guests", json_object_new_string(settings->guests));
+	}
 	json_object_object_add(params, "edf", hello_edf_to_json(&settings->edf));
 	json_object_object_add(params, "hypervisor",
 			       json_object_new_string(*hypervisor ? hypervisor : "not connected"));

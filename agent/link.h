@@ -17,6 +17,7 @@ struct link_settings {
 	const char *plaintext;
 	const char *token_file; /* "" = none; read at each hello */
 	const char *node;
+	const char *guests; /* where other agents fetch suspended guests, "HOST:PORT"; NULL or "" = nowhere */
 	struct capacity capacity;
 	int64_t pool;
 	int64_t suspend_rate, resume_rate;

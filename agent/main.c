@@ -18,6 +18,7 @@
 #include "link.h"
 #include "log.h"
 #include "notify.h"
+#include "offers.h"
 #include "pace.h"
 #include "settings.h"
 #include "stage.h"
@@ -34,6 +35,8 @@ struct agent {
 	struct book *book;
 	struct pool *pool;
 	struct stage *stage;
+	struct copies *copies; /* guests that come */
+	struct offers *offers; /* guests that go */
 	struct guests *guests;
 	struct pace *pace;
 	struct work *work;
@@ -64,6 +67,7 @@ static void on_pass(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	copies_want(agent->copies, agent->book);
 	alarm_set(agent->alarm, work_pass(agent->work, clock_wall()));
 }
 
@@ -98,6 +102,20 @@ static bool image_present(const struct part_image *image, void *arg)
 
 	stage_image(agent->stage, image, &state);
 	return state.state == POOL_PRESENT;
+}
+
+static enum copy_state copy_state(const struct book_key *key, const char **text, void *arg)
+{
+	struct agent *agent = arg;
+
+	return copies_state(agent->copies, key, text);
+}
+
+static bool lies_still(const struct book_key *key, void *arg)
+{
+	struct agent *agent = arg;
+
+	return work_lies_still(agent->work, key);
 }
 
 static void on_pace(const struct book_key *key, const struct part_vm *vm, void *arg)
@@ -295,8 +313,11 @@ static int open_stores(struct agent *agent, struct err *err)
 
 static int open_guests(struct agent *agent, struct err *err)
 {
-	static const struct work_ops work_ops = {
-		.wake = on_wake, .changed = on_report_changed, .image_present = image_present, .pace = on_pace};
+	static const struct work_ops work_ops = {.wake = on_wake,
+						 .changed = on_report_changed,
+						 .image_present = image_present,
+						 .copy = copy_state,
+						 .pace = on_pace};
 	_cleanup_free_ char *pool = xasprintf("%s/pool", agent->settings.state_dir);
 	struct guest_settings settings = {
 		.uri = agent->settings.uri,
@@ -316,6 +337,28 @@ static int open_guests(struct agent *agent, struct err *err)
 	return 0;
 }
 
+static int open_moves(struct agent *agent, const struct stage_settings *stage, struct err *err)
+{
+	static const struct stage_ops ops = {.changed = on_staged};
+	const struct agent_settings *settings = &agent->settings;
+	_cleanup_free_ char *dir = xasprintf("%s/guests", settings->state_dir);
+	struct copies_settings copies = {
+		.guests_dir = dir, .token_file = settings->token_file, .ca_file = settings->ca_file};
+	struct offers_settings offers = {
+		.address = settings->listen,
+		.plaintext = settings->plaintext,
+		.token_file = settings->token_file,
+		.guests_dir = dir,
+	};
+
+	agent->copies = copies_new(agent->base, &copies, stage, &ops, agent, err);
+	if (!agent->copies || !*settings->listen) {
+		return agent->copies ? 0 : -1;
+	}
+	agent->offers = offers_new(agent->base, &offers, agent->book, lies_still, agent, err);
+	return agent->offers ? 0 : err_prefix(err, "listen");
+}
+
 static int open_link(struct agent *agent, struct err *err)
 {
 	static const struct link_ops ops = {.report = make_report,
@@ -328,6 +371,7 @@ static int open_link(struct agent *agent, struct err *err)
 		.plaintext = agent->settings.plaintext,
 		.token_file = agent->settings.token_file,
 		.node = agent->settings.node,
+		.guests = agent->settings.listen,
 		.capacity = agent->capacity.capacity,
 		.pool = agent->capacity.pool,
 		.suspend_rate = agent->settings.suspend_rate,
@@ -376,7 +420,8 @@ static int agent_start(struct agent *agent, struct err *err)
 		return -1;
 	}
 	agent->stage = stage_new(agent->base, agent->pool, agent->settings.ca_file, &stage, &stage_ops, agent, err);
-	if (!agent->stage || open_guests(agent, err) < 0 || open_link(agent, err) < 0) {
+	if (!agent->stage || open_guests(agent, err) < 0 || open_moves(agent, &stage, err) < 0 ||
+	    open_link(agent, err) < 0) {
 		return -1;
 	}
 	stage_want(agent->stage, book_part(agent->book));
@@ -395,9 +440,11 @@ static void agent_fini(struct agent *agent)
 	struct event *pass = steal(&agent->pass);
 
 	link_free(steal(&agent->link));
+	offers_free(agent->offers);
 	guests_free(agent->guests);
 	work_free(agent->work);
 	pace_free(agent->pace);
+	copies_free(agent->copies);
 	stage_free(agent->stage);
 	pool_free(agent->pool);
 	book_free(agent->book);

@@ -127,6 +127,16 @@ static int base_size(const char *base, enum image_format format, int64_t *size, 
 	return qcow2_check(head, (size_t)n, size, err);
 }
 
+int overlay_rebase(const char *path, const char *base, enum image_format format, span_us deadline, struct err *err)
+{
+	char *argv[] = {"qemu-img", "rebase",     "-q", "-u",
+			"-f",       "qcow2",      "-F", format == IMAGE_QCOW2 ? "qcow2" : "raw",
+			"-b",       (char *)base, "--", (char *)path,
+			NULL};
+
+	return overlay_run(argv, deadline, err);
+}
+
 int overlay_make(const char *path, const char *base, enum image_format format, int64_t size, span_us deadline,
 		 struct err *err)
 {

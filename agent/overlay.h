@@ -17,6 +17,10 @@
 int overlay_make(const char *path, const char *base, enum image_format format, int64_t size, span_us deadline,
 		 struct err *err);
 
+/* Puts the overlay at path, made elsewhere, onto the same image here; its content is not looked at. As overlay_make().
+ */
+int overlay_rebase(const char *path, const char *base, enum image_format format, span_us deadline, struct err *err);
+
 /*
  * Runs argv[0] (found by PATH) with these arguments, an empty environment but for PATH, and nothing on its input; what
  * it writes to standard error ends up in err. Killed after the deadline.

@@ -49,6 +49,23 @@ static int check_head(const char *text, struct err *err)
 	return address_parse(text, &address, err);
 }
 
+/* What other nodes are told is this very text. */
+static int check_listen(const char *text, struct err *err)
+{
+	struct address address;
+
+	if (!*text) {
+		return 0;
+	}
+	if (address_parse(text, &address, err) < 0) {
+		return -1;
+	}
+	if (address.sa.ss_family == AF_UNIX || strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0) {
+		return err_set(err, ERR_PARAMS, "\"%s\" is no address that other nodes could be given", text);
+	}
+	return 0;
+}
+
 static int check_domain_type(const char *text, struct err *err)
 {
 	return strcmp(text, "auto") != 0 && strcmp(text, "kvm") != 0 && strcmp(text, "qemu") != 0
@@ -84,6 +101,10 @@ const struct setting settings_table[] = {
 		      address_networks_check),
 	AGENT(token_file, SETTING_PATH, "", 0, 0, false,
 	      "file with the secret shown to the head; needed over TCP, not over a unix socket"),
+	AGENT_CHECKED(
+		listen, SETTING_STRING, "", 0, 255, false,
+		"HOST:PORT where other agents fetch suspended guests that go on there; empty: none leave this node",
+		check_listen),
 	AGENT(state_dir, SETTING_PATH, "/var/lib/tenure-agent", 1, 0, false,
 	      "folder of the book, the image pool and the guests' files"),
 	AGENT(console_dir, SETTING_PATH, "", 0, 0, false,
@@ -168,6 +189,10 @@ int settings_load(const char *path, struct agent_settings *settings, struct err 
 		settings_free(&loaded);
 		return err_set(err, ERR_PARAMS, "the host has no name that would do for a node: set \"node\"%s%s",
 			       path ? " in " : "", path ? path : "");
+	}
+	if (*loaded.listen && !*loaded.token_file) {
+		settings_free(&loaded);
+		return err_set(err, ERR_PARAMS, "listen: needs token_file: guests are handed to nobody without it");
 	}
 	*settings = loaded;
 	return 0;

@@ -15,6 +15,7 @@ struct agent_settings {
 	char *head;
 	char *plaintext;
 	char *token_file;
+	char *listen;
 	char *state_dir;
 	char *console_dir;
 	char *uri;

@@ -217,6 +217,17 @@ static void on_listed(const struct guest *list, size_t n, const struct err *err,
 
 /* ---- ends of operations ---- */
 
+static void removed(struct work_guest *guest)
+{
+	struct work *work = guest->work;
+
+	text_log(&guest->key, LOG_LEVEL_INFO, "removed");
+	book_forget(work->book, guest->record);
+	HASH_DEL(work->list, guest);
+	free(guest);
+	work_part_changed(work); /* it may be one that is to come anew */
+}
+
 static void succeeded(struct work_guest *guest, enum work_op op, wall_us at_us)
 {
 	struct book_guest *record = guest->record;
@@ -249,10 +260,7 @@ static void succeeded(struct work_guest *guest, enum work_op op, wall_us at_us)
 		guest->seen = record->stage == WORK_SAVED ? SEEN_SUSPENDED : SEEN_ABSENT;
 		break;
 	case WORK_REMOVE:
-		text_log(&guest->key, LOG_LEVEL_INFO, "removed");
-		book_forget(guest->work->book, record);
-		HASH_DEL(guest->work->list, guest);
-		free(guest);
+		removed(guest);
 		return;
 	case WORK_NONE:
 	case WORK_END:
@@ -318,7 +326,8 @@ static void begin(struct work_guest *guest)
 		work->calls.prepare(work->guests, guest->vm, image, on_done, guest);
 		break;
 	case WORK_RESTORE:
-		work->calls.restore(work->guests, guest->vm, on_done, guest);
+		image = part_find_image(book_part(work->book), guest->vm->image);
+		work->calls.restore(work->guests, guest->vm, image, on_done, guest);
 		break;
 	case WORK_RUN:
 		work->calls.run(work->guests, key->lease, key->vm, key->generation, guest->vm->run.start_us, on_done,
@@ -351,6 +360,9 @@ static void write_final(struct work_guest *guest, const struct work_step *step)
 	char text[PART_TEXT_MAX];
 	const char *detail = *guest->text ? guest->text : guest->error;
 
+	if (!*detail && guest->vm && guest->vm->from) {
+		guest->work->ops.copy(&guest->key, &detail, guest->work->arg);
+	}
 	text_put(text, "%s%s%s", step->why, *detail ? ": " : "", detail);
 	set_stage(guest, step->op == WORK_END ? WORK_ENDED : WORK_FAILED,
 		  guest->seen == SEEN_ENDED || guest->seen == SEEN_FAILED ? guest->at_us : guest->work->now_us, text);
@@ -369,12 +381,17 @@ static bool has_image(const struct work_guest *guest)
 
 static struct work_step decide(const struct work_guest *guest)
 {
+	const char *text;
+	bool comes = guest->vm && guest->vm->from && guest->record->stage == WORK_NEW;
+	enum copy_state copy = comes ? guest->work->ops.copy(&guest->key, &text, guest->work->arg) : COPY_COMING;
 	struct work_view view = {
 		.vm = guest->vm,
 		.stage = guest->record->stage,
 		.ran = has_run(guest),
 		.seen = guest->seen,
 		.image = has_image(guest),
+		.here = copy == COPY_HERE,
+		.stuck = copy == COPY_STUCK,
 		.hopeless = guest->hopeless,
 		.tries = guest->tries,
 		.retry_us = guest->retry_us,
@@ -492,6 +509,17 @@ wall_us work_pass(struct work *work, wall_us now_us)
 	return next_us;
 }
 
+/*
+ * It was given up, and has been planned to come once more: what is left of the first attempt is cleared away as if it
+ * were not in the part, before it is looked at again.
+ */
+static bool comes_anew(const struct work_guest *guest, const struct part_vm *vm)
+{
+	wall_us was_us = guest->run.start_us; /* 0 = nobody knows, after a restart: it stays given up */
+
+	return vm->from && is_final(guest) && was_us && was_us != vm->run.start_us;
+}
+
 void work_part_changed(struct work *work)
 {
 	const struct part *part = book_part(work->book);
@@ -504,6 +532,9 @@ void work_part_changed(struct work *work)
 		const struct part_vm *vm = &part->vms[i];
 
 		guest = find_or_add(work, vm->lease, vm->vm, vm->generation);
+		if (comes_anew(guest, vm)) {
+			continue;
+		}
 		guest->vm = vm;
 		if (guest->planned != vm->planned || guest->run.start_us != vm->run.start_us ||
 		    guest->run.end_us != vm->run.end_us) {
@@ -545,6 +576,13 @@ static void report_unlisted(const struct book_guest *record, struct report_vm *o
 	text_put(out->text, "%s", record->text);
 }
 
+/* Once it has failed here what it left elsewhere goes on there: that is not said before its domain is gone. */
+static bool surely_gone(const struct work_guest *guest)
+{
+	return !guest->vm->from || (guest->work->listed && guest->seen != SEEN_PREPARED &&
+				    guest->seen != SEEN_RUNNING && guest->seen != SEEN_SUSPENDING);
+}
+
 static void report_guest(const struct work_guest *guest, struct report_vm *out)
 {
 	*out = (struct report_vm){
@@ -554,6 +592,12 @@ static void report_guest(const struct work_guest *guest, struct report_vm *out)
 		.seen = guest->seen,
 		.at_us = guest->at_us,
 	};
+	if (is_final(guest) && !surely_gone(guest)) {
+		if (!guest->work->listed) {
+			out->seen = SEEN_ABSENT; /* which nobody takes for an end */
+		}
+		return;
+	}
 	if (is_final(guest) || !guest->work->listed) {
 		report_unlisted(guest->record, out);
 		return;
@@ -562,6 +606,14 @@ static void report_guest(const struct work_guest *guest, struct report_vm *out)
 		out->at_us = guest->record->at_us;
 	}
 	text_put(out->text, "%s", guest->error);
+}
+
+bool work_lies_still(const struct work *work, const struct book_key *key)
+{
+	const struct work_guest *guest;
+
+	HASH_FIND(hh, work->list, key, sizeof(*key), guest);
+	return guest && work->listed && guest->busy == WORK_NONE && guest->seen == SEEN_SUSPENDED;
 }
 
 void work_report(const struct work *work, struct report *report)

@@ -6,6 +6,7 @@
 #define TENURE_WORK_H
 
 #include "book.h"
+#include "copies.h"
 #include "guest.h"
 #include "part.h"
 
@@ -15,7 +16,8 @@ struct work;
 struct work_calls {
 	void (*prepare)(struct guests *guests, const struct part_vm *vm, const struct part_image *image,
 			guest_done *done, void *arg);
-	void (*restore)(struct guests *guests, const struct part_vm *vm, guest_done *done, void *arg);
+	void (*restore)(struct guests *guests, const struct part_vm *vm, const struct part_image *image,
+			guest_done *done, void *arg);
 	void (*run)(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, wall_us at_us,
 		    guest_done *done, void *arg);
 	void (*suspend)(struct guests *guests, uint64_t lease, uint32_t vm, uint32_t generation, guest_done *done,
@@ -34,6 +36,8 @@ struct work_ops {
 	/* The report would look different now. */
 	void (*changed)(void *arg);
 	bool (*image_present)(const struct part_image *image, void *arg);
+	/* How far the copy of a guest that comes from another node is, and why it is stuck. */
+	enum copy_state (*copy)(const struct book_key *key, const char **text, void *arg);
 	/*
 	 * The guest runs, and is to have the slice and period of vm; NULL: it runs no longer, or is about to be stopped
 	 * or saved. Repeated at each pass.
@@ -58,6 +62,9 @@ void work_part_changed(struct work *work);
  * called at any time, also after the clock was set.
  */
 wall_us work_pass(struct work *work, wall_us now_us);
+
+/* True if the guest is suspended here and nothing is under way with it. */
+bool work_lies_still(const struct work *work, const struct book_key *key);
 
 /* Fills in epoch, version, degraded and the VMs of a report that is all zeros; report_free() frees them. */
 void work_report(const struct work *work, struct report *report);

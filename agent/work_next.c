@@ -82,10 +82,37 @@ static struct work_step next_unplanned(const struct work_view *view)
 	return fail(view, "its saved memory is gone");
 }
 
+/*
+ * It lies on another node, and comes from there. Giving up is final, so that the head may have it go on where it lies;
+ * but while it still comes, however slowly, it is waited for.
+ */
+static struct work_step next_coming(const struct work_view *view)
+{
+	const struct run *run = &view->vm->run;
+	wall_us patience_us = run->start_us + WORK_GIVE_UP_US;
+
+	if (view->now_us >= run->end_us) {
+		return fail(view, "its end passed before it had come from its other node");
+	}
+	if (!view->here && view->stuck && view->now_us >= patience_us) {
+		return fail(view, "it could not be fetched from its other node");
+	}
+	if (!view->here) {
+		return until(view->now_us < patience_us && patience_us < run->end_us ? patience_us : run->end_us);
+	}
+	if (view->now_us < run->prepare_us) {
+		return until(run->prepare_us);
+	}
+	return view->image ? act(view, WORK_RESTORE) : until(run->end_us);
+}
+
 static struct work_step next_absent(const struct work_view *view)
 {
 	const struct run *run = &view->vm->run;
 
+	if (view->vm->from && view->stage == WORK_NEW) {
+		return next_coming(view);
+	}
 	if (run->from == RUN_RESUME || view->stage == WORK_SAVED) {
 		return fail(view, "its saved memory is gone");
 	}

@@ -51,6 +51,8 @@ struct work_view {
 	bool ran;          /* seen running since it was last told to; only with BOOTED and RESUMED */
 	enum vm_seen seen; /* as libvirt shows it, after work_settle() */
 	bool image;        /* all files of its image are in the pool */
+	bool here;         /* it comes from another node: its copy is whole */
+	bool stuck;        /* or the last attempt to fetch it failed */
 	bool hopeless;     /* it failed by what is in the image or the book: no retry mends that */
 	unsigned tries;    /* how often the operation has failed */
 	wall_us retry_us;  /* not again before */

@@ -262,9 +262,16 @@ static inline void prepare(struct world *w, const struct part_vm *vm, const char
 	answered(w, w->done + 1);
 }
 
+static inline void ask_restore(struct world *w, const struct part_vm *vm)
+{
+	struct part_image image = image_of("0000000000000000000000000000000000000000000000000000000000000000");
+
+	guest_restore(w->guests, vm, &image, on_done, w);
+}
+
 static inline void restore(struct world *w, const struct part_vm *vm)
 {
-	guest_restore(w->guests, vm, on_done, w);
+	ask_restore(w, vm);
 	answered(w, w->done + 1);
 }
 

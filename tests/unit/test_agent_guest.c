@@ -159,7 +159,7 @@ START_TEST(gang)
 	ck_assert_int_lt(w.last_pause_us, w.first_save_us);
 	for (int i = 0; i < 2; i++) {
 		lines[i] = console_lines(&vm[i]);
-		guest_restore(w.guests, &vm[i], on_done, &w);
+		ask_restore(&w, &vm[i]);
 		ask_run(&w, &vm[i], clock_wall());
 	}
 	answered(&w, 10);
@@ -195,7 +195,7 @@ START_TEST(cut_save)
 	put_file(&vm, "memory.save.part", "LibvirtQemudPart and then nothing");
 	list(&w);
 	ck_assert_uint_eq(w.listed, 0);
-	guest_restore(w.guests, &vm, on_done, &w);
+	ask_restore(&w, &vm);
 	ck_assert_int_eq(refused(&w, 2), ERR_NOT_FOUND);
 	guest_prepare(w.guests, &vm, &image, on_done, &w);
 	ck_assert_int_eq(refused(&w, 3), ERR_CONFLICT);
@@ -213,7 +213,7 @@ START_TEST(cut_save)
 	put_file(&vm, "memory.resumed", "LibvirtQemudSave and more");
 	list(&w);
 	ck_assert_uint_eq(w.listed, 0);
-	guest_restore(w.guests, &vm, on_done, &w);
+	ask_restore(&w, &vm);
 	ck_assert_int_eq(refused(&w, w.done + 1), ERR_NOT_FOUND);
 	carry_out(&w, guest_remove, &vm);
 	ck_assert(!folder_there(&vm, ""));
@@ -232,7 +232,7 @@ START_TEST(nothing_to_work_on)
 	ck_assert_int_eq(refused(&w, 1), ERR_NOT_FOUND);
 	ask(&w, guest_suspend, &vm);
 	ck_assert_int_eq(refused(&w, 2), ERR_NOT_FOUND);
-	guest_restore(w.guests, &vm, on_done, &w);
+	ask_restore(&w, &vm);
 	ck_assert_int_eq(refused(&w, 3), ERR_NOT_FOUND);
 	memset(image.file[0].digest, 'f', 64);
 	guest_prepare(w.guests, &vm, &image, on_done, &w);

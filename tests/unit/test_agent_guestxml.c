@@ -88,6 +88,30 @@ START_TEST(disk)
 }
 END_TEST
 
+START_TEST(relocated)
+{
+	static const struct guestxml here = {
+		.disk = "/here/<disk>", .base = "/here/base", .console = "/here/console", .kernel = "/here/k&k"};
+	struct err err = {0};
+	_cleanup_free_ char *xml = guestxml_make(&disk_guest, &err);
+	_cleanup_free_ char *moved = guestxml_relocate(xml, &here, &err);
+
+	ck_assert_str_eq(ask(moved, "//disk/source/@file"), "/here/<disk>");
+	ck_assert_str_eq(ask(moved, "//disk/backingStore/source/@file"), "/here/base");
+	ck_assert_str_eq(ask(moved, "//disk/backingStore/source/seclabel/@relabel"), "no");
+	ck_assert_str_eq(ask(moved, "//serial/source/@path"), "/here/console");
+	ck_assert_str_eq(ask(moved, "//rng/backend"), "/dev/urandom");
+	ck_assert_str_eq(ask(moved, "count(//kernel)"), "0");
+	free(xml);
+	xml = guestxml_relocate("<domain><os><kernel>/a</kernel><initrd>/b</initrd></os></domain>", &here, &err);
+	ck_assert_str_eq(ask(xml, "//kernel"), "/here/k&k");
+	ck_assert_str_eq(ask(xml, "//initrd"), "/b");
+	ck_assert_ptr_null(guestxml_relocate("<pool/>", &here, &err));
+	ck_assert_ptr_null(guestxml_relocate("<domain>", &here, &err));
+	ck_assert_int_eq(err.code, ERR_PARSE);
+}
+END_TEST
+
 START_TEST(kernel_and_kvm)
 {
 	struct guestxml spec = {.lease = 1,
@@ -212,6 +236,7 @@ int main(void)
 	TCase *tcase = tcase_create("guestxml");
 
 	tcase_add_test(tcase, disk);
+	tcase_add_test(tcase, relocated);
 	tcase_add_test(tcase, kernel_and_kvm);
 	tcase_add_loop_test(tcase, hostile_kept, 0, (int)ARRAY_SIZE(hostile));
 	tcase_add_loop_test(tcase, unwritable_refused, 0, (int)ARRAY_SIZE(unwritable));

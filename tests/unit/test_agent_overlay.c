@@ -88,6 +88,26 @@ START_TEST(on_raw)
 }
 END_TEST
 
+/* One that was made on another node, where its image had another place. */
+START_TEST(rebased)
+{
+	_cleanup_free_ char *base = at("base"), *other = at("moved, base"), *disk = at("disk");
+	struct err err = {0};
+	int rc;
+
+	put("base", "content", 8);
+	ck_assert_int_eq(truncate(base, 4096), 0);
+	ck_assert_int_eq(overlay_make(disk, base, IMAGE_RAW, 4096, DEADLINE_US, &err), 0);
+	ck_assert_int_eq(rename(base, other), 0);
+	rc = overlay_rebase(disk, other, IMAGE_RAW, DEADLINE_US, &err);
+	ck_assert_msg(rc == 0, "%s", err.text);
+	check_overlay(disk, 4096, other, "raw");
+	put("disk", "no overlay", 10);
+	ck_assert_int_lt(overlay_rebase(disk, other, IMAGE_RAW, DEADLINE_US, &err), 0);
+	unlink(other);
+}
+END_TEST
+
 START_TEST(odd_names)
 {
 	static const char *const names[] = {"a 'b' $(c);d,e:f", "g\"h"};
@@ -161,6 +181,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, on_raw);
+	tcase_add_test(tcase, rebased);
 	tcase_add_test(tcase, odd_names);
 	tcase_add_test(tcase, on_qcow2);
 	tcase_add_test(tcase, failures);

@@ -48,7 +48,9 @@ static void check_safe(const struct work_view *v, struct work_step step)
 		break;
 	case WORK_RESTORE:
 		ck_assert(v->vm->planned && v->vm->run.from == RUN_RESUME && !told(v->stage) && !is_final(v->stage));
-		ck_assert(v->seen == SEEN_SUSPENDED && v->image && v->now_us >= PREPARE && v->now_us < END);
+		ck_assert(v->image && v->now_us >= PREPARE && v->now_us < END);
+		ck_assert(v->seen == SEEN_SUSPENDED ||
+			  (v->vm->from && v->here && v->stage == WORK_NEW && v->seen == SEEN_ABSENT));
 		break;
 	case WORK_RUN:
 		ck_assert(v->vm->planned && !is_final(v->stage) && v->now_us < END);
@@ -146,10 +148,11 @@ START_TEST(every_combination)
 {
 	unsigned long n = 0;
 
-	for (unsigned bits = 0; bits < 1 << 7; bits++) {
+	for (unsigned bits = 0; bits < 1 << 10; bits++) {
 		struct part_vm vm =
 			vm_of(bits & 1 ? RUN_RESUME : RUN_BOOT, bits & 2 ? RUN_SUSPEND : RUN_STOP, bits & 4);
 
+		vm.from = bits & 128 && vm.planned && bits & 1 ? "" : NULL;
 		for (int stage = 0; stage < WORK_STAGE_COUNT; stage++) {
 			for (int seen = 0; seen < SEEN_COUNT; seen++) {
 				struct work_view v = {
@@ -158,6 +161,8 @@ START_TEST(every_combination)
 					.ran = bits & 16 && told((enum work_stage)stage),
 					.image = bits & 32,
 					.tries = bits & 64 ? WORK_TRIES : 0,
+					.here = bits & 256,
+					.stuck = bits & 512,
 				};
 
 				v.seen = (enum vm_seen)seen;
@@ -167,7 +172,7 @@ START_TEST(every_combination)
 			}
 		}
 	}
-	ck_assert_uint_eq(n, 128ul * WORK_STAGE_COUNT * SEEN_COUNT * 26);
+	ck_assert_uint_eq(n, 1024ul * WORK_STAGE_COUNT * SEEN_COUNT * 26);
 }
 END_TEST
 
@@ -229,6 +234,50 @@ START_TEST(single_cases)
 	if (step.op == WORK_NONE) {
 		ck_assert_int_eq(step.when_us, one->when_us);
 	}
+}
+END_TEST
+
+/* It lies on another node. */
+static const struct {
+	bool here, stuck;
+	wall_us now_us;
+	enum work_op op;
+	wall_us when_us;
+} comings[] = {
+	{false, false, T0, WORK_NONE, START + WORK_GIVE_UP_US},
+	{false, true, START, WORK_NONE, START + WORK_GIVE_UP_US},
+	{false, true, START + WORK_GIVE_UP_US, WORK_FAIL, 0},
+	{false, false, START + WORK_GIVE_UP_US, WORK_NONE, END},
+	{true, false, PREPARE - 1, WORK_NONE, PREPARE},
+	{true, false, PREPARE, WORK_RESTORE, 0},
+	{true, false, END - 1, WORK_RESTORE, 0},
+	{true, false, END, WORK_FAIL, 0},
+	{false, false, END, WORK_FAIL, 0},
+};
+
+START_TEST(coming)
+{
+	struct part_vm vm = vm_of(RUN_RESUME, RUN_SUSPEND, true);
+	struct work_view v = {.vm = &vm,
+			      .stage = WORK_NEW,
+			      .seen = SEEN_ABSENT,
+			      .image = true,
+			      .here = comings[_i].here,
+			      .stuck = comings[_i].stuck,
+			      .now_us = comings[_i].now_us};
+	struct work_step step;
+
+	vm.from = "";
+	step = work_next(&v);
+	ck_assert_int_eq(step.op, comings[_i].op);
+	ck_assert(step.op != WORK_NONE || step.when_us == comings[_i].when_us);
+	/* Without its image it is not restored. */
+	v.image = false;
+	step = work_next(&v);
+	ck_assert_int_ne(step.op, WORK_RESTORE);
+	/* Once it has run here and is gone it is not fetched again. */
+	v.stage = WORK_BOOTED;
+	ck_assert_int_eq(work_next(&v).op, WORK_FAIL);
 }
 END_TEST
 
@@ -299,6 +348,7 @@ int main(void)
 
 	tcase_add_test(tcase, every_combination);
 	tcase_add_loop_test(tcase, single_cases, 0, ARRAY_SIZE(ones));
+	tcase_add_loop_test(tcase, coming, 0, ARRAY_SIZE(comings));
 	tcase_add_test(tcase, ended_by_itself);
 	tcase_add_test(tcase, settling);
 	tcase_add_test(tcase, retry_does_not_miss_the_end);

@@ -2,7 +2,10 @@
 #ifndef TENURE_WORK_FIXTURE_H
 #define TENURE_WORK_FIXTURE_H
 
+#include <string.h>
+
 #include "part.h"
+#include "util.h"
 
 #define SEC USEC_PER_SEC
 #define T0 (INT64_C(1000000) * SEC)
@@ -37,6 +40,31 @@ static inline struct run resumed(void)
 		.end_us = END + 80 * SEC,
 		.release_us = END + 90 * SEC,
 	};
+}
+
+/* A part of epoch 1 with copies of these VMs, and an image for them. */
+static inline struct part *part_of(const struct part_vm *vms, size_t n, uint64_t version)
+{
+	struct part *part = xcalloc(1, sizeof(*part));
+
+	part->epoch = 1;
+	part->version = version;
+	part->images = xcalloc(1, sizeof(*part->images));
+	part->image_count = 1;
+	part->images[0] = (struct part_image){
+		.id = 3, .name = xstrdup("i"), .cmdline = xstrdup(""), .files = 1, .deadline_us = WALL_NEVER};
+	part->images[0].file[0] =
+		(struct part_file){.role = xstrdup("disk"), .url = xstrdup("http://127.0.0.1/x"), .size = 1};
+	memset(part->images[0].file[0].digest, 'a', 64);
+	part->vms = xcalloc(n ? n : 1, sizeof(*part->vms));
+	part->vm_count = n;
+	for (size_t i = 0; i < n; i++) {
+		part->vms[i] = vms[i];
+		part->vms[i].name = xstrdup("");
+		part->vms[i].from = vms[i].from ? xstrdup(vms[i].from) : NULL;
+		part->vms[i].to = vms[i].to ? xstrdup(vms[i].to) : NULL;
+	}
+	return part;
 }
 
 #endif
