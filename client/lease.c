@@ -72,6 +72,7 @@ static const struct show_column show_columns[] = {
 static const struct show_column vm_columns[] = {
 	SHOW_COLUMN("vm", "VM", SHOW_INT),
 	SHOW_COLUMN("node", "NODE", SHOW_TEXT, .cut = true),
+	SHOW_COLUMN("from_node", "FROM", SHOW_TEXT, .cut = true),
 	SHOW_COLUMN("state", "STATE", SHOW_TEXT),
 	SHOW_COLUMN("generation", "BOOTS", SHOW_INT),
 	SHOW_COLUMN("prepare", "PREPARE", SHOW_TIME),

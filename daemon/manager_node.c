@@ -104,7 +104,9 @@ static const struct vm *planned_vm(const struct manager *manager, uint32_t node,
 	const struct lease *lease = plan_lease(manager->plan, seen->lease);
 	const struct vm *vm = lease && seen->vm < lease->spec.vms && lease->vms ? &lease->vms[seen->vm] : NULL;
 
-	return vm && vm->node == node && vm->generation == seen->generation ? vm : NULL;
+	bool here = vm && (vm->node == node || manager_moves_from(vm, node));
+
+	return here && vm->generation == seen->generation ? vm : NULL;
 }
 
 static int tell_vm(struct manager *manager, struct head_node *node, const struct report_vm *seen, struct err *err)

@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "manager_state.h"
+#include "nodes.h"
 #include "reason.h"
 #include "record.h"
 #include "util.h"
@@ -143,6 +144,38 @@ static int write_slot(struct manager *manager, const struct slot *slot, struct e
 	return store_put_slot(manager->store, slot, err);
 }
 
+/* Its copying begins: told once, when its state comes to be so. */
+static int tell_moving(struct manager *manager, const struct vm *vm, struct err *err)
+{
+	const struct head_node *from = manager_node(manager, vm->run.from_node), *to = manager_node(manager, vm->node);
+	_cleanup_free_ char *text = NULL;
+	struct json_object *data;
+
+	if (!from || !to) {
+		return 0;
+	}
+	text = xasprintf("VM %" PRIu32 " moves from node %s to node %s", vm->index, from->name, to->name);
+	manager_note(manager, LOG_LEVEL_INFO, "lease %" PRIu64 ": %s", vm->lease, text);
+	data = json_object_new_object();
+	json_object_object_add(data, "text", json_object_new_string(text));
+	json_object_object_add(data, "vm", json_object_new_int64(vm->index));
+	json_object_object_add(data, "generation", json_object_new_int64(vm->generation));
+	json_object_object_add(data, "from", json_object_new_string(from->name));
+	json_object_object_add(data, "to", json_object_new_string(to->name));
+	return manager_event(manager, "vm.moving", vm->lease, to->info.id, data, err);
+}
+
+static int write_vm(struct manager *manager, const struct vm *vm, struct err *err)
+{
+	int moved =
+		vm->state == LEASE_MIGRATING ? store_vm_is(manager->store, vm->lease, vm->index, vm->state, err) : 1;
+
+	if (moved < 0 || (moved == 0 && tell_moving(manager, vm, err) < 0)) {
+		return -1;
+	}
+	return store_put_vm(manager->store, vm, err);
+}
+
 static void mark_dirty(struct manager *manager, uint32_t id)
 {
 	struct head_node *node = manager_node(manager, id);
@@ -158,7 +191,7 @@ static int write_action(struct manager *manager, const struct action *action, st
 	case ACTION_LEASE:
 		return write_lease(manager, action->lease, err);
 	case ACTION_VM:
-		return store_put_vm(manager->store, action->vm, err);
+		return write_vm(manager, action->vm, err);
 	case ACTION_SLOT:
 		return write_slot(manager, &action->slot, err);
 	case ACTION_SLOT_DROP:
@@ -289,6 +322,36 @@ static bool part_transfer(const struct transfer *transfer, void *arg)
 	return true;
 }
 
+bool manager_moves_from(const struct vm *vm, uint32_t node)
+{
+	return vm->planned && vm->run.from_node == node && !vm->started_us;
+}
+
+/*
+ * Both nodes are told of a move: the one it lies on who may fetch it, and not to run it; the other where it is. The
+ * node's name in the URL is part of the fence: one that was to have it by an earlier plan asks in vain.
+ */
+static void add_move(struct part_build *build, const struct vm *vm, struct part_vm *out)
+{
+	const struct manager *manager = build->manager;
+	const struct head_node *to = manager_node(manager, vm->node);
+	const char *address;
+
+	if (!to || !manager_moves_from(vm, vm->run.from_node)) {
+		return;
+	}
+	if (build->node == vm->run.from_node) {
+		out->to = xstrdup(to->name);
+		out->planned = false;
+		return;
+	}
+	address = manager->nodes ? nodes_guests(manager->nodes, vm->run.from_node) : NULL;
+	out->fetch_us = run_begin(&vm->run);
+	out->from = address ? xasprintf("http://%s/guests/%s/%" PRIu64 "-%" PRIu32 "-%" PRIu32, address, to->name,
+					vm->lease, vm->index, vm->generation)
+			    : xstrdup("");
+}
+
 static void part_vm(struct part_build *build, const struct lease *lease, const struct vm *vm, const char *name)
 {
 	struct part *part = build->part;
@@ -315,6 +378,9 @@ static void part_vm(struct part_build *build, const struct lease *lease, const s
 		.run = vm->run,
 	};
 	part->vms[part->vm_count - 1].use.amount[RES_CPU] = lease_cpu(&lease->spec);
+	if (vm->run.from_node) {
+		add_move(build, vm, &part->vms[part->vm_count - 1]);
+	}
 }
 
 static bool part_lease(const struct lease *lease, void *arg)
@@ -325,7 +391,9 @@ static bool part_lease(const struct lease *lease, void *arg)
 	for (uint32_t i = 0; i < lease->spec.vms; i++) {
 		const struct vm *vm = &lease->vms[i];
 
-		if (vm->node != build->node || lease_state_final(vm->state)) {
+		bool here = vm->node == build->node || manager_moves_from(vm, build->node);
+
+		if (!here || lease_state_final(vm->state)) {
 			continue;
 		}
 		if (!vm->planned && vm->state != LEASE_SUSPENDED) {

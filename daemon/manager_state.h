@@ -136,6 +136,8 @@ void manager_copy_image(const struct image *from, struct image *to);
 
 /* manager_plan.c: one event through the planner, its actions into the open transaction. */
 int manager_step(struct manager *manager, const struct event *event, struct err *err);
+/* True if the VM lies suspended on that node, and is to go on elsewhere. */
+bool manager_moves_from(const struct vm *vm, uint32_t node);
 /* Logged after the commit. */
 void manager_note(struct manager *manager, enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

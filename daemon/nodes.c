@@ -10,6 +10,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "address.h"
 #include "clock.h"
 #include "jsonx.h"
 #include "log.h"
@@ -23,6 +24,7 @@ struct agent {
 	struct nodes *nodes;
 	uint32_t id;
 	char *name;
+	char *guests;    /* where it offers suspended guests; NULL = nowhere */
 	struct rpc *rpc; /* NULL = not connected */
 	mono_us heard_us;
 	bool silent;           /* told to the manager */
@@ -37,7 +39,7 @@ struct hello {
 	struct nodes *nodes; /* NULL = nodes.c is gone */
 	struct rpc *rpc;     /* NULL = the peer has gone meanwhile */
 	struct rpc_request *request;
-	char *name;
+	char *name, *guests;
 	struct report *report;
 	struct hello *prev, *next;
 };
@@ -212,8 +214,33 @@ static void heard(struct agent *agent)
 static void free_hello(struct hello *hello)
 {
 	free(hello->name);
+	free(hello->guests);
 	report_free(hello->report);
 	free(hello);
+}
+
+const char *nodes_guests(const struct nodes *nodes, uint32_t node)
+{
+	const struct agent *agent = find(nodes, node);
+
+	return agent ? agent->guests : NULL;
+}
+
+/* Others may be waiting to hear where to fetch guests from there. */
+static void set_guests(struct agent *agent, const char *guests)
+{
+	struct agent *other, *next;
+
+	if (guests ? agent->guests && strcmp(guests, agent->guests) == 0 : !agent->guests) {
+		return;
+	}
+	free(agent->guests);
+	agent->guests = guests ? xstrdup(guests) : NULL;
+	HASH_ITER (hh, agent->nodes->agents, other, next) {
+		if (other != agent) {
+			deliver(other);
+		}
+	}
 }
 
 static void attach(struct agent *agent, struct rpc *rpc)
@@ -270,6 +297,7 @@ static void on_known(struct json_object *result, const struct err *err, struct j
 	}
 	reply_hello(hello, id);
 	if (hello->rpc) {
+		set_guests(agent, hello->guests);
 		attach(agent, hello->rpc);
 		manager_node_report(nodes->manager, id, hello->report);
 		deliver(agent);
@@ -327,6 +355,20 @@ static int check_epoch(const struct nodes *nodes, const char *name, const struct
 		       report->epoch);
 }
 
+/* It becomes part of an URL that other agents are given. */
+static int check_guests(const char *guests, struct err *err)
+{
+	struct address address;
+
+	if (!guests) {
+		return 0;
+	}
+	if (address_parse(guests, &address, err) < 0 || address.sa.ss_family == AF_UNIX) {
+		return err_set(err, ERR_PARAMS, "guests: \"%s\" is not HOST:PORT", guests);
+	}
+	return 0;
+}
+
 void nodes_hello(struct nodes *nodes, struct rpc *rpc, struct rpc_request *request, struct json_object *params)
 {
 	struct node_hello said = {
@@ -337,11 +379,12 @@ void nodes_hello(struct nodes *nodes, struct rpc *rpc, struct rpc_request *reque
 		.suspend_rate = number_of(params, "suspend_rate"),
 		.resume_rate = number_of(params, "resume_rate"),
 	};
+	const char *guests = text_of(params, "guests");
 	struct err err = {0};
 	struct report *report = read_report(params, &err);
 	struct hello *hello;
 
-	if (!report || read_capacity(params, &said.capacity, &err) < 0 ||
+	if (!report || read_capacity(params, &said.capacity, &err) < 0 || check_guests(guests, &err) < 0 ||
 	    hello_edf_from_json(params, &said.edf, &err) < 0 || check_epoch(nodes, said.name, report, &err) < 0) {
 		report_free(report);
 		rpc_reply_error(request, &err, NULL);
@@ -352,6 +395,7 @@ void nodes_hello(struct nodes *nodes, struct rpc *rpc, struct rpc_request *reque
 	hello->rpc = rpc;
 	hello->request = request;
 	hello->name = xstrdup(said.name);
+	hello->guests = guests ? xstrdup(guests) : NULL;
 	hello->report = report;
 	DL_APPEND(nodes->hellos, hello);
 	manager_node_hello(nodes->manager, &said, on_known, hello);
@@ -474,6 +518,7 @@ void nodes_free(struct nodes *nodes)
 	HASH_ITER (hh, nodes->agents, agent, next) {
 		HASH_DEL(nodes->agents, agent);
 		free(agent->name);
+		free(agent->guests);
 		free(agent);
 	}
 	event_free(nodes->heartbeat);

@@ -26,6 +26,10 @@ void nodes_closed(struct nodes *nodes, struct rpc *rpc);
 void nodes_task(struct nodes *nodes, uint32_t node, struct rpc_request *request, int64_t task, span_us slice_us,
 		span_us period_us);
 
+/* Where the node's agent offers suspended guests, "HOST:PORT", as it last said; NULL = nowhere. The nodes', until then.
+ */
+const char *nodes_guests(const struct nodes *nodes, uint32_t node);
+
 /* Called by the manager after a commit that changed the node's part: sends it if the node is connected. */
 void nodes_deliver(struct nodes *nodes, uint32_t node);
 /* True if the node's agent has acknowledged the newest part. */

@@ -44,10 +44,10 @@ static const struct query_column lease_columns[] = {
 enum { COLUMN_REASON = ARRAY_SIZE(lease_columns) }; /* and its three arguments */
 
 static const struct query_column vm_columns[] = {
-	{"vm", COLUMN_INT},       {"state", COLUMN_TEXT}, {"node", COLUMN_TEXT},    {"generation", COLUMN_INT},
-	{"planned", COLUMN_BOOL}, {"from", COLUMN_TEXT},  {"then", COLUMN_TEXT},    {"prepare", COLUMN_TIME},
-	{"start", COLUMN_TIME},   {"end", COLUMN_TIME},   {"release", COLUMN_TIME}, {"served_us", COLUMN_INT},
-	{"started", COLUMN_TIME},
+	{"vm", COLUMN_INT},       {"state", COLUMN_TEXT},     {"node", COLUMN_TEXT},    {"generation", COLUMN_INT},
+	{"planned", COLUMN_BOOL}, {"from", COLUMN_TEXT},      {"then", COLUMN_TEXT},    {"prepare", COLUMN_TIME},
+	{"start", COLUMN_TIME},   {"end", COLUMN_TIME},       {"release", COLUMN_TIME}, {"served_us", COLUMN_INT},
+	{"started", COLUMN_TIME}, {"from_node", COLUMN_TEXT},
 };
 
 static struct json_object *lease_row(sqlite3_stmt *stmt)
@@ -73,7 +73,8 @@ static int add_vms(struct store *store, struct json_object *lease, uint64_t id, 
 	sqlite3_stmt *stmt = store_query(store, err,
 					 "SELECT v.vm, v.state, n.name, v.generation, v.planned, v.run_from, "
 					 "v.run_then, v.prepare_us, v.start_us, v.end_us, v.release_us, v.served_us, "
-					 "v.started_us FROM vms v LEFT JOIN nodes n ON n.id = v.node "
+					 "v.started_us, m.name FROM vms v LEFT JOIN nodes n ON n.id = v.node "
+					 "LEFT JOIN nodes m ON m.id = v.from_node AND v.planned AND v.started_us = 0 "
 					 "WHERE v.lease = ? ORDER BY v.vm",
 					 "I", id);
 

@@ -48,6 +48,15 @@ int settings_check_policy(enum policy_set set, const char *text, struct err *err
 	}
 CHECK_CHOICE(suspension, POLICY_SUSPENSION)
 CHECK_CHOICE(exclusion, POLICY_EXCLUSION)
+
+/* "free" is for comparisons in simulations only. */
+static int check_migration(const char *text, struct err *err)
+{
+	return strcmp(text, "no") != 0 && strcmp(text, "yes") != 0 && strcmp(text, "aside") != 0
+		       ? err_set(err, ERR_PARAMS, "\"%s\" is none of no, yes, aside", text)
+		       : 0;
+}
+
 CHECK_CHOICE(queue, POLICY_QUEUE)
 CHECK_CHOICE(backfill, POLICY_BACKFILL)
 CHECK_CHOICE(host, POLICY_HOST)
@@ -137,6 +146,8 @@ const struct setting settings_table[] = {
 	CHOICE(suspension, "all", "which best-effort leases may be suspended for reservations: none, serial or all"),
 	CHOICE(exclusion, "local",
 	       "what suspends one guest at a time: each node (local) or the whole cluster (global)"),
+	CHOICE(migration, "no",
+	       "suspended guests may go on on other nodes: no, yes, or aside: meanwhile others have the room there"),
 	ROW("plan", learn, SETTING_BOOL, "yes", 0, 0, false,
 	    "how long suspending and resuming take is learnt from how long they took", NULL),
 	CHOICE(queue, "trial", "order of the best-effort queue"),
@@ -270,7 +281,8 @@ struct plan_settings settings_plan(const struct head_settings *settings)
 		.stage_ahead_us = settings->stage_ahead,
 		.repository_rate = settings->repository_rate,
 		.staging = defaults.staging,
-		.migration = defaults.migration,
+		.migration = (enum migration)policy_find(POLICY_MIGRATION, settings->migration),
+		.disks = defaults.disks,
 		.suspension = (enum suspension)policy_find(POLICY_SUSPENSION, settings->suspension),
 		.exclusion = (enum exclusion)policy_find(POLICY_EXCLUSION, settings->exclusion),
 		.learn = settings->learn,

@@ -49,6 +49,7 @@ struct head_settings {
 	char *host;
 	char *victim;
 	char *exclusion;
+	char *migration;
 	bool learn;
 	char *admission;
 	char *price;

@@ -76,6 +76,9 @@ struct store_lease_brief {
 int store_lease_brief(struct store *store, uint64_t id, struct store_lease_brief *brief, struct err *err);
 void store_lease_brief_fini(struct store_lease_brief *brief);
 
+/* 1 if the VM's row says that it is in that state, 0 if not or there is none, -1: failed. */
+int store_vm_is(struct store *store, uint64_t lease, uint32_t vm, enum lease_state state, struct err *err);
+
 /* ---- nodes, images, pools ---------------------------------------------------------------------------------------- */
 
 struct store_node {

@@ -106,6 +106,18 @@ int store_lease_brief(struct store *store, uint64_t id, struct store_lease_brief
 	return 1;
 }
 
+int store_vm_is(struct store *store, uint64_t lease, uint32_t vm, enum lease_state state, struct err *err)
+{
+	sqlite3_stmt *stmt = store_query(store, err, "SELECT 1 FROM vms WHERE lease = ?1 AND vm = ?2 AND state = ?3",
+					 "Iis", lease, (int64_t)vm, lease_state_name(state));
+	int rc = stmt ? store_step(store, stmt, err) : -1;
+
+	if (rc > 0) {
+		sqlite3_reset(stmt);
+	}
+	return rc;
+}
+
 void store_lease_brief_fini(struct store_lease_brief *brief)
 {
 	free(brief->name);

@@ -214,7 +214,7 @@ static inline enum vm_seen expected(const struct part_vm *vm)
 	if (now_us >= vm->run.prepare_us) {
 		return SEEN_PREPARED;
 	}
-	return vm->run.from == RUN_RESUME ? SEEN_SUSPENDED : SEEN_ABSENT;
+	return vm->run.from == RUN_RESUME && !vm->from ? SEEN_SUSPENDED : SEEN_ABSENT;
 }
 
 static inline wall_us since(const struct part_vm *vm, enum vm_seen seen)

@@ -274,6 +274,90 @@ START_TEST(suspended_and_resumed)
 }
 END_TEST
 
+/* The VM of that lease in the node's part, which the caller frees; NULL if it is not there. */
+static const struct part_vm *vm_in(struct part *part, uint64_t lease)
+{
+	for (size_t i = 0; i < part->vm_count; i++) {
+		if (part->vms[i].lease == lease) {
+			return &part->vms[i];
+		}
+	}
+	return NULL;
+}
+
+static struct command whole_node(enum lease_kind kind, wall_us start, span_us duration)
+{
+	struct command command = request(kind, 1, start, duration);
+
+	command.spec.per_vm.amount[RES_CPU] = 4000;
+	return command;
+}
+
+/* A guest lies suspended on its node, own, for a long reservation; the other node is free again. */
+static uint64_t strand(uint32_t *own, uint32_t *other)
+{
+	uint32_t node[] = {hello("n1"), hello("n2")};
+	uint64_t best = accepted(whole_node(LEASE_BEST_EFFORT, 0, 300 * SECOND));
+	_cleanup_free_ char *sql = xasprintf("SELECT node FROM vms WHERE lease = %d AND vm = 0", (int)best);
+
+	for (int i = 0; i < 100 && !state_is(best, "active"); i++) {
+		live(node[0], SECOND / 2);
+		report(node[1]);
+	}
+	ck_assert_int_eq(state_is(best, "active"), 1);
+	*own = (uint32_t)raw_number(dir, sql);
+	*other = node[*own == node[0]];
+	accepted(whole_node(LEASE_AR, now_us + 60 * SECOND, 10 * SECOND));
+	accepted(whole_node(LEASE_AR, now_us + 60 * SECOND, 600 * SECOND));
+	for (int i = 0; i < 200 && !state_is(best, "migrating"); i++) {
+		report(*other);
+		live(*own, SECOND / 2);
+	}
+	ck_assert_int_eq(state_is(best, "migrating"), 1);
+	return best;
+}
+
+START_TEST(goes_on_elsewhere)
+{
+	uint32_t own, other;
+	struct part *left, *right;
+	uint64_t best;
+
+	free(settings.migration);
+	settings.migration = xstrdup("yes");
+	restart();
+	best = strand(&own, &other);
+	left = manager_part(manager, own);
+	right = manager_part(manager, other);
+	ck_assert_str_eq(vm_in(left, best)->to, other == 1 ? "n1" : "n2");
+	ck_assert(!vm_in(left, best)->planned && !vm_in(left, best)->from);
+	ck_assert_str_eq(vm_in(right, best)->from, ""); /* its agent has not said where */
+	ck_assert_int_eq(vm_in(right, best)->fetch_us, vm_in(right, best)->run.prepare_us);
+	ck_assert(vm_in(right, best)->planned && !vm_in(right, best)->to);
+	part_free(left);
+	part_free(right);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM events WHERE kind = 'vm.moving'"), 1);
+	ck_assert_int_eq(violations(dir), 0);
+	/* It does not come over: it lies where it lay. */
+	now_us += 60 * SECOND;
+	report_with(other, best, SEEN_FAILED, POOL_PRESENT, "it could not be fetched");
+	ck_assert_int_eq(state_is(best, "suspended"), 1);
+	ck_assert_int_eq(violations(dir), 0);
+	for (int i = 0; i < 100 && !state_is(best, "active"); i++) {
+		live(other, SECOND / 2);
+		report(own);
+	}
+	ck_assert_int_eq(state_is(best, "active"), 1);
+	left = manager_part(manager, own);
+	right = manager_part(manager, other);
+	ck_assert_ptr_null(vm_in(left, best));
+	ck_assert_ptr_null(vm_in(right, best)->from);
+	part_free(left);
+	part_free(right);
+	ck_assert_int_eq(violations(dir), 0);
+}
+END_TEST
+
 START_TEST(an_agents_words_are_kept)
 {
 	uint32_t node = hello("n1");
@@ -367,6 +451,7 @@ int main(void)
 	tcase_add_test(cases, asking_changes_nothing);
 	tcase_add_test(cases, a_life);
 	tcase_add_test(cases, suspended_and_resumed);
+	tcase_add_test(cases, goes_on_elsewhere);
 	tcase_add_test(cases, an_agents_words_are_kept);
 	tcase_add_test(cases, a_bad_image);
 	tcase_add_test(cases, silence_and_drain);

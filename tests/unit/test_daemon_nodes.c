@@ -192,7 +192,8 @@ static struct reply call(struct agent *agent, const char *method, struct json_ob
 	return reply;
 }
 
-static struct reply hello(struct agent *agent, const char *name, uint64_t epoch)
+/* guests: where suspended guests are to be fetched; NULL = it does not say. */
+static struct reply hello_with(struct agent *agent, const char *name, uint64_t epoch, const char *guests)
 {
 	struct json_object *params = json_object_new_object(), *capacity = json_object_new_object();
 
@@ -209,7 +210,15 @@ static struct reply hello(struct agent *agent, const char *name, uint64_t epoch)
 	json_object_object_add(params, "suspend_rate", json_object_new_int64(GIB));
 	json_object_object_add(params, "resume_rate", json_object_new_int64(GIB));
 	json_object_object_add(params, "report", empty_report(epoch));
+	if (guests) {
+		json_object_object_add(params, "guests", json_object_new_string(guests));
+	}
 	return call(agent, "node.hello", params);
+}
+
+static struct reply hello(struct agent *agent, const char *name, uint64_t epoch)
+{
+	return hello_with(agent, name, epoch, NULL);
 }
 
 static struct reply send_report(struct agent *agent, uint64_t epoch)
@@ -472,6 +481,36 @@ START_TEST(malformed)
 }
 END_TEST
 
+START_TEST(where_guests_are)
+{
+	static const char *const wrong[] = {"unix:/run/x", "10.0.0.1", "10.0.0.1:1/../..", "a b:1"};
+	struct agent agent, other;
+	struct reply reply;
+	uint64_t version;
+
+	agent_connect(&agent);
+	agent_connect(&other);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		reply = hello_with(&agent, "n1", 0, wrong[i]);
+		ck_assert_int_eq(reply.err.code, ERR_PARAMS);
+		end(&reply);
+	}
+	good(hello(&agent, "n1", 0));
+	ck_assert_ptr_null(nodes_guests(nodes, 1));
+	good(hello(&other, "n2", 0));
+	AWAIT(nodes_delivered(nodes, 2));
+	/* Who waits for a guest of it is told at once. */
+	version = other.version;
+	other.version = 0;
+	good(hello_with(&agent, "n1", 0, "10.0.0.1:7442"));
+	ck_assert_str_eq(nodes_guests(nodes, 1), "10.0.0.1:7442");
+	AWAIT(other.version == version);
+	hang_up(&agent);
+	ck_assert_str_eq(nodes_guests(nodes, 1), "10.0.0.1:7442");
+	hang_up(&other);
+}
+END_TEST
+
 /* A node that stays up without a word, so that nothing but requests makes events. */
 static void quiet_node(struct agent *agent)
 {
@@ -578,6 +617,7 @@ int main(void)
 	tcase_add_test(cases, the_newer_connection_counts);
 	tcase_add_test(cases, an_agent_from_the_future);
 	tcase_add_test(cases, malformed);
+	tcase_add_test(cases, where_guests_are);
 	tcase_add_test(cases, subscribers_and_watches);
 	tcase_add_test(cases, a_subscriber_of_what_is_to_come);
 	tcase_add_test(cases, a_subscriber_too_far_behind);
