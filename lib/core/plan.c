@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "arrival.h"
 #include "deadline.h"
 #include "link.h"
 #include "plan_state.h"
@@ -179,9 +180,9 @@ static void pool_event(struct plan *plan, const struct event *event)
 		return;
 	}
 	if (event->kind == EVENT_IMAGE_PRESENT) {
-		prep_seen_present(plan, node, event->pool.image);
+		arrival_seen(plan, node, event->pool.image);
 	} else if (event->kind == EVENT_IMAGE_ABSENT) {
-		prep_seen_absent(plan, node, event->pool.image);
+		arrival_vanished(plan, node, event->pool.image);
 	} else {
 		plan_transfer_failed(plan, node, event->pool.image);
 	}
@@ -268,7 +269,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	plan_owe_less(plan);
 	begin_transfers(plan);
 	plan_timers(plan);
-	prep_tick(plan);
+	arrival_tick(plan);
 	for (size_t i = 0; i < count; i++) {
 		take(plan, &events[i]);
 	}

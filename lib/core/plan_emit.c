@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arrival.h"
 #include "plan_state.h"
 #include "policy.h"
 #include "prep.h"
@@ -347,7 +348,7 @@ static bool somebody_waits(struct plan *plan)
 static void emit_wake(struct plan *plan, struct actions *out)
 {
 	const struct guest *guest = timers_first(&plan->timers);
-	wall_us wake_us = prep_next(plan), first_us = guest ? timers_at(&plan->timers, guest) : TIMER_NONE;
+	wall_us wake_us = arrival_next(plan), first_us = guest ? timers_at(&plan->timers, guest) : TIMER_NONE;
 
 	wake_us = first_us < wake_us ? first_us : wake_us;
 	for (size_t i = 0; i < plan->orphans.count; i++) {

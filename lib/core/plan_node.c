@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "arrival.h"
 #include "link.h"
 #include "place.h"
 #include "plan_state.h"
@@ -168,7 +169,7 @@ void plan_transfer_failed(struct plan *plan, struct node *node, uint64_t image)
 {
 	struct contract *contract;
 
-	prep_seen_failed(plan, node, image);
+	arrival_failed(plan, node, image);
 	RB_FOREACH (contract, contracts, &plan->contracts) {
 		if (contract->lease.spec.image == image && waiting_there(contract, node)) {
 			fail_waiting(plan, contract, node);

@@ -10,8 +10,6 @@
 #include "link.h"
 #include "pool.h"
 
-#define LATE_TRIES 4 /* a transfer that takes this many times its estimate is begun anew */
-
 /* The first of the node's stages that is not before the image. */
 static size_t place_of(const struct node *node, uint64_t image)
 {
@@ -150,8 +148,7 @@ void stage_touch(struct plan *plan, struct stage *stage)
 	plan->staged[plan->staged_count++] = stage;
 }
 
-/* To be looked at by prep_trim(). */
-static void loosen(struct plan *plan, struct stage *stage)
+void prep_loosen(struct plan *plan, struct stage *stage)
 {
 	if (!stage->loose) {
 		stage->loose = true;
@@ -203,8 +200,7 @@ static bool promised(const struct guest *guest)
 	return !best_effort(guest) && waits(guest);
 }
 
-/* Whoever is there already, or lies suspended there, asks for no transfer. */
-static bool awaited(const struct stage *stage)
+bool prep_awaited(const struct stage *stage)
 {
 	const struct guest *guest;
 
@@ -218,8 +214,7 @@ static bool awaited(const struct stage *stage)
 	return false;
 }
 
-/* The earliest time a promised guest wants to begin with the image; WALL_NEVER if only best-effort ones wait for it. */
-static wall_us deadline_of(const struct stage *stage)
+wall_us prep_deadline(const struct stage *stage)
 {
 	wall_us deadline_us = WALL_NEVER;
 	const struct guest *guest;
@@ -283,10 +278,10 @@ void prep_leave(struct plan *plan, struct guest *guest)
 	if (!flight) {
 		return;
 	}
-	loosen(plan, stage);
+	prep_loosen(plan, stage);
 	if (promised(guest) && guest->vm->run.prepare_us <= stage->transfer.deadline_us) {
 		wall_us was_us = flight->deadline_us;
-		flight_need(plan, stage, deadline_of(stage));
+		flight_need(plan, stage, prep_deadline(stage));
 		flight->link->stale = flight->link->stale || (flight->deadline_us > was_us && !flight->begun);
 	}
 }
@@ -312,7 +307,7 @@ void prep_let_go(struct plan *plan, struct guest *guest)
 	stage->until_us = until_of(plan, stage);
 	pool_hold(stage);
 	if (stage->flight) {
-		loosen(plan, stage);
+		prep_loosen(plan, stage);
 	}
 }
 
@@ -322,7 +317,7 @@ static void mean(struct plan *plan, struct stage *stage, const struct run *run)
 	wall_us until_us = pool_run_until(plan, run);
 
 	stage->meant_us = until_us > stage->meant_us ? until_us : stage->meant_us;
-	loosen(plan, stage);
+	prep_loosen(plan, stage);
 	if (stage->flight && !stage->flight->begun && pool_conflicts(stage)) {
 		/* Those it was for had left, and it went where it is for nobody's sake. */
 		flight_leave(plan, stage);
@@ -427,7 +422,7 @@ void prep_withdraw(struct plan *plan, uint64_t image, struct node *const *nodes,
 	for (size_t i = 0; i < n; i++) {
 		struct stage *stage = prep_find(nodes[i], image);
 		if (stage && stage->flight) {
-			flight_need(plan, stage, deadline_of(stage));
+			flight_need(plan, stage, prep_deadline(stage));
 		}
 	}
 	prep_trim(plan);
@@ -478,7 +473,7 @@ static void keep(struct plan *plan, struct flight *flight, bool kept)
 	flight->kept = kept;
 	DL_FOREACH (flight->stages, stage) {
 		stage_touch(plan, stage);
-		loosen(plan, stage);
+		prep_loosen(plan, stage);
 		pool_hold(stage);
 	}
 }
@@ -488,21 +483,20 @@ static bool all_awaited(const struct flight *flight)
 	const struct stage *stage;
 
 	DL_FOREACH (flight->stages, stage) {
-		if (!awaited(stage)) {
+		if (!prep_awaited(stage)) {
 			return false;
 		}
 	}
 	return true;
 }
 
-/* It is kept no longer when all it is for are planned again, or when there is no room for it. */
-static void review(struct plan *plan, struct flight *flight)
+void prep_review(struct plan *plan, struct flight *flight)
 {
 	bool wanted = !all_awaited(flight);
 	const struct stage *stage;
 
 	DL_FOREACH (flight->stages, stage) {
-		wanted = wanted && (awaited(stage) || pool_within(plan, stage->node));
+		wanted = wanted && (prep_awaited(stage) || pool_within(plan, stage->node));
 	}
 	if (!wanted) {
 		keep(plan, flight, false);
@@ -521,8 +515,8 @@ void prep_keep_going(struct plan *plan, struct stage *stage)
 
 void prep_moved_on(struct plan *plan, struct stage *stage)
 {
-	if (!awaited(stage)) {
-		loosen(plan, stage);
+	if (!prep_awaited(stage)) {
+		prep_loosen(plan, stage);
 		prep_keep_going(plan, stage);
 	}
 }
@@ -559,9 +553,9 @@ static void trim(struct plan *plan, bool ends)
 		if (stage->loose) {
 			plan->loose[left++] = stage;
 		} else if (!stays && flight->kept) {
-			review(plan, flight);
+			prep_review(plan, flight);
 		}
-		if (!stays && !stage->loose && !flight->kept && !awaited(stage)) {
+		if (!stays && !stage->loose && !flight->kept && !prep_awaited(stage)) {
 			flight_leave(plan, stage);
 		}
 		pool_hold(stage);
@@ -628,165 +622,4 @@ void prep_rollback(struct plan *plan)
 	for (int l = 0; l < LINKS; l++) {
 		plan->link[l].stale = false;
 	}
-}
-
-/* The stage's transfer is over, one way or the other. */
-static void arrive(struct plan *plan, struct stage *stage, enum transfer_state state)
-{
-	stage_touch(plan, stage);
-	stage->transfer.state = state;
-	stage->transfer.end_us = plan->now_us;
-	if (stage->transfer.start_us > plan->now_us) {
-		stage->transfer.start_us = plan->now_us;
-	}
-	flight_leave(plan, stage);
-}
-
-void prep_seen_present(struct plan *plan, struct node *node, uint64_t image)
-{
-	struct stage *stage = prep_stage(plan, node, image);
-	bool foreseen = stage->flight && stage->flight->begun;
-
-	if (stage->present) {
-		return;
-	}
-	prep_set_present(plan, stage, true);
-	stage->came_us = plan->now_us;
-	plan->queue_look = true;
-	if (stage->flight) {
-		arrive(plan, stage, TRANSFER_DONE);
-	}
-	pool_hold(stage);
-	if (!foreseen) {
-		pool_owe(plan, node);
-	}
-}
-
-void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image)
-{
-	struct stage *stage = prep_find(node, image);
-
-	if (!stage || !stage->present) {
-		return;
-	}
-	prep_set_present(plan, stage, false);
-	pool_hold(stage);
-	plan->queue_look = true;
-	wall_us deadline_us = deadline_of(stage);
-	if (deadline_us < WALL_NEVER) {
-		struct link *link = link_of(plan, false);
-		struct flight *flight = flight_new(link, image, stage->size);
-		flight_board(plan, flight, stage, deadline_us);
-		link->stale = true;
-		if (link->blind) {
-			link_place_blind(plan, flight, plan->now_us);
-		}
-	}
-}
-
-void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image)
-{
-	struct stage *stage = prep_find(node, image);
-
-	if (stage && stage->flight) {
-		arrive(plan, stage, TRANSFER_FAILED);
-		plan->queue_due = true;
-	}
-}
-
-/* Guests that wait for a transfer under way are being prepared. */
-static void show_preparing(struct plan *plan, struct flight *flight)
-{
-	struct stage *stage;
-	struct guest *guest;
-
-	flight->shown = true;
-	DL_FOREACH (flight->stages, stage) {
-		DL_FOREACH2(stage->guests, guest, stage_next)
-		{
-			if (guest->vm->state == LEASE_SCHEDULED && guest->vm->planned) {
-				guest_move(plan, guest, LEASE_PREPARING);
-			}
-		}
-	}
-}
-
-/* True if somebody could have said that the image is there. */
-static bool heard_of(const struct flight *flight)
-{
-	const struct stage *stage;
-
-	DL_FOREACH (flight->stages, stage) {
-		if (stage->node->info.state != NODE_SILENT) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* A transfer that is late goes on; one that is hopelessly late is planned anew, behind what cannot wait. */
-static void put_off(struct plan *plan, struct flight *flight)
-{
-	span_us length_us = flight->length_us;
-	span_us more_us = length_us / 4 > USEC_PER_SEC ? length_us / 4 : USEC_PER_SEC;
-	struct stage *stage;
-
-	plan->queue_look = true;
-	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) || flight->link->blind) {
-		flight_delay(plan, flight, plan->now_us + more_us);
-		DL_FOREACH (flight->stages, stage) {
-			if (awaited(stage) || link_lasting(plan, flight)) {
-				pool_owe(plan, stage->node); /* it was to be in use there already, or given up */
-			}
-		}
-		if (flight->kept && !link_lasting(plan, flight)) {
-			review(plan, flight);
-		}
-		return;
-	}
-	flight_restart(plan, flight);
-	DL_FOREACH (flight->stages, stage) {
-		stage->transfer.id = 0; /* the old row is closed as failed */
-		loosen(plan, stage);
-	}
-}
-
-void prep_tick(struct plan *plan)
-{
-	for (int l = 0; l < LINKS; l++) {
-		struct link *link = &plan->link[l];
-		for (size_t i = 0; i < link->count && link->item[i]->start_us <= plan->now_us;) {
-			struct flight *flight = link->item[i];
-			if (!flight->shown) {
-				show_preparing(plan, flight);
-			}
-			if (flight->end_us <= plan->now_us && heard_of(flight)) {
-				put_off(plan, flight);
-			}
-			i += link->item[i] == flight;
-		}
-	}
-}
-
-static wall_us next_of(const struct plan *plan, const struct link *link)
-{
-	wall_us next_us = WALL_NEVER;
-
-	for (size_t i = 0; i < link->count; i++) {
-		const struct flight *flight = link->item[i];
-		if (flight->start_us > plan->now_us) {
-			return flight->start_us < next_us ? flight->start_us : next_us;
-		}
-		if (flight->end_us < next_us && (flight->end_us > plan->now_us || heard_of(flight))) {
-			next_us = flight->end_us;
-		}
-	}
-	return next_us;
-}
-
-wall_us prep_next(const struct plan *plan)
-{
-	wall_us next_us = next_of(plan, &plan->link[0]), other_us = next_of(plan, &plan->link[1]);
-
-	return other_us < next_us ? other_us : next_us;
 }

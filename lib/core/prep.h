@@ -73,15 +73,14 @@ void prep_settle(struct plan *plan);
 /* All stages and links as they were before the step. Guests were put back already. */
 void prep_rollback(struct plan *plan);
 
-void prep_seen_present(struct plan *plan, struct node *node, uint64_t image);
-void prep_seen_absent(struct plan *plan, struct node *node, uint64_t image);
-/* For good. What needs it there is the caller's. */
-void prep_seen_failed(struct plan *plan, struct node *node, uint64_t image);
-/* Shows transfers that began, and puts off those that are late. */
-void prep_tick(struct plan *plan);
-/* When prep_tick() has something to do; WALL_NEVER = nothing. */
-wall_us prep_next(const struct plan *plan);
-
+/* Whoever is there already, or lies suspended there, asks for no transfer. */
+bool prep_awaited(const struct stage *stage);
+/* The earliest time a promised guest wants to begin with the image; WALL_NEVER if only best-effort ones wait for it. */
+wall_us prep_deadline(const struct stage *stage);
+/* To be looked at by prep_trim(). */
+void prep_loosen(struct plan *plan, struct stage *stage);
+/* The flight is kept no longer when all it is for are planned again, or when there is no room for it. */
+void prep_review(struct plan *plan, struct flight *flight);
 void stage_touch(struct plan *plan, struct stage *stage);
 
 #endif
