@@ -21,6 +21,15 @@ static void arrive(struct plan *plan, struct stage *stage, enum transfer_state s
 	flight_leave(plan, stage);
 }
 
+/*
+ * True of what costs no time to bring if it has come at this very instant already. That it comes, or goes, again is no
+ * news, or passes that each place the queue another way would follow one another for ever.
+ */
+static bool turns_up(const struct plan *plan, const struct stage *stage)
+{
+	return stage->came_us == plan->now_us;
+}
+
 void arrival_seen(struct plan *plan, struct node *node, uint64_t image)
 {
 	struct stage *stage = prep_stage(plan, node, image);
@@ -30,9 +39,9 @@ void arrival_seen(struct plan *plan, struct node *node, uint64_t image)
 		return;
 	}
 	prep_set_present(plan, stage, true);
-	stage->came_us = plan->now_us;
-	plan->queue_look = true;
+	plan->queue_look = plan->queue_look || !turns_up(plan, stage);
 	if (stage->flight) {
+		stage->came_us = stage->flight->length_us == 0 ? plan->now_us : 0;
 		arrive(plan, stage, TRANSFER_DONE);
 	}
 	pool_hold(stage);
@@ -50,7 +59,7 @@ void arrival_vanished(struct plan *plan, struct node *node, uint64_t image)
 	}
 	prep_set_present(plan, stage, false);
 	pool_hold(stage);
-	plan->queue_look = true;
+	plan->queue_look = plan->queue_look || stage->users > 0 || !turns_up(plan, stage);
 	wall_us deadline_us = prep_deadline(stage);
 	if (deadline_us < WALL_NEVER) {
 		struct link *link = link_of(plan, false);
@@ -110,7 +119,9 @@ static void put_off(struct plan *plan, struct flight *flight)
 	span_us more_us = length_us / 4 > USEC_PER_SEC ? length_us / 4 : USEC_PER_SEC;
 	struct stage *stage;
 
-	plan->queue_look = true;
+	DL_FOREACH (flight->stages, stage) {
+		plan->queue_look = plan->queue_look || !turns_up(plan, stage);
+	}
 	if (plan->now_us - flight->start_us < LATE_TRIES * (length_us + USEC_PER_SEC) || flight->link->blind) {
 		flight_delay(plan, flight, plan->now_us + more_us);
 		DL_FOREACH (flight->stages, stage) {

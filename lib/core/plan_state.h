@@ -77,7 +77,7 @@ struct stage {
 	bool present;         /* in the pool, by the agent's word */
 	bool touched;
 	bool loose;                /* in plan->loose */
-	wall_us came_us;           /* when it came last, there or gone again by now; 0 = never */
+	wall_us came_us;           /* when it last came at no cost of time; 0 = it did not */
 	wall_us until_us;          /* the last of its users needs it until then */
 	wall_us meant_us;          /* while nodes are chosen: the guests it is for will need it until then */
 	wall_us held_from_us;      /* what it takes of the pool: room in [held_from_us, held_until_us) */

@@ -83,6 +83,7 @@ static const char *const cases[] = {
 	"closed-and-dropped",    /* the same */
 	"begun-anew",            /* a gang back in the queue lost the transfers under way for it, each time again */
 	"take-turns",            /* images that cost no time to bring drove each other out for ever */
+	"come-and-go",           /* they did the same as passes placed a queue in two ways in turn */
 	"put-off-and-kept",      /* a reservation was kept whose image a late transfer had just put off */
 	"late-by-nature",        /* one that goes blindly came after all it is for, when the room was another's */
 };
