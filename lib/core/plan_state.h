@@ -300,7 +300,8 @@ struct plan {
 	struct contract *ended;    /* final since this step; freed at the next */
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;
-	bool queue_due;  /* something changed that may let the queue move */
+	bool tails_dropped; /* the queue was dropped for overdue guests, of whom there may be more */
+	bool queue_due;     /* something changed that may let the queue move */
 	bool queue_look; /* what was foreseen has come, so that who waits may start, but nobody sooner than foreseen */
 	/* Least id of the leases of which a VM ended in this step; 0 = a promise's did, or a node changed; UINT64_MAX =
 	 * none. */

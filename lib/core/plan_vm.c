@@ -460,9 +460,10 @@ static void extend_tail(struct plan *plan, struct guest *guest)
 {
 	wall_us tail_us = plan->now_us + overdue_step(plan);
 
-	if (!book_tail(plan, guest, tail_us)) {
+	if (!book_tail(plan, guest, tail_us) && !plan->tails_dropped) {
 		queue_drop(plan);
 		plan->queue_due = true;
+		plan->tails_dropped = true;
 		book_tail(plan, guest, tail_us);
 	}
 }
@@ -568,6 +569,7 @@ void plan_timers(struct plan *plan)
 {
 	struct guest *guest;
 
+	plan->tails_dropped = false;
 	while ((guest = timers_first(&plan->timers)) && timers_at(&plan->timers, guest) <= plan->now_us) {
 		if (guest->vm->planned) {
 			due(plan, guest);

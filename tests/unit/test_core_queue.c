@@ -663,6 +663,30 @@ START_TEST(too_big)
 }
 END_TEST
 
+/* Who is overdue keeps his place a while, and who was to have it soon waits for that: as often as it happens. */
+START_TEST(overdue_stay)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct lease *late = request(spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC));
+		const struct lease *longer = request(spec_of(LEASE_BEST_EFFORT, 2, 110 * SEC));
+		run_all(late);
+		see(longer, 0, SEEN_RUNNING, now);
+		see(longer, 1, SEEN_RUNNING, now);
+		const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 4, 100 * SEC));
+		wall_us before_us = next->vms[0].run.prepare_us;
+		ck_assert_int_ge(before_us, longer->vms[0].run.release_us);
+		tick_at(late->vms[0].run.release_us);
+		ck_assert_int_gt(next->vms[0].run.prepare_us, before_us);
+		cancel(next->id);
+		for (uint32_t vm = 0; vm < 2; vm++) {
+			see(late, vm, SEEN_ABSENT, now);
+		}
+		cancel(longer->id);
+		tick_at(now + 60 * SEC);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_queue");
@@ -701,6 +725,7 @@ int main(void)
 	tcase_add_test(all, drained_node);
 	tcase_add_test(all, node_shrinks);
 	tcase_add_test(all, too_big);
+	tcase_add_test(all, overdue_stay);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
