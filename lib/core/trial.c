@@ -432,26 +432,28 @@ static struct contract *first_waiting(struct trial *trial)
 	return first ? first->contract : NULL;
 }
 
-/* The gang that has the one soft plan of the queue, if it is the first that waits; else NULL. */
-static struct contract *first_reserved(struct trial *trial)
+/* The gang that has the one soft plan of the queue; else NULL. */
+static struct contract *reserved(const struct trial *trial)
 {
 	const struct plan *plan = trial->pass.plan;
-	struct contract *first = first_waiting(trial);
+	struct contract *holder = NULL;
 
-	if (!first || first->booked == 0 || first->lease.spec.serial || !gang_soft(plan, first)) {
-		return NULL;
-	}
 	for (size_t i = 0; i < trial->count; i++) {
-		if (trial->waiting[i].contract != first && any_soft(plan, trial->waiting[i].contract)) {
+		struct contract *contract = trial->waiting[i].contract;
+		if (!any_soft(plan, contract)) {
+			continue;
+		}
+		if (holder || contract->lease.spec.serial || !gang_soft(plan, contract)) {
 			return NULL;
 		}
+		holder = contract;
 	}
 	for (size_t i = 0; i < trial->running_count; i++) {
 		if (trial->running[i]->lease.spec.serial && any_soft(plan, trial->running[i])) {
 			return NULL;
 		}
 	}
-	return first;
+	return holder;
 }
 
 /* True if in the last tick the time has come to more than limit_us, and of late. */
@@ -490,20 +492,27 @@ static bool staged_in_time(const struct unit *unit)
 	return true;
 }
 
-/* True if the reservation there is stays as it is. */
+/*
+ * True if the reservation there is stays as it is: as long as nothing comes free, those before it in the queue, who
+ * found none when it was made, would find none.
+ */
 static bool keep(struct trial *trial)
 {
 	struct plan *plan = trial->pass.plan;
-	struct contract *first = first_reserved(trial);
+	struct contract *holder = reserved(trial), *first = holder ? first_waiting(trial) : NULL;
 	struct unit unit;
 
-	if (!first) {
+	if (!holder) {
 		return false;
 	}
 	prep_layout(plan); /* what came late may have moved its image */
-	place_unit(first, NULL, &unit);
-	bool stands = staged_in_time(&unit) &&
-		      ((!plan->queue_due && !rules_change(trial, first)) || reserve_stands(trial, first, &unit));
+	bool quiet =
+		!plan->queue_due && !rules_change(trial, first) && (holder == first || !rules_change(trial, holder));
+	if (!quiet && holder != first) {
+		return false;
+	}
+	place_unit(holder, NULL, &unit);
+	bool stands = staged_in_time(&unit) && (quiet || reserve_stands(trial, holder, &unit));
 	free(unit.seat);
 	return stands;
 }
