@@ -111,6 +111,8 @@ void plan_free(struct plan *plan)
 	free(plan->orphans.item);
 	free(plan->shares);
 	free(plan->order);
+	free(plan->backlog.item);
+	free(plan->backlog.other);
 	free(plan->arrived);
 	free(plan->memories);
 	free(plan->touched);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arrival.h"
+#include "backlog.h"
 #include "plan_state.h"
 #include "policy.h"
 #include "prep.h"
@@ -367,6 +368,7 @@ static void emit_wake(struct plan *plan, struct actions *out)
 
 void plan_settle(struct plan *plan)
 {
+	backlog_sync(plan);
 	for (size_t i = 0; i < plan->touched_count; i++) {
 		struct contract *contract = plan->touched[i].contract;
 		contract->touched = false;

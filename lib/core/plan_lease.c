@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "admit.h"
+#include "backlog.h"
 #include "offer.h"
 #include "open.h"
 #include "plan_state.h"
@@ -36,6 +37,7 @@ void contract_enlist(struct plan *plan, struct contract *contract)
 {
 	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
 		RB_INSERT(turns, &plan->turns, contract);
+		backlog_add(plan, contract);
 	} else if (contract->lease.spec.kind == LEASE_DEADLINE) {
 		RB_INSERT(deadlines, &plan->deadlines, contract);
 	}
@@ -45,6 +47,7 @@ void contract_delist(struct plan *plan, struct contract *contract)
 {
 	if (contract->lease.spec.kind == LEASE_BEST_EFFORT) {
 		RB_REMOVE(turns, &plan->turns, contract);
+		backlog_remove(plan, contract);
 	} else if (contract->lease.spec.kind == LEASE_DEADLINE) {
 		RB_REMOVE(deadlines, &plan->deadlines, contract);
 	}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backlog.h"
 #include "link.h"
 #include "plan_state.h"
 #include "pool.h"
@@ -254,6 +255,7 @@ int plan_restored(struct plan *plan)
 	plan->row_count = 0;
 	plan->row_room = 0;
 	plan_settle(plan);
+	backlog_rebuild(plan);
 	plan->restoring = false;
 	plan->restored = true;
 	return result;

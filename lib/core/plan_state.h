@@ -61,8 +61,10 @@ struct contract {
 	bool tuned;        /* in this step its constraint was changed: its slots and nodes are told anew */
 	RB_ENTRY(contract) by_id;
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
-	struct contract *next;      /* of those that ended in this step */
-	struct guest guest[];       /* lease.spec.vms of them; behind them the vms */
+	enum { LISTED_NO, LISTED_WAITING, LISTED_OTHER, LISTED_ENDED } listed; /* in plan->backlog */
+	int64_t listed_key;
+	struct contract *next; /* of those that ended in this step */
+	struct guest guest[];  /* lease.spec.vms of them; behind them the vms */
 };
 
 /* An image on a node: needed, on its way, or there. */
@@ -224,10 +226,27 @@ struct gain {
 	uint32_t vms;
 };
 
-/* A lease of the queue with its key by the policy. */
+/* A lease of the queue with its key by the policy. The rest backlog.c knows of those that wait. */
 struct turn {
 	int64_t key;
 	struct contract *contract;
+	wall_us had_us; /* when it would have been submitted if it had not waited since */
+	__int128 work;  /* microseconds of a thousandth of a CPU it has left */
+	uint32_t vms;   /* that must find room together */
+	uint32_t size;  /* of them, in backlog->size */
+};
+
+#define BACKLOG_SIZES 32 /* told apart; as many as a pass remembers anything of */
+
+/* See backlog.h. */
+struct backlog {
+	struct turn *item; /* who waits, by key and id */
+	size_t count, room;
+	__int128 work;           /* theirs */
+	struct contract **other; /* by id */
+	size_t other_count, other_room;
+	struct capacity size[BACKLOG_SIZES];
+	uint32_t sizes;
 };
 
 /* What was asked of a lease in this step, and could not be. */
@@ -274,6 +293,7 @@ struct plan {
 	size_t gain_room;
 	struct room_stock *stocks; /* room_staged()'s; NULL = nobody asked yet */
 	uint64_t stock_age;        /* counts how often what they say has become doubtful */
+	struct backlog backlog;    /* of turns */
 	struct turn *order;        /* scratch of one queue pass */
 	size_t order_room;
 	/* Of this step. */

@@ -52,12 +52,12 @@ static int64_t expansion(const struct plan *plan, const struct contract *contrac
 }
 
 static const struct queue_policy queue_table[] = {
-	{"fcfs", "first come, first served", NULL, NULL, false, false, 0},
-	{"shortest", "the lease with the least left to run", shortest, NULL, false, false, 0},
-	{"fair", "the user who used least of late", fair, NULL, true, false, 0},
-	{"expansion", "the longest wait for what is left to run", expansion, NULL, true, false, 0},
-	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass, true, true,
-	 TRIAL_TICK},
+	{"fcfs", "first come, first served", NULL, NULL, NULL, false, false, 0},
+	{"shortest", "the lease with the least left to run", shortest, NULL, NULL, false, false, 0},
+	{"fair", "the user who used least of late", fair, NULL, NULL, true, false, 0},
+	{"expansion", "the longest wait for what is left to run", expansion, NULL, NULL, true, false, 0},
+	{"trial", "a first run of some hours for everybody, then those with most left", NULL, trial_pass,
+	 trial_rest_key, true, true, TRIAL_TICK},
 };
 
 /* ---- hosts ---------------------------------------------------------------------------------------------------------

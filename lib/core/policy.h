@@ -18,6 +18,8 @@ struct queue_policy {
 	int64_t (*key)(const struct plan *plan, const struct contract *contract);
 	/* A pass of its own, without regard to settings.backfill. NULL = the usual one. */
 	void (*pass)(struct plan *plan);
+	/* With pass: the key of one that waits with nothing planned, which stays the same as long as it does. */
+	int64_t (*rest_key)(const struct contract *contract);
 	bool drifts;   /* keys change as time passes: the order has to be made anew for every new lease */
 	bool restages; /* what is suspended does not keep its image: it is brought again when its turn comes */
 	/* It has rules of time alone: while somebody waits, a pass at each multiple of this; 0 = none. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "backlog.h"
 #include "policy.h"
 #include "pool.h"
 #include "preempt.h"
@@ -186,6 +187,20 @@ static bool stands(struct contract *contract, struct guest *guest)
 	return true;
 }
 
+/* Reservations of those before that lease are not to be had sooner: nobody before them has ended, or waits anew. */
+static uint64_t held_until(const struct plan *plan)
+{
+	uint64_t until = plan->freed_by;
+
+	for (size_t i = 0; i < plan->touched_count; i++) {
+		struct contract *contract = plan->touched[i].contract;
+		if (contract->listed == LISTED_WAITING && contract->lease.id < until && waits_anew(contract, NULL)) {
+			until = contract->lease.id;
+		}
+	}
+	return until;
+}
+
 /*
  * Drops what is no promise. With staged, not NULL, it leaves what waits for nothing but its image, and counts it there;
  * with hold the reservations of those who cannot start sooner than foreseen: nobody before them in the queue has ended,
@@ -194,15 +209,13 @@ static bool stands(struct contract *contract, struct guest *guest)
 static void drop(struct plan *plan, uint32_t *staged, bool hold)
 {
 	struct dropped dropped = {0};
-	struct contract *contract;
 
 	prep_layout(plan); /* what is late tells who does not just wait for his image */
-	RB_FOREACH (contract, turns, &plan->turns) {
-		hold = hold && contract->lease.id < plan->freed_by;
-		if (contract->booked == 0) {
-			hold = hold && !waits_anew(contract, NULL);
-			continue;
-		}
+	backlog_sync(plan);
+	uint64_t until = hold ? held_until(plan) : 0;
+	for (size_t o = 0; o < plan->backlog.other_count; o++) {
+		struct contract *contract = plan->backlog.other[o];
+		hold = hold && contract->lease.id < until;
 		bool serial = contract->lease.spec.serial;
 		for (uint32_t i = 0; i < (serial ? contract->lease.spec.vms : 1); i++) {
 			struct guest *guest = serial ? &contract->guest[i] : NULL;
@@ -563,7 +576,8 @@ static size_t sort_turns(struct plan *plan)
 
 	RB_FOREACH (contract, turns, &plan->turns) {
 		plan->order = plan_grow(plan->order, n, &plan->order_room, sizeof(*plan->order));
-		plan->order[n++] = (struct turn){plan->settings.queue->key(plan, contract), contract};
+		plan->order[n++] =
+			(struct turn){.key = plan->settings.queue->key(plan, contract), .contract = contract};
 	}
 	if (n) {
 		qsort(plan->order, n, sizeof(*plan->order), by_key);
@@ -587,6 +601,7 @@ static void pass_begin(struct pass *pass, struct plan *plan)
 		/* By a key who comes later may be before him who waits first. */
 		drop(plan, &staged, !settings->queue->key);
 	}
+	backlog_sync(plan);
 	pass_init(pass, plan);
 	pass->moves = MOVES;
 	pass->staged = staged;
@@ -598,10 +613,30 @@ static void pass_fini(struct pass *pass)
 	free(pass->choices.item);
 }
 
+/* Of those that wait most are hopeless, in a deep queue: they are not looked at. */
+static void turns_by_id(struct pass *pass)
+{
+	const struct plan *plan = pass->plan;
+	const struct backlog *backlog = &plan->backlog;
+	size_t o = 0;
+
+	for (size_t w = 0; w < backlog->count; w++) {
+		const struct turn *turn = &backlog->item[w];
+		while (o < backlog->other_count && backlog_turn(backlog->other[o]) < turn->key) {
+			turn_of_all(pass, backlog->other[o++]);
+		}
+		if (pass->reservations > 0 || !backlog_short(plan, turn, &pass->room)) {
+			turn_of_all(pass, turn->contract);
+		}
+	}
+	while (o < backlog->other_count) {
+		turn_of_all(pass, backlog->other[o++]);
+	}
+}
+
 void queue_pass(struct plan *plan)
 {
 	struct pass pass;
-	struct contract *contract;
 
 	if (plan->settings.queue->pass) {
 		plan->settings.queue->pass(plan);
@@ -614,9 +649,7 @@ void queue_pass(struct plan *plan)
 			turn_of_all(&pass, plan->order[i].contract);
 		}
 	} else {
-		RB_FOREACH (contract, turns, &plan->turns) {
-			turn_of_all(&pass, contract);
-		}
+		turns_by_id(&pass);
 	}
 	pass_fini(&pass);
 }

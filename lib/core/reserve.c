@@ -398,11 +398,11 @@ bool reserve_stands(struct trial *trial, struct contract *contract, struct unit 
 		.n = unit->n,
 		.need_us = least_us,
 		.lead_us = lead_us,
-		.until_us = run->prepare_us - least_us - plan->settings.stop_us, /* or its own plan is in the way */
+		.until_us = from_us + lead_us,
 	};
 
-	if (from_us + lead_us > seek.until_us) {
-		return true;
+	if (seek.until_us + least_us + plan->settings.stop_us > run->prepare_us) {
+		return true; /* or its own plan is in the way */
 	}
 	reserve.stay.least_us = least_us;
 	find_yielding(&reserve, true);

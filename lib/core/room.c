@@ -192,6 +192,16 @@ wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_u
 	return bound_us;
 }
 
+bool room_short(const struct room *room, const struct capacity *per_vm, uint32_t n)
+{
+	size_t i = 0;
+
+	while (i < room->shapes && !capacity_same(&room->shape[i].per_vm, per_vm)) {
+		i++;
+	}
+	return i < room->shapes && room->shape[i].now < n;
+}
+
 /* Counts on until there are so many. */
 static uint32_t count_staged(const struct plan *plan, const struct lease_spec *spec, uint32_t limit, bool empty)
 {

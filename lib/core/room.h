@@ -69,6 +69,8 @@ span_us room_need(const struct room *room, const struct lease_spec *spec, span_u
  * known against it.
  */
 wall_us room_bound(struct room *room, struct capacity per_vm, uint32_t n, span_us need_us);
+/* True if it is known that not so many could begin at once, not even for an instant. Never learns anything. */
+bool room_short(const struct room *room, const struct capacity *per_vm, uint32_t n);
 /*
  * True if nodes that have the lease's image as soon as they can be told to begin could take so many of its VMs: as they
  * are at start_us, or if they were empty. After room_bound().

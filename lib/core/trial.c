@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "backlog.h"
 #include "estimate.h"
 #include "fill.h"
 #include "pool.h"
@@ -49,11 +50,6 @@ static span_us served(const struct plan *plan, const struct contract *contract)
 	return vm->served_us + (runs ? plan->now_us - vm->started_us : 0);
 }
 
-static span_us lost(const struct plan *plan, const struct contract *contract)
-{
-	return plan->now_us - contract->lease.submitted_us - served(plan, contract);
-}
-
 /* Its units have not yet had their first run. */
 static bool is_new(const struct plan *plan, const struct contract *contract)
 {
@@ -80,25 +76,35 @@ static int64_t square_root(int64_t n)
 	return root;
 }
 
-static int64_t key(const struct trial *trial, const struct contract *contract)
+/* Of one that is neither the holder nor the eldest, and has run for so long. */
+static int64_t key_of(const struct contract *contract, span_us served_us)
 {
-	const struct plan *plan = trial->pass.plan;
 	wall_us submitted_us = contract->lease.submitted_us;
 	span_us left_us, spec_us = contract->lease.spec.duration_us;
 
-	if (contract == trial->holder) {
-		return KEY_HOLDER;
-	}
-	if (contract == trial->eldest) {
-		return KEY_ELDEST;
-	}
-	if (contract->booked == 0 || is_new(plan, contract)) {
+	if (contract->booked == 0 || served_us < FIRST_RUN) {
 		return KEY_NEW + submitted_us - spec_us / LONG;
 	}
 	left_us = guest_left(speaker(contract));
 	/* Who is wide finds room seldom, and what is narrow fits beside it. */
 	int64_t wide = square_root(contract->lease.spec.vms);
 	return submitted_us - LONGEST * (left_us < LEFT_MAX / wide ? left_us * wide : LEFT_MAX);
+}
+
+int64_t trial_rest_key(const struct contract *contract)
+{
+	return key_of(contract, speaker(contract)->vm->served_us);
+}
+
+static int64_t key(const struct trial *trial, const struct contract *contract)
+{
+	if (contract == trial->holder) {
+		return KEY_HOLDER;
+	}
+	if (contract == trial->eldest) {
+		return KEY_ELDEST;
+	}
+	return key_of(contract, served(trial->pass.plan, contract));
 }
 
 bool trial_yields(const struct trial *trial, const struct contract *victim, const struct contract *other)
@@ -193,63 +199,124 @@ static bool waits(const struct plan *plan, const struct contract *contract)
 	return contract->lease.spec.serial ? guest_soft(plan, guest) : gang_soft(plan, contract);
 }
 
+static void find_holder(struct trial *trial, const struct contract *contract)
+{
+	if ((!trial->holder || contract->lease.id < trial->holder->lease.id) && is_holder(trial->pass.plan, contract)) {
+		trial->holder = contract;
+	}
+}
+
+/* Of those that lost as much the first. */
+static bool lost_more(const struct turn *a, const struct turn *b)
+{
+	return a->had_us != b->had_us ? a->had_us < b->had_us
+				      : b->contract && a->contract->lease.id < b->contract->lease.id;
+}
+
+/* Adds one that is not among those who wait with nothing planned to those who wait, or run. */
+static void survey_other(struct trial *trial, struct contract *contract, struct turn *eldest)
+{
+	struct plan *plan = trial->pass.plan;
+	bool waiting = waits(plan, contract);
+	const struct turn turn = {
+		.had_us = contract->lease.submitted_us + served(plan, contract),
+		.contract = contract,
+	};
+
+	find_holder(trial, contract);
+	if (waiting) {
+		trial->front = plan_grow(trial->front, trial->front_count, &trial->front_room, sizeof(struct turn));
+		trial->front[trial->front_count++] = backlog_look(contract);
+	}
+	if (!waiting || contract->lease.spec.serial) {
+		trial->running = plan_grow(trial->running, trial->running_count, &trial->running_room,
+					   sizeof(struct contract *));
+		trial->running[trial->running_count++] = contract;
+	}
+	if (lost_more(&turn, eldest)) {
+		*eldest = turn;
+	}
+}
+
 /* Tells those who wait from those who run, and finds the holder and the eldest. */
 static void survey(struct trial *trial)
 {
 	struct plan *plan = trial->pass.plan;
-	struct contract *contract;
+	const struct backlog *backlog = &plan->backlog;
+	struct turn eldest = {.had_us = plan->now_us};
+	__int128 queued = backlog->work;
 	int64_t cpu = 0;
-	__int128 queued = 0;
-	span_us most_us = 0;
 
-	trial->count = 0;
+	trial->front_count = 0;
 	trial->running_count = 0;
 	for (size_t i = 0; i < plan->node_count; i++) {
 		cpu += plan->nodes[i]->info.capacity.amount[RES_CPU];
 	}
-	RB_FOREACH (contract, turns, &plan->turns) {
-		const struct lease_spec *spec = &contract->lease.spec;
-		bool waiting = waits(plan, contract);
-		if (!trial->holder && is_holder(plan, contract)) {
-			trial->holder = contract;
-		}
-		if (waiting) {
-			plan->order = plan_grow(plan->order, trial->count, &plan->order_room, sizeof(*plan->order));
-			plan->order[trial->count++].contract = contract;
-			span_us left_us = contract->booked ? guest_left(speaker(contract)) : spec->duration_us;
-			queued += (__int128)left_us * spec->per_vm.amount[RES_CPU] * spec->vms;
-		}
-		if (!waiting || spec->serial) {
-			trial->running = plan_grow(trial->running, trial->running_count, &trial->running_room,
-						   sizeof(struct contract *));
-			trial->running[trial->running_count++] = contract;
-		}
-		span_us lost_us = lost(plan, contract);
-		if (lost_us > most_us) {
-			most_us = lost_us;
-			trial->eldest = contract;
+	for (size_t i = 0; i < backlog->other_count; i++) {
+		survey_other(trial, backlog->other[i], &eldest);
+	}
+	for (size_t i = 0; i < trial->front_count; i++) {
+		queued += trial->front[i].work;
+	}
+	for (size_t i = 0; i < backlog->count; i++) {
+		if (lost_more(&backlog->item[i], &eldest)) {
+			eldest = backlog->item[i];
 		}
 	}
-	trial->waiting = plan->order;
-	trial->excess_us = most_us - MAX_LOST - (cpu ? (span_us)(queued / cpu) : 0);
-	if (cpu == 0 || trial->excess_us <= 0) {
-		trial->eldest = NULL;
+	for (size_t i = 0; i < plan->touched_count; i++) {
+		if (plan->touched[i].contract->listed == LISTED_WAITING) {
+			find_holder(trial, plan->touched[i].contract); /* its plan was dropped in this step */
+		}
 	}
+	trial->excess_us = plan->now_us - eldest.had_us - MAX_LOST - (cpu ? (span_us)(queued / cpu) : 0);
+	trial->eldest = cpu && trial->excess_us > 0 ? eldest.contract : NULL;
 }
 
-static void find_keys(struct trial *trial)
+/* Puts the lease among those at the front, if it waits with nothing planned but not where its key says. */
+static void to_front(struct trial *trial, const struct contract *contract)
 {
-	for (size_t i = 0; i < trial->count; i++) {
-		trial->waiting[i].key = key(trial, trial->waiting[i].contract);
+	if (contract && contract->listed == LISTED_WAITING) {
+		trial->front = plan_grow(trial->front, trial->front_count, &trial->front_room, sizeof(struct turn));
+		trial->front[trial->front_count++] = backlog_look((struct contract *)contract);
 	}
 }
 
+static void add_waiting(struct trial *trial, const struct turn *turn)
+{
+	struct plan *plan = trial->pass.plan;
+
+	plan->order = plan_grow(plan->order, trial->count, &plan->order_room, sizeof(*plan->order));
+	plan->order[trial->count++] = *turn;
+}
+
+/* All who wait, in order, in plan->order. */
 static void sort(struct trial *trial)
 {
-	find_keys(trial);
-	if (trial->count) {
-		qsort(trial->waiting, trial->count, sizeof(*trial->waiting), by_key);
+	const struct plan *plan = trial->pass.plan;
+	size_t f = 0;
+
+	to_front(trial, trial->holder);
+	to_front(trial, trial->eldest == trial->holder ? NULL : trial->eldest);
+	for (size_t i = 0; i < trial->front_count; i++) {
+		trial->front[i].key = key(trial, trial->front[i].contract);
 	}
+	if (trial->front_count) {
+		qsort(trial->front, trial->front_count, sizeof(*trial->front), by_key);
+	}
+	trial->count = 0;
+	for (size_t i = 0; i < plan->backlog.count; i++) {
+		const struct turn *turn = &plan->backlog.item[i];
+		while (f < trial->front_count && by_key(&trial->front[f], turn) < 0) {
+			add_waiting(trial, &trial->front[f++]);
+		}
+		if (turn->contract != trial->holder && turn->contract != trial->eldest) {
+			add_waiting(trial, turn);
+		}
+	}
+	while (f < trial->front_count) {
+		add_waiting(trial, &trial->front[f++]);
+	}
+	trial->waiting = plan->order;
 }
 
 /* ---- starting ---- */
@@ -420,26 +487,14 @@ static bool any_soft(const struct plan *plan, const struct contract *contract)
 	return false;
 }
 
-/* Who of them waits first, without sorting all; NULL if nobody waits. */
-static struct contract *first_waiting(struct trial *trial)
-{
-	const struct turn *first = NULL;
-
-	find_keys(trial);
-	for (size_t i = 0; i < trial->count; i++) {
-		first = !first || by_key(&trial->waiting[i], first) < 0 ? &trial->waiting[i] : first;
-	}
-	return first ? first->contract : NULL;
-}
-
 /* The gang that has the one soft plan of the queue; else NULL. */
 static struct contract *reserved(const struct trial *trial)
 {
 	const struct plan *plan = trial->pass.plan;
 	struct contract *holder = NULL;
 
-	for (size_t i = 0; i < trial->count; i++) {
-		struct contract *contract = trial->waiting[i].contract;
+	for (size_t i = 0; i < trial->front_count; i++) {
+		struct contract *contract = trial->front[i].contract;
 		if (!any_soft(plan, contract)) {
 			continue;
 		}
@@ -499,12 +554,13 @@ static bool staged_in_time(const struct unit *unit)
 static bool keep(struct trial *trial)
 {
 	struct plan *plan = trial->pass.plan;
-	struct contract *holder = reserved(trial), *first = holder ? first_waiting(trial) : NULL;
+	struct contract *holder = reserved(trial);
 	struct unit unit;
 
 	if (!holder) {
 		return false;
 	}
+	const struct contract *first = trial->waiting[0].contract;
 	prep_layout(plan); /* what came late may have moved its image */
 	bool quiet =
 		!plan->queue_due && !rules_change(trial, first) && (holder == first || !rules_change(trial, holder));
@@ -530,30 +586,43 @@ static void turns_of(struct trial *trial, struct contract *contract, bool *first
 	}
 }
 
+/* In a deep queue most are hopeless: they are not looked at. */
+static void turns(struct trial *trial, bool first)
+{
+	const struct pass *pass = &trial->pass;
+
+	for (size_t i = 0; i < trial->count; i++) {
+		const struct turn *each = &trial->waiting[i];
+		if (pass->reservations > 0 || !backlog_short(pass->plan, each, &pass->room)) {
+			turns_of(trial, each->contract, &first);
+		}
+	}
+}
+
 void trial_pass(struct plan *plan)
 {
 	struct trial trial = {.pass = {.plan = plan, .reservations = 1}};
-	bool first = true;
 
 	room_init(&trial.pass.room, plan);
+	backlog_sync(plan);
 	survey(&trial);
+	sort(&trial);
 	if (keep(&trial)) {
 		trial.pass.reservations = 0;
-		first = false;
 	} else {
 		queue_drop(plan);
+		backlog_sync(plan);
 		survey(&trial);
+		sort(&trial);
 	}
-	sort(&trial);
 	for (size_t i = 0; i < trial.running_count; i++) {
 		refit(plan, trial.running[i]);
 	}
-	for (size_t i = 0; i < trial.count; i++) {
-		turns_of(&trial, trial.waiting[i].contract, &first);
-	}
+	turns(&trial, trial.pass.reservations > 0);
 	prep_trim(plan);
 	fill_link(&trial);
 	room_fini(&trial.pass.room);
 	free(trial.pass.choices.item);
 	free(trial.running);
+	free(trial.front);
 }

@@ -13,8 +13,10 @@
 /* A pass over the queue. */
 struct trial {
 	struct pass pass;
-	struct turn *waiting; /* of plan->order, the first */
+	struct turn *waiting; /* in order: plan->order */
 	size_t count;
+	struct turn *front; /* of them those that are not in the backlog's order */
+	size_t front_count, front_room;
 	struct contract **running;
 	size_t running_count, running_room;
 	const struct contract *eldest; /* whose lost time is too much; NULL = nobody's */
@@ -24,6 +26,7 @@ struct trial {
 };
 
 void trial_pass(struct plan *plan);
+int64_t trial_rest_key(const struct contract *contract);
 
 /* Whether the suspended unit may go on elsewhere than it lies. */
 bool trial_moves(const struct plan *plan, const struct unit *unit);
@@ -36,7 +39,7 @@ bool trial_patient(const struct trial *trial, const struct contract *contract);
 
 /* The unit, to which no node can be given at once, gets the reservation; false if it cannot be had at any time. */
 bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *unit);
-/* True if there is room for the unit, which has the reservation, at no earlier time than it has it. */
+/* True if there is no room for the unit, which has the reservation, at once; or none that is of use. */
 bool reserve_stands(struct trial *trial, struct contract *contract, struct unit *unit);
 
 #endif
