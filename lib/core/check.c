@@ -6,9 +6,11 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "backlog.h"
 #include "estimate.h"
 #include "link.h"
 #include "plan_state.h"
+#include "policy.h"
 #include "pool.h"
 #include "prep.h"
 #include "rate.h"
@@ -16,10 +18,11 @@
 const char *check_rule_name(enum check_rule rule)
 {
 	static const char *const names[CHECK_RULE_COUNT] = {
-		[CHECK_OK] = "ok",       [CHECK_CAPACITY] = "capacity", [CHECK_TABLE] = "table",
-		[CHECK_RUN] = "run",     [CHECK_PROMISE] = "promise",   [CHECK_GANG] = "gang",
-		[CHECK_IMAGE] = "image", [CHECK_LINK] = "link",         [CHECK_POOL] = "pool",
-		[CHECK_SAVE] = "save",   [CHECK_STATE] = "state",       [CHECK_RATE] = "rate",
+		[CHECK_OK] = "ok",           [CHECK_CAPACITY] = "capacity", [CHECK_TABLE] = "table",
+		[CHECK_RUN] = "run",         [CHECK_PROMISE] = "promise",   [CHECK_GANG] = "gang",
+		[CHECK_IMAGE] = "image",     [CHECK_LINK] = "link",         [CHECK_POOL] = "pool",
+		[CHECK_SAVE] = "save",       [CHECK_STATE] = "state",       [CHECK_RATE] = "rate",
+		[CHECK_BACKLOG] = "backlog",
 	};
 
 	assert(rule < CHECK_RULE_COUNT);
@@ -436,6 +439,44 @@ static enum check_rule check_lanes(const struct plan *plan, struct check_fault *
 	return fault->rule;
 }
 
+/* True if the item says what a new one would, and nothing of the lease is planned. */
+static bool turn_true(const struct plan *plan, const struct turn *turn)
+{
+	int64_t (*rest_key)(const struct contract *) = plan->settings.queue->rest_key;
+	struct contract *contract = turn->contract;
+	struct turn now = backlog_look(contract);
+
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		if (contract->guest[i].vm->planned) {
+			return false;
+		}
+	}
+	return contract->listed == LISTED_WAITING && turn->work == now.work && turn->had_us == now.had_us &&
+	       turn->vms == now.vms && turn->key == (rest_key ? rest_key(contract) : backlog_turn(contract));
+}
+
+static enum check_rule check_backlog(const struct plan *plan, struct check_fault *fault)
+{
+	const struct backlog *backlog = &plan->backlog;
+	struct contract *contract;
+	size_t leases = 0;
+	bool whole = true;
+
+	RB_FOREACH (contract, turns, (struct turns *)&plan->turns) {
+		leases++;
+	}
+	for (size_t i = 0; i < backlog->count && whole; i++) {
+		const struct turn *turn = &backlog->item[i];
+		whole = turn_true(plan, turn) && (i == 0 || turn[-1].key <= turn->key);
+	}
+	for (size_t i = 0; i < backlog->other_count && whole; i++) {
+		whole = backlog->other[i]->listed == LISTED_OTHER && backlog->other[i]->booked > 0;
+	}
+	whole = whole && leases == backlog->count + backlog->other_count;
+	*fault = (struct check_fault){.rule = whole ? CHECK_OK : CHECK_BACKLOG};
+	return fault->rule;
+}
+
 enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 {
 	struct changes changes = {0};
@@ -454,6 +495,7 @@ enum check_rule check_plan(const struct plan *plan, struct check_fault *fault)
 			rule = check_contract(plan, contract, fault);
 		}
 	}
+	rule = rule ? rule : check_backlog(plan, fault);
 	rule = rule ? rule : check_lanes(plan, fault);
 	for (int l = 0; l < LINKS && !rule; l++) {
 		rule = check_link(plan, &plan->link[l], fault);

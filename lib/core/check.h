@@ -18,6 +18,7 @@ enum check_rule {
 	CHECK_POOL,    /* a pool holds more than fits, or its users are miscounted */
 	CHECK_SAVE,    /* a saving is planned for less time than it takes */
 	CHECK_STATE,   /* a lease's state is not that of its VMs */
+	CHECK_BACKLOG, /* who waits is not where the queue looks for him */
 	CHECK_RULE_COUNT
 };
 

@@ -385,6 +385,27 @@ bool reserve_unit(struct trial *trial, struct contract *contract, struct unit *u
 	return done;
 }
 
+/*
+ * True if there are surely too few places for the unit even if who yields were gone. Much cheaper than to take them out
+ * of the tables and look; of disks, of which the unit may have some itself, it says nothing.
+ */
+static bool too_few(const struct reserve *reserve)
+{
+	struct room *room = &reserve->trial->pass.room;
+	struct capacity per_vm = reserve->unit->spec->per_vm;
+	uint64_t more = 0;
+
+	per_vm.amount[RES_DISK] = 0;
+	for (size_t i = 0; i < reserve->count && more < reserve->unit->n; i++) {
+		struct capacity left = reserve->yielding[i]->contract->lease.spec.per_vm;
+		left.amount[RES_DISK] = 0;
+		/* With what was left over beside it there may be room for one more. */
+		more += capacity_same(&left, &per_vm) ? 1 : 1 + capacity_times(per_vm, left, LEASE_VMS_MAX);
+	}
+	uint32_t need = more < reserve->unit->n ? reserve->unit->n - (uint32_t)more : 0;
+	return need > 0 && room_bound(room, per_vm, need, 0) > room->start_us;
+}
+
 bool reserve_stands(struct trial *trial, struct contract *contract, struct unit *unit)
 {
 	struct plan *plan = trial->pass.plan;
@@ -406,9 +427,11 @@ bool reserve_stands(struct trial *trial, struct contract *contract, struct unit 
 	}
 	reserve.stay.least_us = least_us;
 	find_yielding(&reserve, true);
-	bool sooner;
+	bool sooner = false;
 	reserve.stay.own = run->from == RUN_RESUME && !trial_moves(plan, unit);
-	if (reserve.stay.own) {
+	if (too_few(&reserve)) {
+		/* Nothing to be had. */
+	} else if (reserve.stay.own) {
 		sooner = own_time(&reserve, from_us) + lead_us <= seek.until_us;
 	} else {
 		look_without(&reserve, true);

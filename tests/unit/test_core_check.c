@@ -182,6 +182,21 @@ START_TEST(whole_disk)
 }
 END_TEST
 
+/* Who waits is not where he would be found. */
+START_TEST(backlog)
+{
+	const struct lease *lease = NULL;
+
+	for (int i = 0; i < 4; i++) {
+		lease = request(spec_of(LEASE_BEST_EFFORT, 4, USEC_PER_HOUR));
+	}
+	ck_assert_int_eq(rule(), CHECK_OK);
+	ck_assert_int_eq(plan_find_contract(plan, lease->id)->listed, LISTED_WAITING);
+	plan_find_contract(plan, lease->id)->lease.submitted_us++;
+	ck_assert_int_eq(rule(), CHECK_BACKLOG);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_check");
@@ -199,6 +214,7 @@ int main(void)
 	tcase_add_test(all, state);
 	tcase_add_test(all, contradictions);
 	tcase_add_test(all, whole_disk);
+	tcase_add_test(all, backlog);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
