@@ -266,8 +266,8 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	plan->now_us = now > plan->now_us ? now : plan->now_us;
 	glance_pass(plan->glance, plan->now_us);
 	plan->queue_due = false;
-	plan->queue_tick = tick(plan, before_us);
-	plan->queue_look = orphans_sweep(plan) || plan->queue_tick;
+	plan->queue_look = orphans_sweep(plan);
+	plan->queue_look = tick(plan, before_us) || plan->queue_look;
 	plan_owe_less(plan);
 	begin_transfers(plan);
 	plan_timers(plan);

@@ -322,9 +322,7 @@ struct plan {
 	size_t arrived_count, arrived_room;
 	bool tails_dropped; /* the queue was dropped for overdue guests, of whom there may be more */
 	bool queue_due;     /* something changed that may let the queue move */
-	bool queue_tick;    /* the policy's time for a pass has come */
-	bool queue_look;    /* that, or what was foreseen has come, so that who waits may start, but nobody sooner than
-			       foreseen */
+	bool queue_look; /* what was foreseen has come, so that who waits may start, but nobody sooner than foreseen */
 	/* Least id of the leases of which a VM ended in this step; 0 = a promise's did, or a node changed; UINT64_MAX =
 	 * none. */
 	uint64_t freed_by;

@@ -13,12 +13,12 @@
 #include "stay.h"
 
 /* Found by simulation of a month of SDSC Blue Horizon with reservations: others near them differ as seeds do. */
-#define FIRST_RUN (150 * USEC_PER_MINUTE) /* what every lease gets before others go on */
-#define PATIENCE (4 * USEC_PER_HOUR)      /* a lease that waits longer for its first run may suspend others */
-#define LEAST_STAY (4 * USEC_PER_HOUR)    /* who has run for less since it was last resumed is not suspended for it */
-#define LONG 2                            /* seconds of a new lease's time that count as much as one waited */
-#define LONGEST 20                        /* seconds waited that count as much as one left to run */
-#define MAX_LOST (100000 * USEC_PER_SEC)  /* lost time from which the eldest lease comes first, beside the queue's */
+#define FIRST_RUN (3 * USEC_PER_HOUR)    /* what every lease gets before others go on */
+#define PATIENCE (4 * USEC_PER_HOUR)     /* a lease that waits longer for its first run may suspend others */
+#define LEAST_STAY (4 * USEC_PER_HOUR)   /* who has run for less since it was last resumed is not suspended for it */
+#define LONG 2                           /* seconds of a new lease's time that count as much as one waited */
+#define LONGEST 20                       /* seconds waited that count as much as one left to run */
+#define MAX_LOST (100000 * USEC_PER_SEC) /* lost time from which the eldest lease comes first, beside the queue's */
 
 #define POINTS 16 /* changes on a node looked at */
 
@@ -535,61 +535,40 @@ static bool rules_change(const struct trial *trial, const struct contract *first
 	return change;
 }
 
-/* True if those of the lease's guests that have a soft plan have their image in time. */
-static bool staged_in_time(const struct plan *plan, const struct contract *contract)
+/* True if the image of the unit, which has a plan, is not late. */
+static bool staged_in_time(const struct unit *unit)
 {
-	for (uint32_t i = 0; i < contract->lease.spec.vms && contract->booked; i++) {
-		const struct guest *guest = &contract->guest[i];
-		if (!lease_state_final(guest->vm->state) && guest_soft(plan, guest) && guest->stage &&
-		    prep_ready(guest->node, contract->lease.spec.image) > guest->vm->run.prepare_us) {
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct guest *guest = unit->seat[i].guest;
+		if (guest->stage && prep_ready(guest->node, unit->spec->image) > guest->vm->run.prepare_us) {
 			return false;
 		}
 	}
 	return true;
 }
 
-static bool all_staged_in_time(const struct trial *trial)
-{
-	bool in_time = true;
-
-	for (size_t i = 0; i < trial->front_count && in_time; i++) {
-		in_time = staged_in_time(trial->pass.plan, trial->front[i].contract);
-	}
-	for (size_t i = 0; i < trial->running_count && in_time; i++) {
-		const struct contract *contract = trial->running[i];
-		in_time = !contract->lease.spec.serial || staged_in_time(trial->pass.plan, contract);
-	}
-	return in_time;
-}
-
-/* True if nothing came free, nor may more be made to stop than before: who found no reservation still finds none. */
-static bool quiet(const struct trial *trial, const struct contract *holder)
-{
-	const struct plan *plan = trial->pass.plan;
-
-	return !plan->queue_due && (holder || !(plan->queue_tick || plan->arrived_count)) &&
-	       (trial->count == 0 || !rules_change(trial, trial->waiting[0].contract)) &&
-	       (!holder || !rules_change(trial, holder));
-}
-
-/* True if the reservation there is stays as it is, or in its place none. */
+/*
+ * True if the reservation there is stays as it is: as long as nothing comes free, those before it in the queue, who
+ * found none when it was made, would find none.
+ */
 static bool keep(struct trial *trial)
 {
+	struct plan *plan = trial->pass.plan;
 	struct contract *holder = reserved(trial);
 	struct unit unit;
 
-	prep_layout(trial->pass.plan); /* what came late may have moved an image */
-	if (!all_staged_in_time(trial)) {
+	if (!holder) {
 		return false;
 	}
-	if (quiet(trial, holder)) {
-		return true;
-	}
-	if (!holder || holder != trial->waiting[0].contract) {
+	const struct contract *first = trial->waiting[0].contract;
+	prep_layout(plan); /* what came late may have moved its image */
+	bool quiet =
+		!plan->queue_due && !rules_change(trial, first) && (holder == first || !rules_change(trial, holder));
+	if (!quiet && holder != first) {
 		return false;
 	}
 	place_unit(holder, NULL, &unit);
-	bool stands = reserve_stands(trial, holder, &unit);
+	bool stands = staged_in_time(&unit) && (quiet || reserve_stands(trial, holder, &unit));
 	free(unit.seat);
 	return stands;
 }
@@ -614,11 +593,8 @@ static void turns(struct trial *trial, bool first)
 
 	for (size_t i = 0; i < trial->count; i++) {
 		const struct turn *each = &trial->waiting[i];
-		bool may = pass->reservations > 0 && entitled(trial, each->contract, first);
-		if (may || !backlog_short(pass->plan, each, &pass->room)) {
+		if (pass->reservations > 0 || !backlog_short(pass->plan, each, &pass->room)) {
 			turns_of(trial, each->contract, &first);
-		} else {
-			first = false;
 		}
 	}
 }
