@@ -10,9 +10,8 @@
 
 #define HTTP_CONNECTIONS_MAX 512 /* two for each of 256 nodes; others wait in the kernel's queue */
 #define HTTP_HEADERS_MAX 8192    /* bytes of request line and headers */
-#define HTTP_REQUEST_DEADLINE                                                                   \
-	(20 * USEC_PER_SEC) /* for a whole request, and for the next one on the same connection \
-			     */
+/* For a whole request, and for the next one on the same connection. */
+#define HTTP_REQUEST_DEADLINE (20 * USEC_PER_SEC)
 #define HTTP_RATE_MIN 65536 /* bytes per second: a slower reader is cut off, and resumes by Range */
 
 struct http;
@@ -40,7 +39,10 @@ enum http_verdict {
 /* name: the path after the prefix, whatever it holds. authorization: that header's value, or NULL. From the loop. */
 typedef enum http_verdict http_open(const char *name, const char *authorization, struct http_file *file, void *arg);
 
-/* Listens on the address, by the same rule about plaintext networks as the API, for peers too. */
+/*
+ * Listens on the address, by the same rule about plaintext networks as the API, for peers too. Strings are copied, but
+ * for the prefix. NULL and err if the address is wrong, not allowed or taken.
+ */
 struct http *http_new(struct event_base *base, const struct http_settings *settings, http_open *open, void *arg,
 		      struct err *err);
 void http_free(struct http *http); /* NULL is allowed */
