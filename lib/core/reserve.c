@@ -427,13 +427,11 @@ bool reserve_stands(struct trial *trial, struct contract *contract, struct unit 
 	}
 	reserve.stay.least_us = least_us;
 	find_yielding(&reserve, true);
-	bool sooner = false;
+	bool sooner = !too_few(&reserve);
 	reserve.stay.own = run->from == RUN_RESUME && !trial_moves(plan, unit);
-	if (too_few(&reserve)) {
-		/* Nothing to be had. */
-	} else if (reserve.stay.own) {
+	if (sooner && reserve.stay.own) {
 		sooner = own_time(&reserve, from_us) + lead_us <= seek.until_us;
-	} else {
+	} else if (sooner) {
 		look_without(&reserve, true);
 		sooner = seek_first(&seek, from_us + lead_us);
 		look_without(&reserve, false);
