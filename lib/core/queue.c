@@ -424,14 +424,15 @@ static bool stays(struct pass *pass, struct contract *contract, struct guest *gu
 	return !may_move;
 }
 
-static void unplan(struct pass *pass, struct contract *contract, struct guest *guest)
+static void unplan(struct plan *plan, struct contract *contract, struct guest *guest)
 {
 	struct guest *each;
 
+	prep_trim(
+		plan); /* while it holds its images: it may be put back, and what is laid out now must leave it room */
 	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
-		guest_unplan(pass->plan, each);
+		guest_unplan(plan, each);
 	}
-	room_forget(&pass->room);
 }
 
 /*
@@ -465,12 +466,9 @@ static bool fetches(const struct unit *unit)
 /* Starts a unit that has a reservation at once, if that is possible; if not it is as before. */
 static bool start_sooner(struct pass *pass, struct contract *contract, struct guest *guest, const struct unit *before)
 {
-	struct guest *each;
 	struct unit unit;
 
-	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
-		guest_unplan(pass->plan, each);
-	}
+	unplan(pass->plan, contract, guest);
 	place_unit(contract, guest, &unit);
 	bool resumes = all_in(&unit, LEASE_SUSPENDED, false);
 	bool done = resumes ? start_resume_now(pass, &unit) : start_boot_now(pass, &unit);
@@ -523,7 +521,8 @@ static void turn(struct pass *pass, struct contract *contract, struct guest *gue
 	}
 	if (planned) {
 		place_unit(contract, guest, &before);
-		unplan(pass, contract, guest);
+		unplan(pass->plan, contract, guest);
+		room_forget(&pass->room);
 	}
 	if (!first || (first->vm->state != LEASE_QUEUED && first->vm->planned)) {
 		queue_refit(pass->plan, contract, guest);

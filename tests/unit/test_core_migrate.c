@@ -438,6 +438,43 @@ START_TEST(lost_meanwhile)
 }
 END_TEST
 
+static void add_image(uint64_t id, int64_t size)
+{
+	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {id, size}});
+}
+
+static struct lease_spec with_image(struct lease_spec spec, uint64_t image)
+{
+	spec.image = image;
+	return spec;
+}
+
+/* While it is looked for another time nothing is laid out anew that would take the room of its image. */
+START_TEST(keeps_its_room)
+{
+	settings.backfill = BACKFILL_CONSERVATIVE;
+	settings.staging = STAGING_EDF;
+	migrate_begin(MIGRATION_FREE);
+	const struct lease *lease = stranded();
+	const struct run run = lease->vms[0].run;
+	uint32_t to = lease->vms[0].node;
+
+	set_node(3 - to, NODE_DRAINING);
+	add_image(2, 10 * GIB - IMAGE_SIZE / 2 - MIB); /* there is room for it beside 3, but not beside 1 */
+	add_image(3, IMAGE_SIZE / 2);
+	request(with_image(ar_of(2, run.release_us + 200 * SEC, 60 * SEC), 3));
+	for (int i = 0; i < 8; i++) {
+		request(with_image(spec_of(LEASE_BEST_EFFORT, 2, SEC), 3)); /* as many as each pass plans anew */
+	}
+	const struct lease *later = request(with_image(spec_of(LEASE_BEST_EFFORT, 2, 36000 * SEC), 2));
+	ck_assert_int_gt(later->vms[0].run.prepare_us, run.release_us);
+	tick_at(now + settings.lead_us + SEC);
+	image_there(to, 3, EVENT_IMAGE_PRESENT); /* sooner than foreseen: the link has time for the other */
+	ck_assert_int_eq(lease->vms[0].run.start_us, run.start_us);
+	ck_assert_uint_eq(lease->vms[0].node, to);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_migrate");
@@ -461,6 +498,7 @@ int main(void)
 	tcase_add_test(all, absent_again);
 	tcase_add_test(all, never_came);
 	tcase_add_test(all, lost_meanwhile);
+	tcase_add_test(all, keeps_its_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
