@@ -367,6 +367,14 @@ static bool stage_whole(const struct plan *plan, const struct stage *stage, wall
 	return users == stage->users && riders == stage->riders;
 }
 
+/* True unless the image was removed and still counts for something: whoever needs it keeps it from being removed. */
+static bool stage_known(const struct plan *plan, const struct stage *stage)
+{
+	bool counts = stage->users || stage->flight || stage->present || stage->held_from_us < stage->held_until_us;
+
+	return !counts || plan_find_image(plan, stage->image);
+}
+
 /* Sums up what is needed in the pool in order of time: never more than it holds, and always what its table says. */
 static enum check_rule check_pool(const struct plan *plan, const struct node *node, struct changes *changes,
 				  struct check_fault *fault)
@@ -378,7 +386,7 @@ static enum check_rule check_pool(const struct plan *plan, const struct node *no
 	for (size_t i = 0; i < node->stage_count; i++) {
 		const struct stage *stage = node->stages[i].stage;
 		struct slot slot = {.use = {.amount = {[RES_DISK] = stage->size}}};
-		if (!stage_whole(plan, stage, &slot.end_us)) {
+		if (!stage_known(plan, stage) || !stage_whole(plan, stage, &slot.end_us)) {
 			return CHECK_POOL;
 		}
 		bool kept = stage->flight && stage->flight->kept;

@@ -84,8 +84,7 @@ static void count_places(struct fill *fill, const struct lease_spec *spec, int64
 		anywhere += free ? node->count : 0;
 		for (size_t s = 0; s < node->stage_count; s++) {
 			const struct stage *stage = node->stages[s].stage;
-			/* A node may not have thrown away yet what was removed. */
-			if (stage->present && plan_find_image(plan, stage->image)) {
+			if (stage->present) {
 				struct wish *wish = &fill->wish[index_of(plan, stage->image)];
 				wish->staged += node->count;
 				wish->places += free ? 0 : node->count;

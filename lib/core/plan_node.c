@@ -129,6 +129,9 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 		if (stage && stage->flight) {
 			flight_leave(plan, stage); /* it was to be brought for whoever may come */
 		}
+		if (stage) {
+			prep_set_present(plan, stage, false); /* of what is still there nobody tells any more */
+		}
 	}
 	size_t i = (size_t)(info - plan->images);
 	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));

@@ -20,7 +20,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 static void run_worlds(const char *title, struct world_settings settings, uint64_t steps)
 {
 	uint64_t taken = 0, worlds = 0, leases = 0, ars = 0, kept = 0, broken = 0, suspensions = 0, restarts = 0,
-		 migrations = 0, calls = 0;
+		 migrations = 0, calls = 0, removals = 0;
 
 	settings.seed = number("TENURE_SEED", FIRST_SEED);
 	printf("%s: first seed %llu\n", title, (unsigned long long)settings.seed);
@@ -39,14 +39,15 @@ static void run_worlds(const char *title, struct world_settings settings, uint64
 		restarts += figures->restarts;
 		migrations += figures->migrations;
 		calls += figures->calls;
+		removals += figures->removals;
 		world_free(world);
 	}
 	printf("%s: worlds=%llu steps=%llu leases=%llu ars=%llu kept=%llu promises_broken=%llu suspensions=%llu "
-	       "migrations=%llu restarts=%llu calls=%llu\n",
+	       "migrations=%llu restarts=%llu calls=%llu removals=%llu\n",
 	       title, (unsigned long long)worlds, (unsigned long long)taken, (unsigned long long)leases,
 	       (unsigned long long)ars, (unsigned long long)kept, (unsigned long long)broken,
 	       (unsigned long long)suspensions, (unsigned long long)migrations, (unsigned long long)restarts,
-	       (unsigned long long)calls);
+	       (unsigned long long)calls, (unsigned long long)removals);
 }
 
 static uint64_t share(void)
@@ -56,25 +57,29 @@ static uint64_t share(void)
 
 START_TEST(calm)
 {
-	run_worlds("calm", (struct world_settings){.nodes = 6, .load = 6, .suspend = true}, share());
+	run_worlds("calm", (struct world_settings){.nodes = 6, .load = 6, .suspend = true, .removals = true}, share());
 }
 END_TEST
 
 START_TEST(calm_without_suspension)
 {
-	run_worlds("calm, no suspension", (struct world_settings){.nodes = 6, .load = 5}, share());
+	run_worlds("calm, no suspension", (struct world_settings){.nodes = 6, .load = 5, .removals = true}, share());
 }
 END_TEST
 
 START_TEST(faulty)
 {
-	run_worlds("faulty", (struct world_settings){.nodes = 6, .load = 6, .suspend = true, .faults = true}, share());
+	run_worlds("faulty",
+		   (struct world_settings){.nodes = 6, .load = 6, .suspend = true, .removals = true, .faults = true},
+		   share());
 }
 END_TEST
 
 START_TEST(crowded)
 {
-	run_worlds("crowded", (struct world_settings){.nodes = 2, .load = 8, .suspend = true, .faults = true}, share());
+	run_worlds("crowded",
+		   (struct world_settings){.nodes = 2, .load = 8, .suspend = true, .removals = true, .faults = true},
+		   share());
 }
 END_TEST
 

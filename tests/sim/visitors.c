@@ -45,6 +45,23 @@ static void draw_constraint(struct world *world, struct lease_spec *spec)
 	}
 }
 
+static bool in_catalogue(const struct world *world, uint64_t image)
+{
+	for (size_t i = 0; i < WORLD_IMAGES; i++) {
+		if (world->image[i].id == image) {
+			return world->image[i].there;
+		}
+	}
+	return false;
+}
+
+/* Where some are removed the last ones are wanted seldom. */
+static struct world_image *any_image(struct world *world)
+{
+	return &world->image[world_random(world, world->settings.removals ? 1 + world_random(world, WORLD_IMAGES)
+									  : WORLD_IMAGES)];
+}
+
 void visitors_arrive(struct world *world)
 {
 	struct event event = {.kind = EVENT_LEASE_REQUESTED};
@@ -54,7 +71,7 @@ void visitors_arrive(struct world *world)
 	*spec = (struct lease_spec){
 		.kind = any_kind(world),
 		.vms = 1 + (uint32_t)world_random(world, world_chance(world, 200) ? 3 * world->settings.nodes : 4),
-		.image = 1 + world_random(world, WORLD_IMAGES),
+		.image = any_image(world)->id,
 		.duration_us = (span_us)(5 + world_random(world, world_chance(world, 300) ? 600 : 120)) * USEC_PER_SEC,
 	};
 	spec->user = (uint32_t)world_random(world, 4);
@@ -78,6 +95,8 @@ void visitors_arrive(struct world *world)
 	const struct lease *lease = plan_lease(world->plan, event.requested.id);
 	if (!lease || lease->state == LEASE_NEW) {
 		world_wrong(world, "a request without an answer", event.requested.id, 0);
+	} else if (lease->state != LEASE_REJECTED && !in_catalogue(world, lease->spec.image)) {
+		world_wrong(world, "a lease of an image that was removed", event.requested.id, 0);
 	}
 }
 
@@ -171,7 +190,7 @@ static void silence(struct world *world, uint32_t id)
 
 static void vanish(struct world *world, uint32_t id)
 {
-	uint64_t image = 1 + world_random(world, WORLD_IMAGES);
+	uint64_t image = any_image(world)->id;
 
 	if (world->node[id].pool[image] && !world->node[id].silent_us) {
 		world_step_pool(world, EVENT_IMAGE_ABSENT, id, image);
@@ -189,7 +208,7 @@ static bool same_image(const struct transfer *transfer, void *arg)
 /* The node makes room: what its part does not name goes. */
 static void evict(struct world *world, uint32_t id)
 {
-	uint64_t image = 1 + world_random(world, WORLD_IMAGES), unneeded = image;
+	uint64_t image = any_image(world)->id, unneeded = image;
 
 	plan_each_transfer(world->plan, id, same_image, &unneeded);
 	if (world->node[id].pool[image] && unneeded && !world->node[id].silent_us) {
@@ -204,6 +223,33 @@ static void resize(struct world *world, uint32_t id)
 	if (!node->silent_us) {
 		node->info.capacity.amount[RES_CPU] = 1000 * (int64_t)(1 + world_random(world, 4));
 		world_step_node(world, id, node->info.state);
+	}
+}
+
+/* The node clears its pool of what is in no catalogue any more. */
+static void clear_pool(struct world *world, uint32_t id)
+{
+	for (uint64_t image = 1; image <= world->last_image && !world->node[id].silent_us; image++) {
+		if (world->node[id].pool[image] && !in_catalogue(world, image)) {
+			world_step_pool(world, EVENT_IMAGE_ABSENT, id, image);
+		}
+	}
+}
+
+void visitors_catalogue(struct world *world)
+{
+	struct world_image *image = any_image(world);
+
+	if (world_chance(world, 20)) {
+		clear_pool(world, 1 + (uint32_t)world_random(world, world->settings.nodes));
+	}
+	if (!world_chance(world, 50) || world->last_image == WORLD_IMAGE_IDS) {
+		return;
+	}
+	if (!image->there) {
+		world_add_image(world, image);
+	} else if (!plan_image_needed(world->plan, image->id)) {
+		world_remove_image(world, image);
 	}
 }
 

@@ -294,12 +294,15 @@ static struct plan *rebuild(struct world *world)
 	struct world_estimate *estimate, *next_estimate;
 	struct world_transfer *transfer, *next_transfer;
 
-	for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
-		plan_restore_image(plan, &(struct image_info){i, world->image_size[i]});
+	for (size_t i = 0; i < WORLD_IMAGES; i++) {
+		if (world->image[i].there) {
+			uint64_t id = world->image[i].id;
+			plan_restore_image(plan, &(struct image_info){id, world->image_size[id]});
+		}
 	}
 	for (uint32_t n = 1; n <= world->settings.nodes; n++) {
 		plan_restore_node(plan, &world->node[n].info);
-		for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
+		for (uint64_t i = 1; i <= world->last_image; i++) {
 			if (world->node[n].pool[i]) {
 				plan_restore_pool(plan, n, i);
 			}
@@ -451,6 +454,24 @@ void world_step_node(struct world *world, uint32_t id, enum node_state state)
 	world->node[id].info.state = state;
 	event.node = world->node[id].info;
 	world_step(world, &event);
+}
+
+void world_add_image(struct world *world, struct world_image *image)
+{
+	struct event event = {.kind = EVENT_IMAGE_ADDED};
+
+	image->id = ++world->last_image;
+	image->there = true;
+	world->image_size[image->id] = (int64_t)(1 + world_random(world, 20)) * INT64_C(100000000);
+	event.image = (struct image_info){image->id, world->image_size[image->id]};
+	world_step(world, &event);
+}
+
+void world_remove_image(struct world *world, struct world_image *image)
+{
+	image->there = false;
+	world->figures.removals++;
+	world_step(world, &(struct event){.kind = EVENT_IMAGE_REMOVED, .image_removed = image->id});
 }
 
 void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image)
@@ -623,6 +644,9 @@ static void turn(struct world *world, bool arrivals)
 	if (arrivals) {
 		arrivals_act(world);
 	}
+	if (world->settings.removals) {
+		visitors_catalogue(world);
+	}
 	if (world->wake_us <= world->now_us) {
 		world_step(world, &(struct event){.kind = EVENT_TICK});
 	}
@@ -705,11 +729,8 @@ struct world *world_new(const struct world_settings *settings)
 	world->arrival_us = world->now_us;
 	world->mischief_us = world->now_us;
 	world->wake_us = WALL_NEVER;
-	for (uint64_t i = 1; i <= WORLD_IMAGES; i++) {
-		struct event event = {.kind = EVENT_IMAGE_ADDED};
-		world->image_size[i] = (int64_t)(1 + world_random(world, 20)) * INT64_C(100000000);
-		event.image = (struct image_info){i, world->image_size[i]};
-		world_step(world, &event);
+	for (size_t i = 0; i < WORLD_IMAGES; i++) {
+		world_add_image(world, &world->image[i]);
 	}
 	for (uint32_t n = 1; n <= settings->nodes; n++) {
 		world->node[n] = (struct world_node){.deliver_us = WALL_NEVER};

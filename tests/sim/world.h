@@ -9,7 +9,8 @@
 #include "plan.h"
 
 #define WORLD_NODES_MAX 16
-#define WORLD_IMAGES 5
+#define WORLD_IMAGES 5     /* in the catalogue at a time */
+#define WORLD_IMAGE_IDS 60 /* that were in it at any time */
 
 struct world;
 
@@ -17,6 +18,7 @@ struct world_settings {
 	uint64_t seed;
 	bool faults; /* nodes fall silent, drain and shrink, guests fail, transfers are late or fail, images vanish */
 	bool suspend;
+	bool removals;  /* images nobody needs are removed from the catalogue, and others added in their place */
 	uint32_t nodes; /* 1 .. WORLD_NODES_MAX */
 	double load;    /* requests per simulated minute */
 };
@@ -30,6 +32,7 @@ struct world_figures {
 	uint64_t suspensions;
 	uint64_t migrations;
 	uint64_t restarts; /* planners rebuilt from rows and compared */
+	uint64_t removals; /* of images */
 };
 
 struct world *world_new(const struct world_settings *settings);

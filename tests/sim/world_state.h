@@ -50,7 +50,13 @@ struct world_node {
 	wall_us deliver_us; /* a new part arrives then; WALL_NEVER = none on its way */
 	wall_us silent_us;  /* silent until then, 0 = not */
 	wall_us busy_us;    /* saving or restoring guests until then */
-	bool pool[WORLD_IMAGES + 1];
+	bool pool[WORLD_IMAGE_IDS + 1];
+};
+
+/* A place in the catalogue. */
+struct world_image {
+	uint64_t id; /* of the image that is there, or was the last */
+	bool there;
 };
 
 struct world_fetch {
@@ -104,12 +110,13 @@ struct world {
 	uint64_t twin_steps;
 	struct actions actions, twin_actions;
 	struct world_node node[WORLD_NODES_MAX + 1]; /* by id */
-	int64_t image_size[WORLD_IMAGES + 1];
+	struct world_image image[WORLD_IMAGES];
+	int64_t image_size[WORLD_IMAGE_IDS + 1]; /* by id */
 	struct world_lease *leases;
 	struct world_slot *slots;
 	struct world_transfer *transfers;
 	struct world_estimate *estimates;
-	uint64_t last_lease, last_slot, last_transfer, last_report;
+	uint64_t last_image, last_lease, last_slot, last_transfer, last_report;
 	wall_us wake_us, arrival_us, mischief_us;
 	struct body_of *body;
 	size_t body_count, body_room;
@@ -131,6 +138,9 @@ void *world_grow(void *items, size_t count, size_t *room, size_t size);
 /* Gives the event to the planner, and writes what it answers. */
 void world_step(struct world *world, const struct event *event);
 void world_step_node(struct world *world, uint32_t id, enum node_state state);
+/* Another image in that place of the catalogue; and none any more. */
+void world_add_image(struct world *world, struct world_image *image);
+void world_remove_image(struct world *world, struct world_image *image);
 void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, uint64_t image);
 /* The row of the lease, NULL if there is none. */
 struct world_lease *world_lease_row(struct world *world, uint64_t id);
@@ -144,6 +154,8 @@ void world_wrong(struct world *world, const char *what, uint64_t lease, uint32_t
 void visitors_arrive(struct world *world);
 /* Somebody changes his mind, or something breaks; or not. */
 void visitors_mischief(struct world *world);
+/* Somebody removes an image that no lease needs, or adds one where one is missing; or not. */
+void visitors_catalogue(struct world *world);
 
 /* agents.c */
 /* The earliest time at which some agent does something; WALL_NEVER = none. */
