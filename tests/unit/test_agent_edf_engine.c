@@ -426,6 +426,55 @@ static pid_t make_guest(const char *group)
 	return pid;
 }
 
+/* What the kernel puts into a group for the bandwidth of the task's first thread; the path of that group. */
+static char *make_quota(const char *root, uint64_t task)
+{
+	static const char *const names[] = {"cpu.cfs_quota_us", "cpu.cfs_period_us", "tasks"};
+	_cleanup_free_ char *all = xasprintf("%s/cpu/tenure-edf-quota", root);
+	char *group = xasprintf("%s/%llu-0", all, (unsigned long long)task);
+	struct err err;
+
+	mkdir(all, 0755);
+	mkdir(group, 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", group, names[i]);
+
+		ck_assert_int_eq(file_replace(path, "", 0, 0644, &err), 0);
+	}
+	return group;
+}
+
+static void assert_number(const char *group, const char *name, long expected)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", group, name);
+	_cleanup_free_ char *text = file_read(path, 64, NULL);
+
+	ck_assert_ptr_nonnull(text);
+	ck_assert_int_eq(atol(text), expected);
+}
+
+/* Where it may leave its group, and another may have bandwidth, a guest without real-time priorities gets that. */
+static void bandwidth_instead(const char *root, const char *name, struct engine_task *task)
+{
+	_cleanup_free_ char *group = make_quota(root, task->id = 1000);
+	_cleanup_free_ char *home = xasprintf("%s/cpu/%s/tasks", root, name);
+	struct engine_row row;
+	struct err err;
+	uint64_t id;
+
+	ck_assert_int_eq(file_replace(home, "", 0, 0644, &err), 0);
+	ck_assert_msg(engine_attach(engine, task, &id, &err) == 0, "%s", err.text);
+	ck_assert_uint_eq(engine_list(engine, id, keep_row, &row), 1);
+	ck_assert_int_eq(row.backend, ENGINE_QUOTA);
+	ck_assert_ptr_nonnull(strstr(row.reason, "SCHED_FIFO"));
+	assert_number(group, "cpu.cfs_period_us", 50000);
+	assert_number(group, "cpu.cfs_quota_us", 5000);
+	assert_number(group, "tasks", task->pid);
+	ck_assert_int_eq(engine_set(engine, id, &(struct edf_constraint){10 * MS, 50 * MS, true}, &err), 0);
+	assert_number(group, "cpu.cfs_quota_us", 10000);
+	ck_assert_int_eq(engine_detach(engine, id, NULL), 0);
+}
+
 START_TEST(guest_without_real_time)
 {
 	_cleanup_free_ char *name = xasprintf("tenure-test-%d", (int)getpid());
@@ -462,6 +511,7 @@ START_TEST(guest_without_real_time)
 		ck_assert_str_eq(row.reason, "");
 		wait_bound(child, 1, true);
 		ck_assert_int_eq(engine_detach(engine, id, NULL), 0);
+		bandwidth_instead(fake, name, &task);
 	}
 	end_child(guest);
 	ck_assert_int_eq(rmdir(group), 0);
