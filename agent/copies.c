@@ -5,7 +5,6 @@
 #include "copies.h"
 
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "clock.h"
@@ -13,13 +12,13 @@
 #include "guest.h"
 #include "log.h"
 #include "text.h"
+#include "token.h"
 #include "util.h"
 
 #define RETRY_US (100 * USEC_PER_MSEC)
 #define BACKOFF_DOUBLINGS 6 /* up to 6.4 s */
 #define TELL_FAILURES 3
 #define LOOK_US USEC_PER_SEC /* the wall clock may jump: never sleep longer while something waits */
-#define TOKEN_MAX 4096
 /* Beside its memory QEMU saves devices, libvirt the domain, and qcow2 its tables: no more than a guest's disk itself.
  */
 #define MORE_MAX (INT64_C(1) << 30)
@@ -104,25 +103,16 @@ static void on_ended(struct fetch *fetch, enum fetch_verdict verdict, const char
 	look_soon(copy->copies, 0);
 }
 
-/* What is shown to the other agent, or NULL. The caller frees. */
-static char *read_token(const struct copies *copies)
-{
-	char *token = *copies->settings.token_file ? file_read(copies->settings.token_file, TOKEN_MAX, NULL) : NULL;
-
-	if (token) {
-		token[strcspn(token, "\r\n")] = '\0';
-	}
-	return token;
-}
-
 static void fetch_file(struct copy *copy, const char *name, const char *file)
 {
+	struct err err;
 	static const struct fetch_ops ops = {.moved = on_moved, .ended = on_ended};
 	const struct stage_settings *limits = &copy->copies->limits;
 	_cleanup_free_ char *url = xasprintf("%s/%s", copy->url, name);
 	_cleanup_free_ char *path = xasprintf("%s/%s", copy->dir, file);
 	_cleanup_free_ char *part_path = xasprintf("%s.part", path);
-	_cleanup_free_ char *token = read_token(copy->copies);
+	const char *token_file = copy->copies->settings.token_file;
+	_cleanup_token_ char *token = *token_file ? token_read(token_file, "token_file", &err) : NULL;
 	struct fetch_order order = {
 		.url = url,
 		.size = copy->limit,
@@ -133,18 +123,14 @@ static void fetch_file(struct copy *copy, const char *name, const char *file)
 		.stall_timeout_us = limits->stall_timeout_us,
 		.stall_rate = limits->stall_rate,
 	};
-	struct err err;
 
 	/* QEMU's user passes through the folder, as guest_work.c makes it. */
-	if (dir_make(copy->dir, 0711, &err) < 0) {
+	if ((*token_file && !token) || dir_make(copy->dir, 0711, &err) < 0) {
 		failed(copy, err.text);
 		return;
 	}
 	copy->begun_us = copy->begun_us ? copy->begun_us : clock_mono();
 	copy->fetch = fetch_start(copy->copies->fetcher, &order, &ops, copy);
-	if (token) {
-		OPENSSL_cleanse(token, strlen(token));
-	}
 }
 
 static void arrived(struct copy *copy)

@@ -12,6 +12,7 @@
 #include "jsonx.h"
 #include "log.h"
 #include "rpc.h"
+#include "token.h"
 #include "util.h"
 
 #define CALL_US (10 * USEC_PER_SEC)
@@ -22,7 +23,6 @@
 #define HEARTBEAT_US (2 * USEC_PER_SEC)
 #define HEARTBEAT_MAX_US USEC_PER_HOUR
 #define SKEW_US (100 * USEC_PER_MSEC)
-#define TOKEN_MAX 4096
 
 struct link {
 	struct event_base *base;
@@ -175,18 +175,16 @@ void link_changed(struct link *link)
 
 static int add_token(struct link *link, struct json_object *params, struct err *err)
 {
-	_cleanup_free_ char *token = NULL;
+	_cleanup_token_ char *token = NULL;
 
 	if (!*link->settings.token_file) {
 		return 0;
 	}
-	token = file_read(link->settings.token_file, TOKEN_MAX, err);
+	token = token_read(link->settings.token_file, "token_file", err);
 	if (!token) {
 		return -1;
 	}
-	token[strcspn(token, "\r\n")] = '\0';
 	json_object_object_add(params, "token", json_object_new_string(token));
-	OPENSSL_cleanse(token, strlen(token));
 	return 0;
 }
 

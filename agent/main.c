@@ -22,6 +22,7 @@
 #include "pace.h"
 #include "settings.h"
 #include "stage.h"
+#include "token.h"
 #include "util.h"
 #include "work.h"
 
@@ -511,6 +512,23 @@ static int print_config(const char *path)
 	return output_end("tenure-agent", 0);
 }
 
+/* Of what the settings name, too: what a start would only log. */
+static int check(struct agent *agent)
+{
+	const char *token_file = agent->settings.token_file;
+	struct err err;
+	_cleanup_token_ char *token = *token_file ? token_read(token_file, "token_file", &err) : NULL;
+	bool bad = *token_file && !token;
+
+	if (bad) {
+		fprintf(stderr, "tenure-agent: %s: %s\n", agent->settings_path, err.text);
+	} else {
+		printf("%s: good\n", agent->settings_path);
+	}
+	settings_free(&agent->settings);
+	return output_end("tenure-agent", bad);
+}
+
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
 
 /* -1 = go on, else the exit status. */
@@ -577,10 +595,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "tenure-agent: %s\n", err.text);
 		return 1;
 	}
-	if (mode == MODE_CHECK) {
-		printf("%s: good\n", agent.settings_path);
-		settings_free(&agent.settings);
-		return output_end("tenure-agent", 0);
-	}
-	return run(&agent);
+	return mode == MODE_CHECK ? check(&agent) : run(&agent);
 }

@@ -18,9 +18,9 @@
 #include "sha256.h"
 #include "text.h"
 #include "thread.h"
+#include "token.h"
 #include "util.h"
 
-#define TOKEN_MAX 4096
 #define CHUNK (1u << 20)
 
 /* The digest of one file, as long as that is the same file. */
@@ -165,19 +165,16 @@ static void forget_gone(struct offers *offers)
 
 static bool knows_secret(const struct offers *offers, const char *authorization)
 {
-	_cleanup_free_ char *token = file_read(offers->settings.token_file, TOKEN_MAX, NULL);
+	_cleanup_token_ char *token = token_read(offers->settings.token_file, "token_file", NULL);
 	char shown[SHA256_HEX], known[SHA256_HEX];
 
 	if (!token || !authorization || strncmp(authorization, "Bearer ", 7) != 0) {
 		return false;
 	}
-	token[strcspn(token, "\r\n")] = '\0';
 	/* Digests, so that comparing takes the same time whatever is shown. */
 	sha256_hex(token, strlen(token), known);
 	sha256_hex(authorization + 7, strlen(authorization + 7), shown);
-	bool same = *token && CRYPTO_memcmp(known, shown, sizeof(known)) == 0;
-	OPENSSL_cleanse(token, strlen(token));
-	return same;
+	return CRYPTO_memcmp(known, shown, sizeof(known)) == 0;
 }
 
 /* "NODE/LEASE-VM-GENERATION/FILE", exactly as it is written. */

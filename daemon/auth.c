@@ -7,13 +7,11 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "sha256.h"
+#include "token.h"
 #include "util.h"
 
-#define TOKEN_MIN 16     /* characters: shorter ones are guessed */
-#define TOKEN_MAX 256    /* as node.hello's parameter */
 #define GROUPS_MAX 256   /* groups of one user that count */
 #define NSS_BUFFER 16384 /* more than glibc suggests for an entry; longer ones count as unknown */
 
@@ -23,45 +21,21 @@ struct auth {
 	char token[SHA256_HEX]; /* of the secret, so that comparing takes the same time for any length */
 };
 
-static int read_token(const char *path, char out[SHA256_HEX], struct err *err)
-{
-	_cleanup_free_ char *text = NULL;
-	struct stat st;
-	size_t len;
-
-	if (stat(path, &st) < 0) {
-		return err_set(err, ERR_INTERNAL, "agent_token_file %s: %s", path, strerror(errno));
-	}
-	if (st.st_mode & (S_IROTH | S_IWOTH)) {
-		return err_set(err, ERR_INTERNAL, "agent_token_file %s is open to everybody; chmod 640 it", path);
-	}
-	text = file_read(path, TOKEN_MAX + 2, err);
-	if (!text) {
-		return err_prefix(err, "agent_token_file");
-	}
-	len = strcspn(text, "\r\n");
-	text[len] = '\0';
-	if (len < TOKEN_MIN || len > TOKEN_MAX) {
-		OPENSSL_cleanse(text, len);
-		return err_set(err, ERR_INTERNAL, "agent_token_file %s: the first line must have %d to %d characters",
-			       path, TOKEN_MIN, TOKEN_MAX);
-	}
-	sha256_hex(text, len, out);
-	OPENSSL_cleanse(text, len);
-	return 0;
-}
-
 int auth_reload(struct auth *auth, const struct head_settings *settings, struct err *err)
 {
-	char token[SHA256_HEX] = "";
+	bool has_token = *settings->agent_token_file;
+	_cleanup_token_ char *token =
+		has_token ? token_read(settings->agent_token_file, "agent_token_file", err) : NULL;
 
-	if (*settings->agent_token_file && read_token(settings->agent_token_file, token, err) < 0) {
+	if (has_token && !token) {
 		return -1;
 	}
 	free(auth->operators);
 	auth->operators = xstrdup(settings->operators);
-	auth->has_token = *token != '\0';
-	memcpy(auth->token, token, sizeof(token));
+	auth->has_token = has_token;
+	if (has_token) {
+		sha256_hex(token, strlen(token), auth->token);
+	}
 	return 0;
 }
 

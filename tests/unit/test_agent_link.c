@@ -153,7 +153,7 @@ static void setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(address, sizeof(address), "unix:%s/head", folder);
 	snprintf(token_path, sizeof(token_path), "%s/token", folder);
-	ck_assert_int_eq(file_replace(token_path, "secret\nrest\n", 12, 0600, &err), 0);
+	ck_assert_int_eq(file_replace(token_path, "the secret of all\nrest\n", 23, 0600, &err), 0);
 	base = event_base_new();
 	heartbeat_us = 100 * USEC_PER_MSEC;
 	listen_again();
@@ -228,7 +228,7 @@ START_TEST(hello)
 	run_for(5 * SEC);
 	ck_assert(connected);
 	ck_assert_str_eq(hello_string("node"), "n1");
-	ck_assert_str_eq(hello_string("token"), "secret");
+	ck_assert_str_eq(hello_string("token"), "the secret of all");
 	ck_assert_str_eq(hello_string("hypervisor"), "qemu, libvirt 9.0.0");
 	ck_assert_str_eq(hello_string("pool"), "7");
 	ck_assert(json_object_object_get_ex(last_hello, "capacity", &member));
@@ -391,9 +391,9 @@ START_TEST(no_token)
 	start();
 	run_for(300 * USEC_PER_MSEC);
 	ck_assert_uint_eq(hellos, 0);
-	ck_assert_int_eq(file_replace(token_path, "late", 4, 0600, &err), 0);
+	ck_assert_int_eq(file_replace(token_path, "late, but long enough", 21, 0600, &err), 0);
 	run_for(10 * SEC);
-	ck_assert_str_eq(hello_string("token"), "late");
+	ck_assert_str_eq(hello_string("token"), "late, but long enough");
 }
 END_TEST
 
