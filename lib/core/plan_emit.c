@@ -139,16 +139,33 @@ static bool same_slot(const struct plan *plan, const struct slot *old, const str
 	       (old->start_us == slot->start_us || old->start_us > plan->now_us);
 }
 
-/* A slot that is no longer planned: gone if not begun, else kept for history as far as it was used. */
+/* What remains booked of the slot though it is no longer planned; NULL = nothing. */
+static const struct slot *orphan_of(const struct plan *plan, const struct slot *old)
+{
+	for (size_t i = plan->orphans.count; i-- > 0;) {
+		const struct slot *slot = &plan->orphans.item[i];
+		if (slot->id == old->id && same_slot(plan, old, slot)) {
+			return slot;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * A slot that is no longer planned: gone if not begun, else kept for history as far as it was used. What remains booked
+ * may end later than it was to: in this step, before it left, its guest may have lost the plan that ended it.
+ */
 static void emit_left(struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
 {
-	wall_us until_us = guest->leave_us > plan->now_us ? guest->leave_us : plan->now_us;
+	const struct slot *orphan = orphan_of(plan, old);
+	wall_us until_us = old->end_us < plan->now_us ? old->end_us : plan->now_us;
 
+	until_us = orphan ? orphan->end_us : until_us;
 	if (old->start_us > plan->now_us || old->start_us >= until_us) {
 		add(out, ACTION_SLOT_DROP)->slot = *old;
 		return;
 	}
-	if (old->end_us > until_us) {
+	if (old->end_us != until_us) {
 		old->end_us = until_us;
 		add(out, ACTION_SLOT)->slot = *old;
 	}

@@ -438,6 +438,32 @@ START_TEST(lost_meanwhile)
 }
 END_TEST
 
+/* The row of what it leaves to be cleared up says so, though it lost the plan that would have ended it sooner. */
+START_TEST(left_as_told)
+{
+	migrate_begin(MIGRATION_NO);
+	const struct lease *lease = stranded();
+	int rows = 0;
+
+	ck_assert_uint_eq(lease->vms[0].run.from_node, 0);
+	tick_at(lease->vms[1].run.prepare_us - settings.lead_us - SEC);
+	struct event events[2] = {{.kind = EVENT_NODE, .node = node_info(3)},
+				  {.kind = EVENT_LEASE_CANCELLED, .cancelled = lease->id}};
+	events[0].node.state = NODE_DRAINING;
+	plan_step(plan, events, 1, now, &actions);
+	events[0].node.pool_bytes -= MIB; /* what is no promise makes way while it changes */
+	plan_step(plan, events, 2, now, &actions);
+	for (size_t i = 0; i < actions.count; i++) {
+		const struct slot *slot = &actions.item[i].slot;
+		if (actions.item[i].kind == ACTION_SLOT && slot->lease == lease->id && slot->kind == SLOT_HOLD) {
+			ck_assert_int_eq(slot->end_us, now + settings.lead_us + settings.stop_us);
+			rows++;
+		}
+	}
+	ck_assert_int_eq(rows, 2);
+}
+END_TEST
+
 static void add_image(uint64_t id, int64_t size)
 {
 	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {id, size}});
@@ -498,6 +524,7 @@ int main(void)
 	tcase_add_test(all, absent_again);
 	tcase_add_test(all, never_came);
 	tcase_add_test(all, lost_meanwhile);
+	tcase_add_test(all, left_as_told);
 	tcase_add_test(all, keeps_its_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
