@@ -117,6 +117,7 @@ void plan_free(struct plan *plan)
 	free(plan->memories);
 	free(plan->touched);
 	free(plan->picked);
+	free(plan->late);
 	free(plan->staged);
 	free(plan->changed);
 	timers_fini(&plan->timers);
@@ -234,6 +235,33 @@ static void take(struct plan *plan, const struct event *event)
 	}
 }
 
+/* True if a user wants something, rather than the cluster telling of something. */
+static bool of_user(enum event_kind kind)
+{
+	return kind == EVENT_LEASE_REQUESTED || kind == EVENT_LEASE_CANCELLED || kind == EVENT_LEASE_RESIZED ||
+	       kind == EVENT_LEASE_CALLED || kind == EVENT_LEASE_TUNED;
+}
+
+/*
+ * Who ends at the very time of his end is not late, so all that is told of guests comes before conclusions from that
+ * nothing was; but those who are late keep their nodes before anybody is promised them.
+ */
+static void take_all(struct plan *plan, const struct event *events, size_t count)
+{
+	bool looked = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!looked && of_user(events[i].kind)) {
+			plan_overdue(plan);
+			looked = true;
+		}
+		take(plan, &events[i]);
+	}
+	if (!looked) {
+		plan_overdue(plan);
+	}
+}
+
 /*
  * True if with this step the queue policy's time for a pass has come. Of a planner that was rebuilt nobody knows when
  * it was asked last: it is as if that had been just before.
@@ -272,9 +300,7 @@ void plan_step(struct plan *plan, const struct event *events, size_t count, wall
 	begin_transfers(plan);
 	plan_timers(plan);
 	arrival_tick(plan);
-	for (size_t i = 0; i < count; i++) {
-		take(plan, &events[i]);
-	}
+	take_all(plan, events, count);
 	if ((plan->queue_due || plan->queue_look) && !RB_EMPTY(&plan->turns)) {
 		queue_pass(plan);
 	} else if (plan->arrived_count) {

@@ -320,6 +320,8 @@ struct plan {
 	struct contract *ended;    /* final since this step; freed at the next */
 	struct contract **arrived; /* new in the queue */
 	size_t arrived_count, arrived_room;
+	struct guest **late; /* that plan_overdue() is to look at */
+	size_t late_count, late_room;
 	bool tails_dropped; /* the queue was dropped for overdue guests, of whom there may be more */
 	bool queue_due;     /* something changed that may let the queue move */
 	bool queue_look; /* what was foreseen has come, so that who waits may start, but nobody sooner than foreseen */
@@ -440,8 +442,10 @@ void plan_call(struct plan *plan, uint64_t id);
 
 /* plan_vm.c */
 void plan_vm_seen(struct plan *plan, const struct event *event);
-/* What time alone changes: prepare begins, an end is reached, nobody confirmed. */
+/* What time alone changes: prepare begins, an end is reached. */
 void plan_timers(struct plan *plan);
+/* What that nobody confirmed changes, once all that this step tells of guests has been taken. */
+void plan_overdue(struct plan *plan);
 /* Ends the guest's unit if all that is left of it is suspended and has had all its time. */
 void guest_finish_spent(struct plan *plan, struct guest *guest);
 /* Puts the guest's timer where its state wants it. */

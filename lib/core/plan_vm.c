@@ -499,6 +499,7 @@ static bool has_turn(const struct plan *plan, const struct guest *guest)
 	       (now_us > guest_tail(guest) && now_us > given_up_us && overdue_rest(plan, guest) == overdue_step(plan));
 }
 
+/* What its run comes to at this time, without a word from its node. */
 static void due(struct plan *plan, struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
@@ -512,18 +513,25 @@ static void due(struct plan *plan, struct guest *guest)
 	if (now_us >= vm->run.end_us && vm->state == LEASE_ACTIVE) {
 		reach_end(plan, guest);
 	}
-	if (!has_turn(plan, guest)) {
+}
+
+/* What follows from that nothing was heard of it, not in this step either. */
+static void overdue(struct plan *plan, struct guest *guest)
+{
+	wall_us now_us = plan->now_us;
+
+	if (!guest->vm->planned || !has_turn(plan, guest)) {
 		return;
 	}
 	if (now_us >= given_up_at(plan, guest)) {
 		unconfirmed(plan, guest);
 	}
-	if (vm->planned && now_us >= guest_tail(guest) && guest->node->info.state != NODE_SILENT) {
+	if (guest->vm->planned && now_us >= guest_tail(guest) && guest->node->info.state != NODE_SILENT) {
 		extend_tail(plan, guest);
 	}
 }
 
-/* The earliest time later than now when due() has something to do. */
+/* The earliest time later than now when due() or overdue() has something to do. */
 static wall_us next_due(const struct plan *plan, const struct guest *guest)
 {
 	const struct vm *vm = guest->vm;
@@ -565,17 +573,37 @@ void guest_set_timer(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* True if plan_overdue() is to look at the guest, whose timer has gone off. */
+static bool may_be_overdue(const struct plan *plan, const struct guest *guest)
+{
+	return plan->now_us >= guest_tail(guest) || plan->now_us >= given_up_at(plan, guest);
+}
+
 void plan_timers(struct plan *plan)
 {
 	struct guest *guest;
 
-	plan->tails_dropped = false;
 	while ((guest = timers_first(&plan->timers)) && timers_at(&plan->timers, guest) <= plan->now_us) {
 		if (guest->vm->planned) {
 			due(plan, guest);
+			if (may_be_overdue(plan, guest)) {
+				plan->late =
+					plan_grow(plan->late, plan->late_count, &plan->late_room, sizeof(*plan->late));
+				plan->late[plan->late_count++] = guest;
+			}
 		} else if (guest_stands_by(guest)) {
 			open_due(plan, guest);
 		}
 		guest_set_timer(plan, guest);
 	}
+}
+
+void plan_overdue(struct plan *plan)
+{
+	plan->tails_dropped = false;
+	for (size_t i = 0; i < plan->late_count; i++) {
+		overdue(plan, plan->late[i]);
+		guest_set_timer(plan, plan->late[i]);
+	}
+	plan->late_count = 0;
 }

@@ -406,7 +406,7 @@ static void as_by_a_whole_pass(enum backfill backfill, const char *queue)
 /* An order that changes with time is looked at anew when something ends. */
 START_TEST(without_looking_at_all)
 {
-	random_state = 88172645463325252U + (uint64_t)_i;
+	random_state = 88172645463326252U + (uint64_t)_i;
 	as_by_a_whole_pass((enum backfill)(_i % BACKFILL_CONSERVATIVE),
 			   _i < BACKFILL_CONSERVATIVE ? "fcfs" : "shortest");
 }

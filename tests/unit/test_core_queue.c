@@ -687,6 +687,65 @@ START_TEST(overdue_stay)
 }
 END_TEST
 
+/* The lease's VMs say so, all at the same time. */
+static void see_all(const struct lease *lease, enum vm_seen seen)
+{
+	struct event events[4];
+
+	for (uint32_t i = 0; i < lease->spec.vms; i++) {
+		events[i] = (struct event){.kind = EVENT_VM_SEEN};
+		events[i].vm.lease = lease->id;
+		events[i].vm.vm = i;
+		events[i].vm.generation = lease->vms[i].generation;
+		events[i].vm.node = lease->vms[i].node;
+		events[i].vm.seen = seen;
+		events[i].vm.at_us = now;
+	}
+	plan_step(plan, events, lease->spec.vms, now, &actions);
+	ck_assert_int_eq(check_plan(plan, &(struct check_fault){0}), CHECK_OK);
+}
+
+/*
+ * Who ends at the very end of his time is not overdue: one who waits for his image is not planned anew for that, behind
+ * one who had no reservation so far.
+ */
+START_TEST(ends_in_time)
+{
+	struct lease_spec other_image = spec_of(LEASE_BEST_EFFORT, 1, 2000 * SEC);
+	const struct lease *first = request(spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC));
+	const struct lease *beside = request(spec_of(LEASE_BEST_EFFORT, 1, 1500 * SEC));
+
+	run_all(first);
+	run_all(beside);
+	const struct lease *next = request(spec_of(LEASE_BEST_EFFORT, 2, 1000 * SEC));
+	ck_assert_int_ge(next->vms[0].run.prepare_us, first->vms[0].run.release_us);
+	const struct lease *all = request(spec_of(LEASE_BEST_EFFORT, 4, 100 * SEC));
+	ck_assert_int_eq(all->state, LEASE_QUEUED);
+	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {2, IMAGE_SIZE}});
+	now = first->vms[0].run.release_us - 2 * SEC;
+	other_image.image = 2;
+	const struct lease *waits = request(other_image);
+	ck_assert_int_eq(waits->state, LEASE_SCHEDULED);
+	wall_us end_us = waits->vms[0].run.end_us;
+	now = first->vms[0].run.release_us;
+	see_all(first, SEEN_ENDED);
+	ck_assert_int_eq(first->state, LEASE_DONE);
+	ck_assert_int_eq(waits->vms[0].run.end_us, end_us);
+}
+END_TEST
+
+/* But he who is keeps his place before somebody who asks for it at that time. */
+START_TEST(overdue_before_a_request)
+{
+	const struct lease *late = request(spec_of(LEASE_BEST_EFFORT, 2, 100 * SEC));
+
+	run_all(late);
+	now = late->vms[0].run.release_us;
+	const struct lease *ar = request(ar_of(4, now + settings.lead_us + settings.prepare_us, 10 * SEC));
+	ck_assert_int_eq(ar->state, LEASE_REJECTED);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_queue");
@@ -726,6 +785,8 @@ int main(void)
 	tcase_add_test(all, node_shrinks);
 	tcase_add_test(all, too_big);
 	tcase_add_test(all, overdue_stay);
+	tcase_add_test(all, ends_in_time);
+	tcase_add_test(all, overdue_before_a_request);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
