@@ -311,6 +311,12 @@ void prep_let_go(struct plan *plan, struct guest *guest)
 	}
 }
 
+/* True if there is no room for the image from where its flight is until the last has done with it. */
+static bool misplaced(const struct stage *stage)
+{
+	return stage->flight && !stage->flight->begun && pool_conflicts(stage);
+}
+
 /* The stage is looked at for a run that may come to be. */
 static void mean(struct plan *plan, struct stage *stage, const struct run *run)
 {
@@ -318,7 +324,7 @@ static void mean(struct plan *plan, struct stage *stage, const struct run *run)
 
 	stage->meant_us = until_us > stage->meant_us ? until_us : stage->meant_us;
 	prep_loosen(plan, stage);
-	if (stage->flight && !stage->flight->begun && pool_conflicts(stage)) {
+	if (misplaced(stage)) {
 		/* Those it was for had left, and it went where it is for nobody's sake. */
 		flight_leave(plan, stage);
 	}
@@ -445,6 +451,10 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes
 
 	for (size_t i = 0; i < n; i++) {
 		struct stage *stage = prep_stage(plan, nodes[i], image);
+		if (misplaced(stage) && prep_awaited(stage)) {
+			return WALL_NEVER; /* who lies there without a plan needs it for longer than others left room
+					      for */
+		}
 		mean(plan, stage, run);
 		if (!stage->present && !stage->flight) {
 			make_way(plan, link);

@@ -175,6 +175,29 @@ START_TEST(room_on_its_way)
 }
 END_TEST
 
+/* Who needs an image for longer than others left room for does not take it from those it comes for before them. */
+START_TEST(stays_for_those_who_wait)
+{
+	wall_us begin = now + 300 * SEC;
+
+	for (uint64_t i = 1; i <= 2; i++) {
+		ck_assert_int_eq(ask(i, begin, 100 * SEC)->state, LEASE_SCHEDULED);
+	}
+	struct lease_spec spec = spec_of(LEASE_BEST_EFFORT, 1, 50 * SEC);
+	spec.image = 3;
+	const struct lease *lease = request(spec);
+	struct stage *stage = prep_stage(plan, plan->nodes[0], 3);
+	ck_assert_ptr_nonnull(stage->flight);
+	ck_assert_int_le(stage->flight->end_us, lease->vms[0].run.prepare_us);
+	/* As if another lay there suspended, without a plan. */
+	stage->until_us = WALL_NEVER;
+	pool_hold(stage);
+	ck_assert_int_eq(prep_append(plan, 3, &plan->nodes[0], 1, &lease->vms[0].run, 0), WALL_NEVER);
+	ck_assert_ptr_nonnull(stage->flight);
+	ck_assert_int_le(stage->flight->end_us, lease->vms[0].run.prepare_us);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_pool");
@@ -188,6 +211,7 @@ int main(void)
 	tcase_add_test(all, owed_while_needed);
 	tcase_add_test(all, comes_when_there_is_room);
 	tcase_add_test(all, room_on_its_way);
+	tcase_add_test(all, stays_for_those_who_wait);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
