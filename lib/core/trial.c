@@ -341,6 +341,19 @@ static span_us own_wait(const struct trial *trial, const struct unit *unit, span
 	return at_us - soon_us;
 }
 
+/* True if the nodes the unit lies on could take all of it, were there nobody else. */
+static bool own_nodes_do(const struct plan *plan, const struct unit *unit)
+{
+	start_count(unit);
+	for (uint32_t i = 0; i < unit->n; i++) {
+		const struct node *node = unit->seat[i].node;
+		if (!node_takes_new(node) || place_most(plan, node, unit->spec, node->count) < node->count) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool trial_moves(const struct plan *plan, const struct unit *unit)
 {
 	for (uint32_t i = 0; i < unit->n; i++) {
@@ -348,7 +361,7 @@ bool trial_moves(const struct plan *plan, const struct unit *unit)
 			return false;
 		}
 	}
-	return plan->settings.migration != MIGRATION_NO && unit->left_us >= TRIAL_LITTLE;
+	return plan->settings.migration != MIGRATION_NO && (unit->left_us >= TRIAL_LITTLE || !own_nodes_do(plan, unit));
 }
 
 /*

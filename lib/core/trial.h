@@ -8,7 +8,7 @@
 #include "start.h"
 
 #define TRIAL_TICK (10 * USEC_PER_MINUTE) /* that finely its rules of hours are told */
-#define TRIAL_LITTLE (60 * USEC_PER_SEC)  /* who has less left to run goes on only where it lies */
+#define TRIAL_LITTLE (60 * USEC_PER_SEC)  /* who has less left to run goes on where it lies, if it can */
 
 /* A pass over the queue. */
 struct trial {

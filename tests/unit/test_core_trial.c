@@ -480,6 +480,27 @@ START_TEST(lies_still_for_little)
 }
 END_TEST
 
+/* But not where it never could go on. */
+START_TEST(little_leaves_what_cannot_take_it)
+{
+	const int64_t cpus[] = {2000, 500};
+
+	settings.migration = MIGRATION_YES;
+	for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+		struct event event = {.kind = EVENT_NODE, .node = node_info(1)};
+		wall_us free_us;
+
+		begin();
+		const struct lease *lease = suspended_on_1(HOUR + 30 * SEC, 20 * HOUR, &free_us);
+		event.node.capacity.amount[RES_CPU] = cpus[i];
+		event.node.state = i ? NODE_UP : NODE_DRAINING;
+		tell(&event);
+		ck_assert(lease->vms[0].planned);
+		ck_assert_uint_eq(lease->vms[0].node, 2);
+	}
+}
+END_TEST
+
 /* The eldest would have its reservation at any time, but not for seconds of work that cannot be done elsewhere. */
 START_TEST(none_far_away_for_little)
 {
@@ -639,6 +660,7 @@ int main(void)
 	tcase_add_test(all, goes_on_behind_others);
 	tcase_add_test(all, moves);
 	tcase_add_test(all, lies_still_for_little);
+	tcase_add_test(all, little_leaves_what_cannot_take_it);
 	tcase_add_test(all, none_far_away_for_little);
 	tcase_add_test(all, moves_up_when_it_can);
 	tcase_add_test(all, prepared_before_it_vanished);
