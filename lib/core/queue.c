@@ -395,11 +395,9 @@ static void turn_resume(struct pass *pass, struct unit *unit)
 static bool hopeless(struct pass *pass, const struct contract *contract)
 {
 	const struct lease_spec *spec = &contract->lease.spec;
-	span_us need_us = room_need(&pass->room, spec, spec->duration_us);
 
-	return pass->closed || (pass->reservations == 0 && !start_staged(pass, spec)) ||
-	       (pass->reservations == 0 &&
-		room_bound(&pass->room, spec->per_vm, spec->serial ? 1 : spec->vms, need_us) > pass->room.start_us);
+	return pass->closed ||
+	       (pass->reservations == 0 && start_vain(pass, spec, spec->serial ? 1 : spec->vms, spec->duration_us));
 }
 
 /* True if the unit, not begun, is left where it is planned, as nothing better is to be had at once. */
@@ -610,6 +608,7 @@ static void pass_fini(struct pass *pass)
 {
 	room_fini(&pass->room);
 	free(pass->choices.item);
+	free(pass->whole.item);
 }
 
 /* Of those that wait most are hopeless, in a deep queue: they are not looked at. */

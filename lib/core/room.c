@@ -12,6 +12,8 @@ void room_init(struct room *room, struct plan *plan)
 	*room = (struct room){
 		.plan = plan,
 		.start_us = plan->now_us + plan->settings.lead_us + plan->settings.prepare_us,
+		.save.bytes = -1,
+		.fetch.bytes = -1,
 	};
 	plan->stock_age++;
 	for (size_t i = 0; i < plan->node_count && plan->settings.suspension != SUSPENSION_NONE; i++) {
@@ -20,7 +22,22 @@ void room_init(struct room *room, struct plan *plan)
 	}
 }
 
-span_us room_least(const struct room *room, const struct lease_spec *spec)
+static span_us span_of(struct room_span *memo, int64_t bytes, int64_t rate)
+{
+	if (memo->bytes != bytes) {
+		*memo = (struct room_span){bytes, estimate_bytes(bytes, rate)};
+	}
+	return memo->span_us;
+}
+
+/* How long saving such a VM takes the fastest node. */
+static span_us save_span(struct room *room, const struct lease_spec *spec)
+{
+	return room->plan->settings.suspend_us +
+	       span_of(&room->save, spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
+}
+
+span_us room_least(struct room *room, const struct lease_spec *spec)
 {
 	const struct plan_settings *settings = &room->plan->settings;
 	const struct image_info *image = plan_find_image(room->plan, spec->image);
@@ -28,24 +45,20 @@ span_us room_least(const struct room *room, const struct lease_spec *spec)
 	if (settings->worth == 0 || room->suspend_rate == 0) {
 		return settings->min_run_us;
 	}
-	span_us save_us = settings->suspend_us + estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
-	span_us fetch_us = image ? estimate_bytes(image->size, settings->repository_rate) : 0;
+	span_us fetch_us = image ? span_of(&room->fetch, image->size, settings->repository_rate) : 0;
+	span_us save_us = save_span(room, spec);
 	return settings->min_run_us + (span_us)settings->worth * (fetch_us + save_us) - save_us;
 }
 
-span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us)
+span_us room_need(struct room *room, const struct lease_spec *spec, span_us left_us)
 {
 	const struct plan *plan = room->plan;
 
 	if (!place_may_cut(plan, spec) || room->suspend_rate == 0) {
 		return left_us;
 	}
-	span_us cut_us = room_least(room, spec);
-	if (!plan->settings.learn) {
-		/* What is learnt may be shorter. */
-		cut_us +=
-			plan->settings.suspend_us + estimate_bytes(spec->per_vm.amount[RES_MEMORY], room->suspend_rate);
-	}
+	/* What is learnt may be shorter. */
+	span_us cut_us = room_least(room, spec) + (plan->settings.learn ? 0 : save_span(room, spec));
 	return cut_us < left_us ? cut_us : left_us;
 }
 

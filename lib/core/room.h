@@ -46,11 +46,18 @@ struct room_stock {
 	uint32_t vms, limit;
 };
 
+/* How long so many bytes take at a rate that stays as it is: a deep queue asks about the same sizes over and over. */
+struct room_span {
+	int64_t bytes; /* -1 = nothing was asked */
+	span_us span_us;
+};
+
 struct room {
 	struct plan *plan;
 	wall_us start_us;     /* the earliest start */
 	int64_t suspend_rate; /* of the fastest node; 0 = nothing is suspended */
-	bool known;           /* node->free of every node is */
+	struct room_span save, fetch;
+	bool known; /* node->free of every node is */
 	struct room_shape *shape;
 	size_t shapes;
 	struct room_lack lack[ROOM_FRONT];
@@ -61,9 +68,9 @@ struct room {
 void room_init(struct room *room, struct plan *plan);
 void room_fini(struct room *room);
 /* What a unit of the lease that boots must be able to run at least before it is suspended. */
-span_us room_least(const struct room *room, const struct lease_spec *spec);
+span_us room_least(struct room *room, const struct lease_spec *spec);
 /* How long it must have room at least: for all it has left, or for that and being saved. */
-span_us room_need(const struct room *room, const struct lease_spec *spec, span_us left_us);
+span_us room_need(struct room *room, const struct lease_spec *spec, span_us left_us);
 /*
  * A start of n VMs that stay at least need_us is not possible before the time returned, which is start_us if nothing is
  * known against it.

@@ -12,219 +12,9 @@
 #define RESERVE_TRIES 512 /* start times tried for a reservation: a table fuller than that is left for later */
 #define STAGE_TRIES 4     /* each try waits for the images of the nodes the one before chose */
 
-/*
- * So many leases may wait for their images, however many more there is room for: the link brings one after another, and
- * until theirs has come they keep nodes and pools from those behind them whose images are there.
- */
-#define STAGED_MAX 8
-
-#define MOVE (UINT64_C(1) << 63) /* beside an image's id, for room_lacks(): not of boots */
-
-/* False once enough others wait for images: then only nodes will do that have the unit's. */
-static bool may_fetch(const struct pass *pass, enum run_from from)
-{
-	/* A move is not worth a transfer that others wait for. */
-	return pass->staged < STAGED_MAX && from == RUN_BOOT;
-}
-
-/* What a suspended unit must be able to run at least before it is suspended again. */
-static span_us resume_least(const struct plan *plan, const struct unit *unit)
-{
-	const struct node *home = plan_find_node(plan, unit->seat[0].was.node);
-	int64_t memory = unit->spec->per_vm.amount[RES_MEMORY], worth = plan->settings.worth;
-	span_us moves_us = estimate_suspend(plan, home, memory) + estimate_resume(plan, home, memory);
-	bool copied = plan->settings.migration != MIGRATION_NO; /* if not now, then perhaps the next time */
-
-	if (worth == 0) {
-		return plan->settings.min_run_us;
-	}
-	span_us copy_us = copied ? estimate_copy(plan, home, home, unit->spec) : 0;
-	return plan->settings.min_run_us + worth * (copy_us + moves_us) - moves_us;
-}
-
-/* room_need() for such a run. */
-static span_us need_of(struct pass *pass, const struct unit *unit, enum run_from from)
-{
-	const struct plan *plan = pass->plan;
-
-	if (from == RUN_BOOT || plan->settings.worth == 0 || !place_may_cut(plan, unit->spec)) {
-		return room_need(&pass->room, unit->spec, unit->left_us);
-	}
-	span_us need_us = resume_least(plan, unit);
-	return need_us < unit->left_us ? need_us : unit->left_us;
-}
-
-/* True if it makes no difference to the run which nodes have the image. */
-static bool goes_anywhere(const struct pass *pass, uint64_t image, const struct run *run)
-{
-	const struct plan *plan = pass->plan;
-
-	return may_fetch(pass, run->from) || !pool_wanted(plan, run) || prep_copies(plan, image) == plan->node_count;
-}
-
-/*
- * For how many of the unit's VMs, counted no further than to all, list_nodes() would find nodes at most, for as much of
- * that run as it takes to be worth it. Much cheaper, as it says nothing of pools and disks; that makes it true of a
- * unit that is not lifted too.
- */
-static uint32_t listable(struct pass *pass, const struct unit *unit, const struct run *run)
-{
-	const struct plan *plan = pass->plan;
-	bool anywhere = goes_anywhere(pass, unit->spec->image, run);
-	wall_us end_us = run->start_us + need_of(pass, unit, run->from);
-	struct capacity use = unit->spec->per_vm;
-	uint64_t most = unit->n, vms = 0;
-
-	if (!anywhere) {
-		most = (uint64_t)prep_copies(plan, unit->spec->image) * room_most(&pass->room, unit->spec->per_vm);
-	}
-	if (most < unit->n) {
-		return (uint32_t)most;
-	}
-	use.amount[RES_DISK] = 0;
-	const struct nodes nodes = room_nodes(&pass->room, unit->spec, run);
-	for (size_t i = 0; i < nodes.count && vms < unit->n; i++) {
-		const struct node *node = nodes.item[i];
-		if (node_takes_new(node) && place_room(node, use, run->start_us, end_us) &&
-		    (anywhere || prep_present(node, unit->spec->image))) {
-			vms += capacity_times(use, node->info.capacity, unit->n);
-		}
-	}
-	return vms < unit->n ? (uint32_t)vms : unit->n;
-}
-
-/* Nodes for the unit, those that may be taken. */
-static void list_nodes(struct pass *pass, const struct unit *unit, const struct run *run)
-{
-	struct choices *out = &pass->choices;
-	size_t kept = 0;
-
-	place_list(pass->plan, unit, run, room_nodes(&pass->room, unit->spec, run), out);
-	if (may_fetch(pass, run->from)) {
-		return;
-	}
-	out->vms = 0;
-	for (size_t i = 0; i < out->count; i++) {
-		if (out->item[i].ready_us == 0) {
-			out->vms += out->item[i].count;
-			out->item[kept++] = out->item[i];
-		}
-	}
-	out->count = kept;
-}
-
-bool start_staged(const struct pass *pass, const struct lease_spec *spec)
-{
-	return pass->staged < STAGED_MAX || prep_copies(pass->plan, spec->image) > 0;
-}
-
-/* The least a unit must be able to run to be started at all. */
-static span_us least(const struct pass *pass, const struct unit *unit, enum run_from from)
-{
-	const struct plan *plan = pass->plan;
-	span_us min_us = from == RUN_BOOT ? room_least(&pass->room, unit->spec) : resume_least(plan, unit);
-
-	return place_may_cut(plan, unit->spec) && min_us < unit->left_us ? min_us : unit->left_us;
-}
-
-static int latest_first(const void *a, const void *b)
-{
-	const struct choice *x = a, *y = b;
-
-	if (x->until_us != y->until_us) {
-		return x->until_us > y->until_us ? -1 : 1;
-	}
-	return x->node->info.id < y->node->info.id ? -1 : 1;
-}
-
-/* How many VMs the first count nodes could take from run->start_us until end_us. */
-static uint64_t room_until(const struct unit *unit, struct choices *choices, size_t count, const struct run *run,
-			   wall_us end_us)
-{
-	struct run until = *run;
-	uint64_t total = 0;
-
-	until.end_us = end_us;
-	until.release_us = end_us;
-	for (size_t i = 0; i < count; i++) {
-		struct choice *choice = &choices->item[i];
-		choice->count = place_count(choice->node, unit->spec, &until, unit->n);
-		total += choice->count;
-	}
-	return total;
-}
-
-/*
- * The fewest of the nodes, latest first, that hold the unit until the last of them must be clear; all together hold it
- * for a shorter run.
- */
-static size_t fewest(const struct unit *unit, struct choices *choices, const struct run *run)
-{
-	size_t low = 0, high = choices->count;
-
-	if (choices->vms == choices->count && !unit->spec->period_us) {
-		return unit->n; /* one on each, and each until it must be clear */
-	}
-	while (low + 1 < high) {
-		size_t middle = (low + high) / 2;
-		if (room_until(unit, choices, middle, run, choices->item[middle - 1].until_us) >= unit->n) {
-			high = middle;
-		} else {
-			low = middle;
-		}
-	}
-	return high;
-}
-
-/*
- * Nodes for a run that something cuts short: those on which the unit can stay longest. Each limit_us is set to when the
- * node must be clear. False if there are not enough.
- */
-static bool pick_cut(struct pass *pass, struct unit *unit, const struct run *run)
-{
-	struct choices *out = &pass->choices;
-	struct run least_run = *run;
-	size_t n = 0;
-
-	least_run.end_us = run->start_us + need_of(pass, unit, run->from);
-	least_run.release_us = least_run.end_us;
-	list_nodes(pass, unit, &least_run);
-	for (size_t i = 0; i < out->count; i++) {
-		struct choice choice = out->item[i];
-		choice.until_us = place_until(choice.node, unit->spec, unit->spec->per_vm, run->start_us);
-		out->item[n++] = choice;
-	}
-	out->count = n;
-	pass->missed = out->vms < unit->n && !out->pool_short;
-	if (n == 0 || out->vms < unit->n) {
-		return false;
-	}
-	qsort(out->item, n, sizeof(*out->item), latest_first);
-	/* The fewer of the long-free nodes, the later the end. */
-	size_t high = fewest(unit, out, run);
-	wall_us until_us = out->item[high - 1].until_us;
-	uint64_t total = room_until(unit, out, high, run, until_us);
-	out->count = high;
-	out->vms = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
-	for (size_t i = 0; i < high; i++) {
-		out->item[i].node->limit_us = until_us;
-	}
-	return place_pick(pass->plan, out, unit->n);
-}
-
-/* Books a unit whose seats are chosen until it must be saved by its nodes' limit_us. */
-static bool book_cut(struct pass *pass, struct unit *unit, struct run run)
-{
-	struct plan *plan = pass->plan;
-	wall_us from_us = run.start_us > plan->now_us ? run.start_us : plan->now_us + plan->settings.lead_us;
-
-	run.then = RUN_SUSPEND;
-	run.end_us = preempt_end(plan, unit);
-	if (run.end_us - from_us < least(pass, unit, run.from) || run.end_us >= run.start_us + unit->left_us) {
-		return false;
-	}
-	return place_book(plan, unit, &run);
-}
+/* Beside or instead of an image's id, for room_lacks(). */
+#define MOVE (UINT64_C(1) << 63)  /* not of boots */
+#define LATER (UINT64_C(1) << 62) /* of boots when their image is there */
 
 static struct run boot_run(const struct plan *plan, const struct unit *unit, wall_us start_us)
 {
@@ -238,6 +28,20 @@ static struct run boot_run(const struct plan *plan, const struct unit *unit, wal
 	};
 }
 
+/* True if it is known that there is no room for the unit by the time its image is there. */
+static bool vain_later(const struct pass *pass, const struct unit *unit, wall_us start_us, span_us need_us)
+{
+	return room_lacks(&pass->room, LATER, start_us, unit->spec->per_vm, unit->n, need_us);
+}
+
+/* The same was found out. All whose images are not under way yet would have them by then. */
+static void learn_vain(struct pass *pass, const struct unit *unit, wall_us start_us, span_us need_us)
+{
+	if (pass->missed && pick_may_fetch(pass, RUN_BOOT) && !unit->spec->period_us) {
+		room_learn_lack(&pass->room, LATER, start_us, unit->spec->per_vm, pass->choices.vms + 1, need_us);
+	}
+}
+
 /*
  * Books a queued unit to boot and start at start_us, or as soon after it as its image allows. If it returns false and
  * pass->missed, room_need() of room is not there at start_us.
@@ -246,20 +50,23 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 {
 	struct plan *plan = pass->plan;
 	struct choices *choices = &pass->choices;
+	span_us need_us = pick_need(pass, unit, RUN_BOOT);
 
 	pass->missed = false;
 	for (int i = 0; i < STAGE_TRIES; i++) {
 		struct run run = boot_run(plan, unit, start_us);
 		pass->tried_us = start_us;
 		prep_trim(plan); /* what the try before asked for */
-		if (!may_fetch(pass, RUN_BOOT) && listable(pass, unit, &run) < unit->n) {
+		if ((!pick_may_fetch(pass, RUN_BOOT) && pick_listable(pass, unit, &run) < unit->n) ||
+		    (i > 0 && vain_later(pass, unit, start_us, need_us))) {
 			break;
 		}
-		list_nodes(pass, unit, &run);
-		bool whole = place_pick(plan, choices, unit->n);
-		pass->missed = !whole && !choices->pool_short;
-		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
-			pass->missed = pass->missed && i == 0;
+		bool whole;
+		if (!pick_nodes(pass, unit, &run, &whole)) {
+			if (i > 0) {
+				learn_vain(pass, unit, start_us, need_us);
+				pass->missed = false;
+			}
 			break;
 		}
 		wall_us ready_us =
@@ -272,7 +79,7 @@ static bool boot_at(struct pass *pass, struct unit *unit, wall_us start_us)
 			continue;
 		}
 		place_seat(plan, unit, choices);
-		if (whole ? place_book(plan, unit, &run) : book_cut(pass, unit, run)) {
+		if (whole ? place_book(plan, unit, &run) : pick_book_cut(pass, unit, run)) {
 			prep_trim(plan);
 			return true;
 		}
@@ -319,7 +126,7 @@ static span_us resume_need(const struct plan *plan, const struct unit *unit, con
 	if (!place_may_cut(plan, unit->spec)) {
 		return unit->left_us;
 	}
-	span_us cut_us = resume_least(plan, unit) + (span_us)node->count * estimate_suspend(plan, node, memory);
+	span_us cut_us = pick_resume_least(plan, unit) + (span_us)node->count * estimate_suspend(plan, node, memory);
 	return cut_us < unit->left_us ? cut_us : unit->left_us;
 }
 
@@ -378,7 +185,7 @@ static bool book_resume(struct pass *pass, struct unit *unit, const struct run *
 		return false;
 	}
 	start_limit(unit, run->start_us);
-	return book_cut(pass, unit, *run);
+	return pick_book_cut(pass, unit, *run);
 }
 
 /* Books a suspended unit to go on on its own nodes, as soon as they can restore it from from_us on. */
@@ -439,9 +246,8 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		run.copy_us = aside_us ? start_us - lead_us : 0;
 		run.prepare_us = start_us - lead_us + aside_us;
 		prep_trim(plan); /* what the try before asked for */
-		list_nodes(pass, unit, &run);
-		bool whole = place_pick(plan, choices, unit->n);
-		if (!whole && (!place_may_cut(plan, unit->spec) || !pick_cut(pass, unit, &run))) {
+		bool whole;
+		if (!pick_nodes(pass, unit, &run, &whole)) {
 			return false;
 		}
 		wall_us ready_us = 0;
@@ -457,7 +263,7 @@ static bool place_elsewhere(struct pass *pass, struct unit *unit, wall_us start_
 		span_us need_us;
 		wall_us clear_us = preempt_restored(plan, unit, from_us, &need_us);
 		if (clear_us == start_us && need_us <= lead_us) {
-			return whole ? place_book(plan, unit, &run) : book_cut(pass, unit, run);
+			return whole ? place_book(plan, unit, &run) : pick_book_cut(pass, unit, run);
 		}
 		start_us = clear_us;
 		lead_us = need_us;
@@ -513,13 +319,13 @@ static bool movable(struct pass *pass, const struct unit *unit, wall_us start_us
 {
 	const struct run run = {.from = RUN_RESUME, .start_us = start_us};
 	const struct lease_spec *spec = unit->spec;
-	uint64_t what = goes_anywhere(pass, spec->image, &run) ? MOVE : MOVE | spec->image;
-	span_us need_us = need_of(pass, unit, RUN_RESUME);
+	uint64_t what = pick_anywhere(pass, spec->image, &run) ? MOVE : MOVE | spec->image;
+	span_us need_us = pick_need(pass, unit, RUN_RESUME);
 
 	if (room_lacks(&pass->room, what, start_us, spec->per_vm, unit->n, need_us)) {
 		return false;
 	}
-	uint32_t vms = listable(pass, unit, &run);
+	uint32_t vms = pick_listable(pass, unit, &run);
 	if (vms < unit->n) {
 		room_learn_lack(&pass->room, what, start_us, spec->per_vm, vms + 1, need_us);
 	}
@@ -551,15 +357,38 @@ static bool move_at(struct pass *pass, struct unit *unit, wall_us start_us, span
 	return done;
 }
 
+bool start_vain(struct pass *pass, const struct lease_spec *spec, uint32_t n, span_us left_us)
+{
+	struct room *room = &pass->room;
+	span_us need_us = room_need(room, spec, left_us);
+
+	if (!pick_staged(pass, spec) || room_bound(room, spec->per_vm, n, need_us) > room->start_us) {
+		return true;
+	}
+	if (pick_may_fetch(pass, RUN_BOOT)) {
+		return false;
+	}
+	if (room_lacks(room, spec->image, 0, spec->per_vm, n, need_us)) {
+		return true;
+	}
+	prep_trim(pass->plan);
+	struct unit unit = {.spec = spec, .n = n, .left_us = left_us};
+	struct run run = boot_run(pass->plan, &unit, room->start_us);
+	uint32_t vms = pick_listable(pass, &unit, &run);
+	if (vms < n) {
+		room_learn_lack(room, spec->image, 0, spec->per_vm, vms + 1, need_us);
+	}
+	return vms < n;
+}
+
 bool start_boot_now(struct pass *pass, struct unit *unit)
 {
 	struct room *room = &pass->room;
 	struct capacity per_vm = unit->spec->per_vm;
-	uint64_t image = pass->staged < STAGED_MAX ? 0 : unit->spec->image;
+	uint64_t image = pick_may_fetch(pass, RUN_BOOT) ? 0 : unit->spec->image;
 	span_us need_us = room_need(room, unit->spec, unit->left_us);
 
-	if (!start_staged(pass, unit->spec) || room_bound(room, per_vm, unit->n, need_us) > room->start_us ||
-	    (image && room_lacks(room, image, 0, per_vm, unit->n, need_us))) {
+	if (start_vain(pass, unit->spec, unit->n, unit->left_us)) {
 		return false;
 	}
 	if (boot_at(pass, unit, room->start_us)) {
@@ -574,8 +403,8 @@ bool start_boot_now(struct pass *pass, struct unit *unit)
 		room_learn_lack(room, image, 0, per_vm, unit->n, need_us);
 	} else if (pass->missed) {
 		room_learn(room, per_vm, unit->n, need_us, room->start_us + 1);
-	} else if (++pass->vain == STAGED_MAX) {
-		pass->staged = STAGED_MAX; /* by the time more images are there the nodes will be others' */
+	} else if (++pass->vain == PICK_STAGED_MAX) {
+		pass->staged = PICK_STAGED_MAX; /* by the time more images are there the nodes will be others' */
 	}
 	return false;
 }
@@ -620,7 +449,7 @@ bool start_boot_later(struct pass *pass, struct unit *unit)
 		wall_us bound_us = room_bound(room, unit->spec->per_vm, unit->n, seek.whole_us);
 		from_us = bound_us > from_us ? bound_us : from_us;
 	}
-	bool found = start_staged(pass, unit->spec) && seek_first(&seek, from_us);
+	bool found = pick_staged(pass, unit->spec) && seek_first(&seek, from_us);
 
 	if (found && seek.at_us > from_us && !unit->spec->period_us) {
 		room_learn(room, unit->spec->per_vm, unit->n, seek.cuts ? seek.whole_us : seek.need_us, seek.at_us);
@@ -698,7 +527,7 @@ bool start_resume_now(struct pass *pass, struct unit *unit)
 		return true;
 	}
 	if (!may_move(plan, unit) ||
-	    room_bound(room, unit->spec->per_vm, unit->n, need_of(pass, unit, RUN_RESUME)) > room->start_us) {
+	    room_bound(room, unit->spec->per_vm, unit->n, pick_need(pass, unit, RUN_RESUME)) > room->start_us) {
 		return false;
 	}
 	span_us lead_us = move_lead(plan, unit);
@@ -717,7 +546,7 @@ static bool reserve_anywhere(struct pass *pass, struct unit *unit)
 		.plan = plan,
 		.spec = unit->spec,
 		.n = unit->n,
-		.need_us = need_of(pass, unit, RUN_RESUME),
+		.need_us = pick_need(pass, unit, RUN_RESUME),
 		.lead_us = move_lead(plan, unit) - copied_aside(plan, unit),
 	};
 	span_us lead_us = seek.lead_us + copied_aside(plan, unit);

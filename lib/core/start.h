@@ -2,24 +2,13 @@
 #ifndef TENURE_START_H
 #define TENURE_START_H
 
-#include "room.h"
+#include "pick.h"
 
-/* One pass over the queue. */
-struct pass {
-	struct plan *plan;
-	struct room room;
-	struct choices choices;
-	uint32_t reservations; /* how many more may be given */
-	bool closed;           /* nobody starts any more: one who waits may not be overtaken */
-	uint32_t moves;        /* of those that have their places already, so many more are given better ones */
-	uint32_t staged;       /* leases that wait for nothing but their image */
-	uint32_t vain;         /* how many found room, but not for when their image would be there */
-	wall_us tried_us;      /* the start the last attempt tried last */
-	bool missed;           /* the last attempt failed as there was no room, whatever the image */
-};
-
-/* False if units of that lease may start only where their image is already, and it is nowhere. */
-bool start_staged(const struct pass *pass, const struct lease_spec *spec);
+/*
+ * True if n VMs of that lease surely cannot boot at once, for want of nodes with room or, if no more may wait for their
+ * images, with room and their image.
+ */
+bool start_vain(struct pass *pass, const struct lease_spec *spec, uint32_t n, span_us left_us);
 /* The unit's guests are queued. It is booked to boot as soon as its image allows; false if there is no room then. */
 bool start_boot_now(struct pass *pass, struct unit *unit);
 /* The same at the earliest time with room for it, wherever that is; false if there is none. */

@@ -1,4 +1,5 @@
 /* What a search for room skips, against a look at every start. */
+#include "estimate.h"
 #include "lane.h"
 #include "place.h"
 #include "plan_state.h"
@@ -224,6 +225,46 @@ START_TEST(counts_images_once)
 }
 END_TEST
 
+/* Choosing nodes for a whole run among those for the least of it rests on that. */
+START_TEST(room_for_all_is_room_for_the_least)
+{
+	uint64_t state = 1 + (uint64_t)_i;
+	struct node node = {.info.capacity = {{10, 10, 10, 0, 0}}};
+	struct lease_spec spec = {.kind = LEASE_BEST_EFFORT, .per_vm = {{3, 3, 1, 0, 0}}};
+	span_us lead = (span_us)random_below(&state, 8), stop = (span_us)random_below(&state, 5);
+
+	node.slots = slots_new();
+	book_some(&node, &state);
+	for (wall_us at = 20; at <= FAR; at++) {
+		span_us least = 1 + (span_us)random_below(&state, 20), all = least + (span_us)random_below(&state, 20);
+		struct run whole_run = run_from(at, lead, all, stop), least_run = run_from(at, lead, least, 0);
+		ck_assert_uint_le(place_count(&node, &spec, &whole_run, 3), place_count(&node, &spec, &least_run, 3));
+	}
+	slots_free(node.slots);
+}
+END_TEST
+
+/* What is kept of the last size asked about is not taken for another's. */
+START_TEST(needs_time_by_size)
+{
+	struct lease_spec small = spec_of(LEASE_BEST_EFFORT, 1, 100 * USEC_PER_HOUR), large = small;
+	struct room room;
+
+	plan_setup();
+	settings.worth = 2;
+	settings.learn = false;
+	plan_begin();
+	large.per_vm.amount[RES_MEMORY] *= 2;
+	room_init(&room, plan);
+	span_us save_us = estimate_bytes(GIB, node_info(1).suspend_rate);
+	span_us small_us = room_need(&room, &small, small.duration_us);
+	ck_assert_int_eq(room_need(&room, &large, large.duration_us) - small_us, save_us * (span_us)settings.worth);
+	ck_assert_int_eq(room_need(&room, &small, small.duration_us), small_us);
+	room_fini(&room);
+	plan_teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_room");
@@ -233,6 +274,8 @@ int main(void)
 	tcase_add_loop_test(all, finds_who_may_be_cut, 0, 300);
 	tcase_add_test(all, passes_gaps_by);
 	tcase_add_test(all, counts_images_once);
+	tcase_add_loop_test(all, room_for_all_is_room_for_the_least, 0, 100);
+	tcase_add_test(all, needs_time_by_size);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }
