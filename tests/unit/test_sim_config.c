@@ -84,6 +84,18 @@ START_TEST(profiles_are_sound)
 }
 END_TEST
 
+/* As tenure-sim(1) says of the experiment blue. */
+START_TEST(as_the_prototype)
+{
+	ck_assert_msg(load_set("hpdc08", "configuration=VM-PREDEPLOY") == 0, "%s", err.text);
+	ck_assert_int_eq(config.vm_disk, INT64_C(1) << 30);
+	ck_assert_int_eq(config.best_effort_rate, config.repository_rate);
+	config_free(&config);
+	ck_assert_msg(load_set("hpdc08", "configuration=VM-MULT") == 0, "%s", err.text);
+	ck_assert_int_eq(config.vm_disk, 0);
+}
+END_TEST
+
 START_TEST(groups_of_nodes)
 {
 	uint32_t count;
@@ -97,7 +109,7 @@ START_TEST(groups_of_nodes)
 	ck_assert_int_eq(nodes[2].capacity.amount[RES_CPU], 2000);
 	ck_assert_int_eq(nodes[2].capacity.amount[RES_MEMORY], INT64_C(3) << 30);
 	ck_assert_int_eq(nodes[2].suspend_rate, INT64_MAX);
-	ck_assert_int_eq(nodes[2].pool_bytes, INT64_C(20) << 30);
+	ck_assert_int_eq(nodes[2].pool_bytes, INT64_C(24) << 30);
 	ck_assert_int_eq(nodes[3].pool_bytes, INT64_C(1) << 30);
 }
 END_TEST
@@ -308,6 +320,7 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, order_of_precedence);
 	tcase_add_test(all, profiles_are_sound);
+	tcase_add_test(all, as_the_prototype);
 	tcase_add_test(all, groups_of_nodes);
 	tcase_add_test(all, impossible_clusters);
 	tcase_add_test(all, bad_sets);
