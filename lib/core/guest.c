@@ -579,7 +579,7 @@ bool orphans_sweep(struct plan *plan)
 		news = news || !plan->restored || slot->end_us == plan->now_us;
 		slots_release(plan_find_node(plan, slot->node)->slots, slot->start_us, slot->end_us, slot->use);
 	}
-	orphans->count = kept;
+	orphans->count = orphans->told = kept;
 	return news;
 }
 

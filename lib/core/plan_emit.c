@@ -139,39 +139,47 @@ static bool same_slot(const struct plan *plan, const struct slot *old, const str
 	       (old->start_us == slot->start_us || old->start_us > plan->now_us);
 }
 
-/* What remains booked of the slot though it is no longer planned; NULL = nothing. */
-static const struct slot *orphan_of(const struct plan *plan, const struct slot *old)
+static void charge(struct plan *plan, const struct guest *guest, const struct slot *slot)
 {
-	for (size_t i = plan->orphans.count; i-- > 0;) {
-		const struct slot *slot = &plan->orphans.item[i];
-		if (slot->id == old->id && same_slot(plan, old, slot)) {
-			return slot;
-		}
+	if (slot->kind == SLOT_RUN) {
+		share_charge(plan, guest->contract->lease.spec.user, slot->use.amount[RES_CPU], slot->start_us,
+			     slot->end_us);
 	}
-	return NULL;
 }
 
-/*
- * A slot that is no longer planned: gone if not begun, else kept for history as far as it was used. What remains booked
- * may end later than it was to: in this step, before it left, its guest may have lost the plan that ended it.
- */
-static void emit_left(struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
+/* A slot of which nothing is booked any more: gone if not begun, else kept for history as far as it was used. */
+static void emit_over(struct plan *plan, const struct guest *guest, struct slot *old, struct actions *out)
 {
-	const struct slot *orphan = orphan_of(plan, old);
-	wall_us until_us = old->end_us < plan->now_us ? old->end_us : plan->now_us;
-
-	until_us = orphan ? orphan->end_us : until_us;
-	if (old->start_us > plan->now_us || old->start_us >= until_us) {
+	if (old->start_us >= plan->now_us) {
 		add(out, ACTION_SLOT_DROP)->slot = *old;
 		return;
 	}
-	if (old->end_us != until_us) {
-		old->end_us = until_us;
+	if (old->end_us > plan->now_us) {
+		old->end_us = plan->now_us;
 		add(out, ACTION_SLOT)->slot = *old;
 	}
-	if (old->kind == SLOT_RUN) {
-		share_charge(plan, guest->contract->lease.spec.user, old->use.amount[RES_CPU], old->start_us,
-			     old->end_us);
+	charge(plan, guest, old);
+}
+
+/* The slot gets the row of one of the old that is not kept yet, or a new one. */
+static void emit_slot(struct plan *plan, const struct guest_slots *old, bool *kept, struct slot *slot, bool anew,
+		      struct actions *out)
+{
+	bool changed = true;
+
+	slot->id = 0;
+	for (int j = 0; j < GUEST_SLOTS && !slot->id; j++) {
+		if (old->there[j] && !kept[j] && same_slot(plan, &old->at[j], slot)) {
+			kept[j] = true;
+			slot->id = old->at[j].id;
+			changed = old->at[j].start_us != slot->start_us || old->at[j].end_us != slot->end_us || anew;
+		}
+	}
+	if (!slot->id) {
+		slot->id = ++plan->last_slot;
+	}
+	if (changed) {
+		add(out, ACTION_SLOT)->slot = *slot;
 	}
 }
 
@@ -189,32 +197,23 @@ static void emit_slots(struct plan *plan, const struct memory *memory, struct ac
 	memcpy(before.slot_id, memory->slot_id, sizeof(before.slot_id));
 	guest_slots(&before, &old);
 	for (int i = 0; i < GUEST_SLOTS; i++) {
-		struct slot *slot = &new.at[i];
-		bool changed = true;
 		guest->slot_id[i] = 0;
-		if (!new.there[i]) {
-			continue;
+		if (new.there[i]) {
+			emit_slot(plan, &old, kept, &new.at[i], guest->contract->tuned, out);
+			guest->slot_id[i] = new.at[i].id;
 		}
-		slot->id = 0;
-		for (int j = 0; j < GUEST_SLOTS && !slot->id; j++) {
-			if (old.there[j] && !kept[j] && same_slot(plan, &old.at[j], slot)) {
-				kept[j] = true;
-				slot->id = old.at[j].id;
-				changed = old.at[j].start_us != slot->start_us || old.at[j].end_us != slot->end_us ||
-					  guest->contract->tuned;
-			}
-		}
-		if (!slot->id) {
-			slot->id = ++plan->last_slot;
-		}
-		guest->slot_id[i] = slot->id;
-		if (changed) {
-			add(out, ACTION_SLOT)->slot = *slot;
+	}
+	/* What it left may be other than what was to be: before, in this step, it may have lost the plan of it. */
+	for (size_t i = plan->orphans.told; i < plan->orphans.count; i++) {
+		struct slot *slot = &plan->orphans.item[i];
+		if (slot->lease == vm.lease && slot->vm == vm.index) {
+			emit_slot(plan, &old, kept, slot, false, out);
+			charge(plan, guest, slot);
 		}
 	}
 	for (int j = 0; j < GUEST_SLOTS; j++) {
 		if (old.there[j] && !kept[j]) {
-			emit_left(plan, guest, &old.at[j], out);
+			emit_over(plan, guest, &old.at[j], out);
 		}
 	}
 }
@@ -407,6 +406,7 @@ void plan_settle(struct plan *plan)
 	plan->queue_due = false;
 	plan->freed_by = UINT64_MAX;
 	plan->arrived_count = 0;
+	plan->orphans.told = plan->orphans.count;
 	prep_settle(plan);
 	plan->step++;
 }

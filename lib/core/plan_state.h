@@ -186,6 +186,7 @@ struct node {
 struct orphans {
 	struct slot *item;
 	size_t count, room;
+	size_t told; /* so many, the first, were there before this step, and have their rows */
 };
 
 /* A guest as it was before this step. */

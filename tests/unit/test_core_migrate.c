@@ -464,6 +464,29 @@ START_TEST(left_as_told)
 }
 END_TEST
 
+/* Until the node has cleared up what was saved sooner than foreseen, that has a row: a restart must not forget it. */
+START_TEST(what_is_left_has_a_row)
+{
+	migrate_begin(MIGRATION_NO);
+	const struct lease *lease = request(spec_of(LEASE_BEST_EFFORT, 1, 60 * SEC));
+	run_all(lease);
+	wall_us end = lease->vms[0].run.end_us;
+	bool row = false;
+
+	tick_at(end);
+	see(lease, 0, SEEN_SUSPENDING, end);
+	now = end + SEC;
+	see(lease, 0, SEEN_SUSPENDED, now);
+	ck_assert_int_eq(lease->state, LEASE_DONE);
+	for (size_t i = 0; i < actions.count; i++) {
+		const struct slot *slot = &actions.item[i].slot;
+		row = row || (actions.item[i].kind == ACTION_SLOT && slot->kind == SLOT_HOLD && slot->start_us == now &&
+			      slot->end_us == now + settings.lead_us + settings.stop_us);
+	}
+	ck_assert(row);
+}
+END_TEST
+
 static void add_image(uint64_t id, int64_t size)
 {
 	tell(&(struct event){.kind = EVENT_IMAGE_ADDED, .image = {id, size}});
@@ -525,6 +548,7 @@ int main(void)
 	tcase_add_test(all, never_came);
 	tcase_add_test(all, lost_meanwhile);
 	tcase_add_test(all, left_as_told);
+	tcase_add_test(all, what_is_left_has_a_row);
 	tcase_add_test(all, keeps_its_room);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
