@@ -484,6 +484,11 @@ void world_step_pool(struct world *world, enum event_kind kind, uint32_t node, u
 	world_step(world, &event);
 }
 
+static wall_us earlier(wall_us a, wall_us b)
+{
+	return a < b ? a : b;
+}
+
 /* Nodes that are back, parts that arrive. */
 static void nodes_act(struct world *world)
 {
@@ -502,14 +507,14 @@ static void nodes_act(struct world *world)
 	}
 }
 
-static bool fetching(const struct world *world, uint32_t node, uint64_t image)
+static struct world_fetch *find_fetch(const struct world *world, const struct transfer *transfer)
 {
 	for (size_t i = 0; i < world->fetch_count; i++) {
-		if (world->fetch[i].node == node && world->fetch[i].image == image) {
-			return true;
+		if (world->fetch[i].node == transfer->node && world->fetch[i].image == transfer->image) {
+			return &world->fetch[i];
 		}
 	}
-	return false;
+	return NULL;
 }
 
 /* Begins transfers whose time has come, and ends those that are through. */
@@ -525,8 +530,13 @@ static void fetches_act(struct world *world)
 			free(row);
 			continue;
 		}
-		if (t->start_us > world->now_us || fetching(world, t->node, t->image) ||
-		    world->node[t->node].silent_us) {
+		struct world_fetch *fetch = find_fetch(world, t);
+		if (t->start_us <= world->now_us && fetch && fetch->transfer != t->id) {
+			/* What was begun over a slower link, and given up meanwhile, comes as the new one would. */
+			fetch->transfer = t->id;
+			fetch->at_us = earlier(fetch->at_us, t->end_us);
+		}
+		if (t->start_us > world->now_us || fetch || world->node[t->node].silent_us) {
 			continue;
 		}
 		span_us span = t->end_us - t->start_us;
@@ -536,6 +546,7 @@ static void fetches_act(struct world *world)
 		}
 		world->fetch = world_grow(world->fetch, world->fetch_count, &world->fetch_room, sizeof(*world->fetch));
 		world->fetch[world->fetch_count++] = (struct world_fetch){
+			.transfer = t->id,
 			.node = t->node,
 			.image = t->image,
 			.at_us = world->now_us + span,
@@ -575,11 +586,6 @@ static void reports_act(struct world *world)
 	}
 }
 
-static wall_us earlier(wall_us a, wall_us b)
-{
-	return a < b ? a : b;
-}
-
 static wall_us next_time(const struct world *world, bool arrivals)
 {
 	wall_us next_us = earlier(world->wake_us, agents_next(world));
@@ -602,8 +608,7 @@ static wall_us next_time(const struct world *world, bool arrivals)
 	}
 	for (row = world->transfers; row; row = row->hh.next) {
 		const struct transfer *t = &row->transfer;
-		if (t->state == TRANSFER_PLANNED && !world->node[t->node].silent_us &&
-		    !fetching(world, t->node, t->image)) {
+		if (t->state == TRANSFER_PLANNED && !world->node[t->node].silent_us && !find_fetch(world, t)) {
 			next_us = earlier(next_us, t->start_us);
 		}
 	}

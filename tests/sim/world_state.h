@@ -60,6 +60,7 @@ struct world_image {
 };
 
 struct world_fetch {
+	uint64_t transfer; /* the last it was asked for by */
 	uint32_t node;
 	uint64_t image;
 	wall_us at_us;
