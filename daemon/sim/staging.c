@@ -56,45 +56,58 @@ void staging_forget(struct world *world, uint64_t image)
 	world_event(world, EVENT_IMAGE_REMOVED)->image_removed = image;
 }
 
-/* What the planner still counts on at a node. */
+/* The images the planner still counts on at a node; they do not change before its next step. */
 struct needed {
-	uint64_t image;
-	bool found;
+	uint64_t *image;
+	size_t count, room;
 };
 
-static bool is_it(const struct transfer *transfer, void *arg)
+static bool note(const struct transfer *transfer, void *arg)
 {
 	struct needed *needed = arg;
 
-	needed->found = needed->found || transfer->image == needed->image;
-	return !needed->found;
+	if (needed->count == needed->room) {
+		needed->room = needed->room ? 2 * needed->room : 16;
+		needed->image = xrealloc(needed->image, needed->room, sizeof(*needed->image));
+	}
+	needed->image[needed->count++] = transfer->image;
+	return true;
 }
-
-struct keeper {
-	const struct plan *plan;
-	uint32_t node;
-};
 
 static bool kept(uint64_t image, void *arg)
 {
-	const struct keeper *keeper = arg;
-	struct needed needed = {.image = image};
+	const struct needed *needed = arg;
 
-	plan_each_transfer(keeper->plan, keeper->node, is_it, &needed);
-	return needed.found;
+	for (size_t i = 0; i < needed->count; i++) {
+		if (needed->image[i] == image) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Evicts the images used longest ago and not needed until there is room for so much more. False if too few are. */
+static bool evict(struct world *world, struct world_node *node, int64_t bytes)
+{
+	const struct pool_entry *oldest = NULL;
+	struct needed needed = {0};
+
+	if (node->pool.bytes + bytes <= node->info.pool_bytes) {
+		return true;
+	}
+	plan_each_transfer(world->plan, node->info.id, note, &needed);
+	while (node->pool.bytes + bytes > node->info.pool_bytes &&
+	       (oldest = sim_pool_oldest(&node->pool, kept, &needed))) {
+		remove_from(world, node, oldest->image);
+	}
+	free(needed.image);
+	return node->pool.bytes + bytes <= node->info.pool_bytes;
 }
 
 static void make_room(struct world *world, struct world_node *node, int64_t bytes)
 {
-	struct keeper keeper = {world->plan, node->info.id};
-
-	while (node->pool.bytes + bytes > node->info.pool_bytes) {
-		const struct pool_entry *oldest = sim_pool_oldest(&node->pool, kept, &keeper);
-		if (!oldest) {
-			world_wrong(world, "an image for which the pool has no room", 0, 0, node->info.id);
-			return;
-		}
-		remove_from(world, node, oldest->image);
+	if (!evict(world, node, bytes)) {
+		world_wrong(world, "an image for which the pool has no room", 0, 0, node->info.id);
 	}
 }
 
@@ -102,10 +115,8 @@ void staging_tidy(struct world *world)
 {
 	for (uint32_t i = 0; i < world->nodes && world->tidy; i++) {
 		struct world_node *node = &world->node[i];
-		struct keeper keeper = {world->plan, node->info.id};
-		const struct pool_entry *entry;
-		while (node->untidy && (entry = sim_pool_oldest(&node->pool, kept, &keeper))) {
-			remove_from(world, node, entry->image);
+		if (node->untidy) {
+			evict(world, node, node->info.pool_bytes + 1); /* of all that is there */
 		}
 		node->untidy = false;
 	}
