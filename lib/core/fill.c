@@ -32,14 +32,13 @@ static size_t index_of(const struct plan *plan, uint64_t image)
 	return (size_t)(plan_find_image(plan, image) - plan->images);
 }
 
-/* VMs of that size the node could take within LOOK transfers of that length, not before one is through. */
+/* VMs of that size the node could take for that long within LOOK transfers of that length, not before one is through.
+ */
 static uint32_t places(const struct fill *fill, const struct node *node, const struct lease_spec *spec,
-		       span_us length_us)
+		       span_us length_us, span_us least_us)
 {
 	const struct plan *plan = fill->plan;
-	struct room *room = &fill->trial->pass.room;
 	wall_us from_us = plan->now_us + plan->settings.lead_us + length_us;
-	span_us least_us = room_need(room, spec, spec->duration_us);
 
 	if (!node_takes_new(node)) {
 		return 0;
@@ -72,11 +71,12 @@ static bool has_place(const struct fill *fill, const struct node *node, int64_t 
 static void count_places(struct fill *fill, const struct lease_spec *spec, int64_t size, span_us length_us)
 {
 	struct plan *plan = fill->plan;
+	span_us least_us = room_need(&fill->trial->pass.room, spec, spec->duration_us);
 	uint64_t anywhere = 0;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
-		node->count = places(fill, node, spec, length_us);
+		node->count = places(fill, node, spec, length_us, least_us);
 		if (node->count == 0) {
 			continue;
 		}

@@ -105,10 +105,20 @@ wall_us prep_ready(const struct node *node, uint64_t image)
 {
 	const struct stage *stage = prep_find(node, image);
 
-	if (stage && stage->present) {
-		return 0;
+	return stage ? stage_ready(stage) : WALL_NEVER;
+}
+
+bool prep_brings(const struct plan *plan, uint64_t image)
+{
+	for (int l = 0; l < LINKS; l++) {
+		const struct link *link = &plan->link[l];
+		for (size_t i = 0; i < link->count && link->item[i]->begun; i++) {
+			if (link->item[i]->image == image) {
+				return true;
+			}
+		}
 	}
-	return stage && stage->flight ? stage->flight->end_us : WALL_NEVER;
+	return false;
 }
 
 bool prep_begun(const struct stage *stage)

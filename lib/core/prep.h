@@ -16,7 +16,13 @@ bool prep_present(const struct node *node, uint64_t image);
 /* True if the image may not be evicted there. */
 bool prep_needed(const struct plan *plan, const struct stage *stage);
 /* From when on the image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
+static inline wall_us stage_ready(const struct stage *stage)
+{
+	return stage->present ? 0 : stage->flight ? stage->flight->end_us : WALL_NEVER;
+}
 wall_us prep_ready(const struct node *node, uint64_t image);
+/* True if the image is on its way to some node. */
+bool prep_brings(const struct plan *plan, uint64_t image);
 /* True if its transfer is too far on to be moved. */
 bool prep_begun(const struct stage *stage);
 /* The same, and it ends after by_us; never under strategies that promise nothing. */

@@ -293,23 +293,30 @@ static wall_us owed_until(const struct plan *plan, struct contract *contract, st
 	return short_run ? until_us : 0;
 }
 
-/* True if on some node that what its guests were cut for is still in their way. */
-static bool hemmed_in(const struct plan *plan, const struct unit *unit, wall_us until_us)
+/* True if on some node that what the unit's guests were cut for is still in their way. */
+static bool hemmed_in(const struct plan *plan, struct contract *contract, struct guest *guest, wall_us until_us)
 {
-	start_count(unit);
-	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct run *run = &unit->seat[i].guest->vm->run;
-		struct node *node = unit->seat[i].node;
+	const struct guest *each;
+
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		each->node->count = 0;
+	}
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		each->node->count++;
+	}
+	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
+		const struct run *run = &each->vm->run;
+		struct node *node = each->node;
 		if (node->count == 0 || run->then != RUN_SUSPEND ||
 		    until_us + plan->settings.stop_us <= run->release_us) {
 			continue;
 		}
-		struct capacity use = capacity_scale(unit->spec->per_vm, node->count);
+		struct capacity use = capacity_scale(contract->lease.spec.per_vm, node->count);
 		use.amount[RES_DISK] = 0; /* of that it holds enough */
 		if (slots_until(node->slots, place_limit(node, use), run->release_us) <= run->release_us) {
 			return true;
 		}
-		node->count = 0; /* looked at, for all its seats */
+		node->count = 0; /* looked at, for all its guests */
 	}
 	return false;
 }
@@ -320,9 +327,6 @@ static void refit(struct plan *plan, struct unit *unit, wall_us until_us)
 	struct run run = unit->seat[0].guest->vm->run;
 	wall_us end_us = run.end_us;
 
-	if (hemmed_in(plan, unit, until_us)) {
-		return;
-	}
 	place_lift(plan, unit);
 	run.then = RUN_STOP;
 	run.end_us = until_us;
@@ -346,7 +350,7 @@ void queue_refit(struct plan *plan, struct contract *contract, struct guest *gue
 	wall_us until_us = owed_until(plan, contract, guest);
 	struct unit unit;
 
-	if (until_us) {
+	if (until_us && !hemmed_in(plan, contract, guest, until_us)) {
 		place_unit(contract, guest, &unit);
 		refit(plan, &unit, until_us);
 		free(unit.seat);

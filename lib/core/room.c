@@ -216,13 +216,16 @@ bool room_short(const struct room *room, const struct capacity *per_vm, uint32_t
 }
 
 /* Counts on until there are so many. */
-static uint32_t count_staged(const struct plan *plan, const struct lease_spec *spec, uint32_t limit, bool empty)
+static uint32_t count_staged(struct room *room, const struct lease_spec *spec, uint32_t limit, bool empty)
 {
+	const struct plan *plan = room->plan;
+	const struct room_shape *shape = empty ? NULL : shape_of(room, &spec->per_vm);
+	const struct nodes nodes = shape ? (struct nodes){shape->open, shape->open_count} : place_all(plan);
 	wall_us soon_us = plan->now_us + plan->settings.lead_us;
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < plan->node_count && n < limit; i++) {
-		const struct node *node = plan->nodes[i];
+	for (size_t i = 0; i < nodes.count && n < limit; i++) {
+		const struct node *node = nodes.item[i];
 		struct capacity room_there = empty ? node->info.capacity : node->free;
 		if (capacity_fits(spec->per_vm, room_there) && prep_ready(node, spec->image) <= soon_us) {
 			n += capacity_times(spec->per_vm, room_there, limit - n);
@@ -249,7 +252,7 @@ bool room_staged(struct room *room, const struct lease_spec *spec, uint32_t n, b
 			.image = spec->image,
 			.per_vm = spec->per_vm,
 			.empty = empty,
-			.vms = count_staged(plan, spec, n, empty),
+			.vms = count_staged(room, spec, n, empty),
 			.limit = n,
 		};
 	}

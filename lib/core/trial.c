@@ -142,6 +142,9 @@ static int by_key(const void *a, const void *b)
 /* True if the image of its soft plan is being brought. */
 static bool is_holder(const struct plan *plan, const struct contract *contract)
 {
+	if (!prep_brings(plan, contract->lease.spec.image)) {
+		return false;
+	}
 	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
 		const struct guest *guest = &contract->guest[i];
 		const struct vm *vm = guest->memory ? &plan->memories[guest->memory - 1].vm : guest->vm;
@@ -406,6 +409,7 @@ static bool start_now(struct trial *trial, struct unit *unit)
 		}
 	}
 	if (!stay_book(pass, unit, &stay)) {
+		room_restaged(&pass->room);
 		return false;
 	}
 	if (unit->seat[0].was.state == LEASE_SUSPENDED) {
@@ -485,8 +489,10 @@ static void turn(struct trial *trial, struct contract *contract, struct guest *g
 			pass->reservations -= soft;
 			*first = !soft;
 		}
+		if (may) {
+			room_restaged(&pass->room);
+		}
 	}
-	room_restaged(&pass->room);
 	free(unit.seat);
 }
 
@@ -548,12 +554,13 @@ static bool rules_change(const struct trial *trial, const struct contract *first
 	return change;
 }
 
-/* True if the image of the unit, which has a plan, is not late. */
-static bool staged_in_time(const struct unit *unit)
+/* True if the image of the gang, which has a plan, is not late. */
+static bool staged_in_time(const struct contract *contract)
 {
-	for (uint32_t i = 0; i < unit->n; i++) {
-		const struct guest *guest = unit->seat[i].guest;
-		if (guest->stage && prep_ready(guest->node, unit->spec->image) > guest->vm->run.prepare_us) {
+	for (uint32_t i = 0; i < contract->lease.spec.vms; i++) {
+		const struct guest *guest = &contract->guest[i];
+		if (!lease_state_final(guest->vm->state) && guest->stage &&
+		    stage_ready(guest->stage) > guest->vm->run.prepare_us) {
 			return false;
 		}
 	}
@@ -580,8 +587,11 @@ static bool keep(struct trial *trial)
 	if (!quiet && holder != first) {
 		return false;
 	}
+	if (quiet || !staged_in_time(holder)) {
+		return staged_in_time(holder);
+	}
 	place_unit(holder, NULL, &unit);
-	bool stands = staged_in_time(&unit) && (quiet || reserve_stands(trial, holder, &unit));
+	bool stands = reserve_stands(trial, holder, &unit);
 	free(unit.seat);
 	return stands;
 }

@@ -1,4 +1,6 @@
 /* Transfers: to many nodes at once, on links of their own, by every strategy. */
+#include "prep.h"
+
 #include "core_fixture.h"
 
 struct found {
@@ -57,7 +59,10 @@ START_TEST(joined_until_it_begins)
 	ck_assert_int_eq(on_way(node).start_us, on_way(other).start_us);
 	cancel(late->id);
 	/* Under way it is for those it was meant for. */
+	ck_assert(!prep_brings(plan, 1));
 	tick_at(on_way(node).start_us);
+	ck_assert(prep_brings(plan, 1));
+	ck_assert(!prep_brings(plan, 2));
 	start = on_way(node).end_us + 10 * SEC + settings.prepare_us;
 	ck_assert_int_eq(request(ar_of(4, start + 60 * SEC, SEC))->state, LEASE_SCHEDULED);
 	ck_assert_int_ge(on_way(other).start_us, on_way(node).end_us);
