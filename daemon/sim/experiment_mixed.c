@@ -62,8 +62,8 @@ static char *cell_words(size_t cell, const char *more)
 #define UNLIMITED "pool=1PiB "
 /* The prototype could leave out transfers that were planned already: the slides' effects are as if it had. */
 #define SHARED "share_serial=yes " UNLIMITED
-/* The prototype lengthened reservations as well, and gave images of best-effort work a link of their own. */
-#define PROTOTYPE "overhead=all best_effort_rate=12500kB "
+/* The prototype lengthened reservations as well, gave images of best-effort work a link of their own, and rounded. */
+#define PROTOTYPE "overhead=all repository_rate=12MB best_effort_rate=12MB "
 /* What they show is used without suspension is what is left if nothing may overtake; the tables are not like that. */
 #define IN_ORDER "backfill=none "
 
