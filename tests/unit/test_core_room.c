@@ -110,6 +110,7 @@ static void one_node_fini(struct plan *small, struct node *node)
 	slots_free(node->slots);
 	lane_free(node->lane);
 	free(small->sights);
+	free(small->gains);
 }
 
 /* True if a VM could run from at until end and, cut then, be saved before others need its room, and lie there. */
