@@ -462,8 +462,7 @@ wall_us prep_append(struct plan *plan, uint64_t image, struct node *const *nodes
 	for (size_t i = 0; i < n; i++) {
 		struct stage *stage = prep_stage(plan, nodes[i], image);
 		if (misplaced(stage) && prep_awaited(stage)) {
-			return WALL_NEVER; /* who lies there without a plan needs it for longer than others left room
-					      for */
+			return WALL_NEVER; /* who lies there needs it for longer than others left room for */
 		}
 		mean(plan, stage, run);
 		if (!stage->present && !stage->flight) {
