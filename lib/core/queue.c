@@ -430,8 +430,8 @@ static void unplan(struct plan *plan, struct contract *contract, struct guest *g
 {
 	struct guest *each;
 
-	prep_trim(
-		plan); /* while it holds its images: it may be put back, and what is laid out now must leave it room */
+	/* While it holds its images: it may be put back, and what is laid out now must leave it room. */
+	prep_trim(plan);
 	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
 		guest_unplan(plan, each);
 	}
