@@ -10,7 +10,8 @@
 
 /*
  * Reads it; the caller ends with token_free(). NULL with ERR_INTERNAL: no such file, one that everybody may read or
- * write, or a line too short or too long; the text begins with the setting that names the file.
+ * write, or a line too short or too long; ERR_LIMIT: more than 4096 bytes; others as file_read(). The text begins with
+ * the setting that names the file.
  */
 char *token_read(const char *path, const char *setting, struct err *err);
 /* Wipes it, too. NULL is allowed. */

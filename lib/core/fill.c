@@ -32,8 +32,7 @@ static size_t index_of(const struct plan *plan, uint64_t image)
 	return (size_t)(plan_find_image(plan, image) - plan->images);
 }
 
-/* VMs of that size the node could take for that long within LOOK transfers of that length, not before one is through.
- */
+/* VMs of the lease the node could take for least_us within LOOK transfers, not before one is through. */
 static uint32_t places(const struct fill *fill, const struct node *node, const struct lease_spec *spec,
 		       span_us length_us, span_us least_us)
 {

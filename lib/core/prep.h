@@ -15,11 +15,12 @@ void prep_set_present(struct plan *plan, struct stage *stage, bool present);
 bool prep_present(const struct node *node, uint64_t image);
 /* True if the image may not be evicted there. */
 bool prep_needed(const struct plan *plan, const struct stage *stage);
-/* From when on the image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
+/* From when on its image is there: 0 if it is, the planned end of its transfer, WALL_NEVER if there is none. */
 static inline wall_us stage_ready(const struct stage *stage)
 {
 	return stage->present ? 0 : stage->flight ? stage->flight->end_us : WALL_NEVER;
 }
+/* The same of an image on a node, WALL_NEVER also if it is not known there. */
 wall_us prep_ready(const struct node *node, uint64_t image);
 /* True if the image is on its way to some node. */
 bool prep_brings(const struct plan *plan, uint64_t image);
