@@ -168,7 +168,7 @@ $(BUILD)/tests/property/property: $(PROPERTY_OBJ) $(UNIT_sim) $(BUILD)/lib.a $(B
 check-sim: $(BUILD)/tests/sim/sim $(BUILD)/tests/property/property
 	@CK_TIMEOUT_MULTIPLIER=$(if $(SANITIZE),20,4) tests/run-sims $^
 
-CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/seriallog $(BUILD)/tests/guests/initrd.img
+CLUSTER_TOOLS = $(BUILD)/tests/cluster/ticker.img $(BUILD)/tests/cluster/stopwatch.img $(BUILD)/tests/cluster/seriallog $(BUILD)/tests/guests/initrd.img
 
 $(BUILD)/tests/guests/initrd.img: tests/guests/build-linux
 	tests/guests/build-linux $(@D)
