@@ -94,25 +94,34 @@ $(BUILD)/%.a:
 	@rm -f $@
 	ar rcs $@ $^
 
+# What is compiled and linked with: written down anew when it changes, by the command line or above, and only then.
+FLAGS := $(CC) $(CSTD) $(WARN) $(CFLAGS) $(OPT_core) $(LDFLAGS)
+FLAGS := $(strip $(FLAGS) $(foreach v,$(sort $(filter INC_% LIBS_%,$(.VARIABLES))),$($(v))))
+ifneq ($(FLAGS),$(file <$(BUILD)/flags))
+.PHONY: $(BUILD)/flags
+endif
+$(BUILD)/flags:
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(FLAGS))' > $@
+
 compile = @mkdir -p $(@D) && echo "  CC $<" && $(CC) $(CSTD) $(WARN) $(CFLAGS) $(1) -MMD -MP -c -o $@ $<
 
-$(BUILD)/lib/core/%.o: lib/core/%.c
+$(BUILD)/lib/core/%.o: lib/core/%.c $(BUILD)/flags
 	$(call compile,$(INC_lib/core) $(OPT_core))
-$(BUILD)/lib/%.o: lib/%.c
+$(BUILD)/lib/%.o: lib/%.c $(BUILD)/flags
 	$(call compile,$(INC_lib))
-$(BUILD)/daemon/sim/%.o: daemon/sim/%.c
+$(BUILD)/daemon/sim/%.o: daemon/sim/%.c $(BUILD)/flags
 	$(call compile,$(INC_daemon/sim))
-$(BUILD)/daemon/%.o: daemon/%.c
+$(BUILD)/daemon/%.o: daemon/%.c $(BUILD)/flags
 	$(call compile,$(INC_daemon))
-$(BUILD)/agent/edf/%.o: agent/edf/%.c
+$(BUILD)/agent/edf/%.o: agent/edf/%.c $(BUILD)/flags
 	$(call compile,$(INC_agent/edf))
-$(BUILD)/agent/%.o: agent/%.c
+$(BUILD)/agent/%.o: agent/%.c $(BUILD)/flags
 	$(call compile,$(INC_agent))
-$(BUILD)/client/%.o: client/%.c
+$(BUILD)/client/%.o: client/%.c $(BUILD)/flags
 	$(call compile,$(INC_client))
-$(BUILD)/tests/%.o: tests/%.c
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 	$(call compile,$(INC_tests))
-$(BUILD)/schema.o: $(BUILD)/schema.c
+$(BUILD)/schema.o: $(BUILD)/schema.c $(BUILD)/flags
 	$(call compile,$(INC_daemon))
 
 # The migrations, as text in the daemon: daemon/migrate.h says what they are.
@@ -123,7 +132,7 @@ $(BUILD)/schema.c: $(sort $(wildcard schema/[0-9]*.sql))
 		echo "{ $$(expr $${n%%-*} + 0), \"$$n\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $$f; echo '},'; \
 	done; echo '};'; echo 'const size_t migration_count = sizeof(migrations) / sizeof(migrations[0]);'; } > $@
 
-$(BUILD)/published.o: $(BUILD)/published.c
+$(BUILD)/published.o: $(BUILD)/published.c $(BUILD)/flags
 	$(call compile,$(INC_daemon/sim))
 
 # Figures of papers, as text in the simulator: daemon/sim/published.h says what they are.
