@@ -29,6 +29,16 @@ void manager_add_image(struct manager *manager, const struct image *image)
 
 void manager_remove_image(struct manager *manager, struct catalogue *entry)
 {
+	struct head_node *node, *next;
+
+	HASH_ITER (hh, manager->node, node, next) {
+		struct seen_image *seen;
+		HASH_FIND(hh, node->images, &entry->image.id, sizeof(entry->image.id), seen);
+		if (seen) {
+			HASH_DEL(node->images, seen);
+			free(seen);
+		}
+	}
 	HASH_DEL(manager->image, entry);
 	image_fini(&entry->image);
 	free(entry);
@@ -110,12 +120,12 @@ void manager_unload(struct manager *manager)
 	struct head_node *node, *next_node;
 
 	plan_free(steal(&manager->plan));
-	HASH_ITER (hh, manager->image, image, next_image) {
-		manager_remove_image(manager, image);
-	}
 	HASH_ITER (hh, manager->node, node, next_node) {
 		HASH_DEL(manager->node, node);
 		free_node(node);
+	}
+	HASH_ITER (hh, manager->image, image, next_image) {
+		manager_remove_image(manager, image);
 	}
 }
 

@@ -398,8 +398,13 @@ void plan_settle(struct plan *plan)
 		plan->memories[i].guest->leave_us = 0;
 	}
 	for (size_t i = 0; i < plan->staged_count; i++) {
-		plan->staged[i]->touched = false;
+		struct stage *stage = plan->staged[i];
+		stage->touched = false;
+		if (plan->outdated && !plan_find_image(plan, stage->image)) {
+			prep_forget(stage);
+		}
 	}
+	plan->outdated = false;
 	plan->touched_count = 0;
 	plan->memory_count = 0;
 	plan->staged_count = 0;

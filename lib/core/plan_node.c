@@ -126,12 +126,15 @@ void plan_image_removed(struct plan *plan, uint64_t image)
 	}
 	for (size_t n = 0; n < plan->node_count; n++) {
 		struct stage *stage = prep_find(plan->nodes[n], image);
-		if (stage && stage->flight) {
+		if (!stage) {
+			continue;
+		}
+		if (stage->flight) {
 			flight_leave(plan, stage); /* it was to be brought for whoever may come */
 		}
-		if (stage) {
-			prep_set_present(plan, stage, false); /* of what is still there nobody tells any more */
-		}
+		prep_set_present(plan, stage, false); /* of what is still there nobody tells any more */
+		stage_touch(plan, stage);
+		plan->outdated = true;
 	}
 	size_t i = (size_t)(info - plan->images);
 	memmove(&plan->images[i], &plan->images[i + 1], (plan->image_count - i - 1) * sizeof(*plan->images));

@@ -308,6 +308,7 @@ struct plan {
 	size_t changed_count, changed_room;
 	struct stage **staged; /* stages touched */
 	size_t staged_count, staged_room;
+	bool outdated;        /* the images of some of them were removed */
 	struct stage **loose; /* stages prep_trim() is to look at */
 	size_t loose_count, loose_room;
 	struct flight_was *undo;

@@ -53,6 +53,17 @@ struct stage *prep_stage(struct plan *plan, struct node *node, uint64_t image)
 	return stage;
 }
 
+void prep_forget(struct stage *stage)
+{
+	struct node *node = stage->node;
+	size_t i = place_of(node, stage->image);
+
+	assert(!stage->users && !stage->flight && !stage->loose && stage->held_from_us == stage->held_until_us);
+	node->stage_count--;
+	memmove(&node->stages[i], &node->stages[i + 1], (node->stage_count - i) * sizeof(*node->stages));
+	free(stage);
+}
+
 /* Where it is counted; NULL if it was removed. */
 static uint32_t *copies_of(const struct plan *plan, uint64_t image)
 {

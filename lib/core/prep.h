@@ -8,6 +8,8 @@
 struct stage *prep_find(const struct node *node, uint64_t image);
 /* Finds or makes it. */
 struct stage *prep_stage(struct plan *plan, struct node *node, uint64_t image);
+/* Frees it: nobody has a use for it, and it is on no link. */
+void prep_forget(struct stage *stage);
 /* On how many nodes the image is. */
 uint32_t prep_copies(const struct plan *plan, uint64_t image);
 /* It is there, or is not; nothing follows from it here. */

@@ -220,6 +220,57 @@ START_TEST(refused)
 }
 END_TEST
 
+static size_t stages(void)
+{
+	return plan_find_node(plan, 1)->stage_count + plan_find_node(plan, 2)->stage_count;
+}
+
+/* For years images come and go. Of those that are gone nothing is kept: on nodes, on their way, or told of late. */
+START_TEST(forgets_what_was_removed)
+{
+	struct event added = {.kind = EVENT_IMAGE_ADDED, .image = {0, IMAGE_SIZE}};
+	struct event removed = {.kind = EVENT_IMAGE_REMOVED};
+
+	request(ar_of(4, now + 600 * SEC, 30 * SEC));
+	ck_assert_uint_eq(stages(), 2);
+	for (uint64_t image = 2; image < 40; image++) {
+		struct lease_spec spec = ar_of(1, now + 900 * SEC, 30 * SEC);
+		spec.image = added.image.id = removed.image_removed = image;
+		tell(&added);
+		uint64_t id = request(spec)->id;
+		image_there(1, image, EVENT_IMAGE_PRESENT);
+		ck_assert_uint_gt(stages(), 2);
+		cancel(id);
+		tell(&removed);
+		image_there(2, image, EVENT_IMAGE_PRESENT);
+		image_there(2, image, EVENT_IMAGE_ABSENT);
+		ck_assert_uint_eq(stages(), 2);
+	}
+	/* Those of others are as they were. */
+	ck_assert_ptr_nonnull(prep_find(plan_find_node(plan, 1), 1));
+	ck_assert_ptr_nonnull(prep_find(plan_find_node(plan, 2), 1));
+}
+END_TEST
+
+/* What else is decided in the same step is as ever, even of the image if it comes back as another. */
+START_TEST(forgets_nothing_else)
+{
+	struct event events[] = {
+		{.kind = EVENT_IMAGE_REMOVED, .image_removed = 1},
+		{.kind = EVENT_IMAGE_ADDED, .image = {1, IMAGE_SIZE}},
+		{.kind = EVENT_LEASE_REQUESTED},
+	};
+
+	events[2].requested.id = ++last_lease;
+	events[2].requested.spec = ar_of(4, now + 600 * SEC, 30 * SEC);
+	image_there(1, 1, EVENT_IMAGE_PRESENT);
+	plan_step(plan, events, 3, now, &actions);
+	ck_assert_int_eq(plan_lease(plan, last_lease)->state, LEASE_SCHEDULED);
+	ck_assert_uint_eq(on_way(1).image, 1);
+	ck_assert_uint_eq(on_way(2).image, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core_link");
@@ -235,6 +286,8 @@ int main(void)
 	tcase_add_test(all, slack_is_not_blind);
 	tcase_add_test(all, goes_on_for_the_queue);
 	tcase_add_test(all, refused);
+	tcase_add_test(all, forgets_what_was_removed);
+	tcase_add_test(all, forgets_nothing_else);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);
 }

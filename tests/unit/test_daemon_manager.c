@@ -1,5 +1,6 @@
 /* The manager's decisions: one transaction per pass, answers after it, idempotency, and what nodes say. */
 #include "manager_fixture.h"
+#include "manager_state.h"
 #include "suite.h"
 
 /* ---- requests ---- */
@@ -433,6 +434,23 @@ START_TEST(images)
 }
 END_TEST
 
+/* For years images come and go: of one that is gone nothing is kept, neither as row nor of what nodes said. */
+START_TEST(removed_image_is_forgotten)
+{
+	uint32_t node = hello("n1");
+	uint64_t id = accepted(ar(2, 60 * SECOND));
+
+	live(node, 61 * SECOND);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM pool"), 1);
+	ck_assert_ptr_nonnull(manager_node(manager, node)->images);
+	accepted(cancel(id, "ann", false));
+	accepted(on_name(COMMAND_IMAGE_REMOVE, "ticker"));
+	report(node);
+	ck_assert_int_eq(raw_number(dir, "SELECT count(*) FROM pool"), 0);
+	ck_assert_ptr_null(manager_node(manager, node)->images);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("daemon_manager");
@@ -456,6 +474,7 @@ int main(void)
 	tcase_add_test(cases, a_bad_image);
 	tcase_add_test(cases, silence_and_drain);
 	tcase_add_test(cases, images);
+	tcase_add_test(cases, removed_image_is_forgotten);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
