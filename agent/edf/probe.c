@@ -31,12 +31,12 @@ static int64_t overlap(int64_t from_a, int64_t to_a, int64_t from_b, int64_t to_
 
 /* ---- in the child ---- */
 
-static void note_gap(struct probe_log *log, int64_t from, int64_t to, int64_t cpu)
+static void note_gap(struct probe_log *log, int64_t from, int64_t to, int64_t cpu, bool away)
 {
 	uint32_t n = atomic_load_explicit(&log->count, memory_order_relaxed);
 
 	if (n < PROBE_GAPS) {
-		log->gap[n] = (struct probe_gap){from, to, cpu};
+		log->gap[n] = (struct probe_gap){from, to, cpu, .away = away};
 		atomic_store_explicit(&log->count, n + 1, memory_order_release);
 	}
 }
@@ -98,7 +98,7 @@ static void note_turns(struct probe_log *log, const struct hole_blind *blind, co
 		cpu[i] = end - counted * (n - 1 - i) / n;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		note_gap(log, blind->turn[i].out_ns, blind->turn[i].in_ns, cpu[i]);
+		note_gap(log, blind->turn[i].out_ns, blind->turn[i].in_ns, cpu[i], true);
 	}
 }
 
@@ -118,7 +118,7 @@ static void note_gaps(struct probe_log *log, struct asked *asked, int64_t from, 
 	if (blind.n > 0) {
 		note_turns(log, &blind, ran_ns);
 	} else if (to > known) {
-		note_gap(log, from > known ? from : known, to, blind.now.cpu_ns - (blind.now.mono_ns - to));
+		note_gap(log, from > known ? from : known, to, blind.now.cpu_ns - (blind.now.mono_ns - to), false);
 	}
 }
 
@@ -131,7 +131,7 @@ static void spin_logging(struct probe_log *log, int cpu)
 	}
 	int64_t begin = asked.mark.mono_ns, last = begin;
 
-	note_gap(log, begin, begin, asked.mark.cpu_ns);
+	note_gap(log, begin, begin, asked.mark.cpu_ns, false);
 	while (!atomic_load_explicit(&log->stop, memory_order_relaxed) && last - begin < PROBE_LIMIT_NS) {
 		int64_t now = clock_mono_ns();
 
@@ -309,6 +309,9 @@ static int64_t cpu_at_gap(const struct probe_log *log, uint32_t i)
 	if (i == 0) {
 		return gap->cpu_ns;
 	}
+	if (gap->read) {
+		return gap->left_ns;
+	}
 	ran = log->gap[i - 1].cpu_ns + gap->from_ns - log->gap[i - 1].to_ns;
 	return ran < gap->cpu_ns ? ran : gap->cpu_ns;
 }
@@ -323,6 +326,30 @@ static int64_t cpu_in_gap(const struct probe_log *log, uint32_t i, int64_t at_ns
 	return back > before ? back : before;
 }
 
+void probe_correct(struct probe_log *log, const struct readings *readings)
+{
+	const struct reading *reading = readings->reading;
+	size_t k = 0;
+
+	for (uint32_t i = 1; i < log->count; i++) {
+		struct probe_gap *gap = &log->gap[i];
+
+		/* The first that was read twice and does not end before the gap begins. */
+		while (k < readings->count &&
+		       (reading[k].to_ns < gap->from_ns || reading[k].to_ns < reading[k].from_ns)) {
+			k++;
+		}
+		if (k == readings->count) {
+			break;
+		}
+		if (gap->away && reading[k].from_ns < gap->to_ns) {
+			gap->left_ns = reading[k].cpu_ns;
+			gap->cpu_ns = gap->cpu_ns > gap->left_ns ? gap->cpu_ns : gap->left_ns;
+			gap->read = true;
+		}
+	}
+}
+
 int64_t probe_received(const struct probe_log *log, int64_t at_ns)
 {
 	uint32_t i = gap_before(log, at_ns);
@@ -331,8 +358,8 @@ int64_t probe_received(const struct probe_log *log, int64_t at_ns)
 
 	if (at_ns < gap->to_ns) {
 		cpu = cpu_in_gap(log, i, at_ns);
-	} else if (i + 1 < log->count && cpu > log->gap[i + 1].cpu_ns) {
-		cpu = log->gap[i + 1].cpu_ns;
+	} else if (i + 1 < log->count && cpu > cpu_at_gap(log, i + 1)) {
+		cpu = cpu_at_gap(log, i + 1);
 	}
 	return cpu - log->gap[0].cpu_ns;
 }
@@ -352,10 +379,11 @@ int64_t probe_when(const struct probe_log *log, int64_t received_ns)
 			high = middle;
 		}
 	}
+	const struct probe_gap *next = low + 1 < log->count ? &log->gap[low + 1] : NULL;
 	int64_t when = log->gap[low].to_ns + cpu - log->gap[low].cpu_ns;
 
-	if (low + 1 < log->count && when > log->gap[low + 1].from_ns) {
-		return log->gap[low + 1].to_ns - (log->gap[low + 1].cpu_ns - cpu);
+	if (next && (when > next->from_ns || cpu > cpu_at_gap(log, low + 1))) {
+		return next->to_ns - (next->cpu_ns - cpu);
 	}
 	return when <= log->end_ns ? when : INT64_MAX;
 }

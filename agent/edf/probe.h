@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "hole.h"
+#include "reading.h"
 
 #define PROBE_GAP_NS 3000                   /* a time in which it did not run, if it is that long */
 #define PROBE_GAPS (1 << 20)                /* that it can write down; more are not missed but end the log */
@@ -27,6 +28,9 @@ enum probe_kind {
 /* It did not run in [from_ns, to_ns) of CLOCK_MONOTONIC, and had received cpu_ns when that was over. */
 struct probe_gap {
 	int64_t from_ns, to_ns, cpu_ns;
+	bool away;       /* the kernel says so: it was not merely interrupted */
+	bool read;       /* from outside, see probe_correct(); then */
+	int64_t left_ns; /* is what it had received when it was sent away */
 };
 
 struct probe_log {
@@ -52,6 +56,9 @@ void probe_stop(struct probe *probe);
 void probe_end(struct probe *probe);
 /* Time from asking until the work was done; -1 if the answer took longer than limit_ns. */
 int64_t probe_ask(struct probe *probe, int64_t limit_ns);
+
+/* Takes up what was read of its CPU clock from outside; after probe_stop(). */
+void probe_correct(struct probe_log *log, const struct readings *readings);
 
 /* CPU time received from the log's begin until at_ns, which is between its begin and its end. */
 int64_t probe_received(const struct probe_log *log, int64_t at_ns);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "gnuplot.h"
@@ -16,6 +17,8 @@
 
 #define LIMIT_PPM 940000 /* more than is promised otherwise: the studies are to show what happens at the edge */
 #define ROW 512
+#define POLL_NS 50000000 /* the engine is asked so often what happened */
+#define READ_NS 100000   /* and CPU clocks are read so often: twice in most of the times a task is away */
 
 static const struct {
 	const char *name, *help;
@@ -71,19 +74,35 @@ static void ignore_event(const struct engine_event *event, void *arg)
 	(void)arg;
 }
 
-void study_sleep(struct study *study, int64_t ns)
+void study_watch(struct study *study, int64_t ns, struct readings readings[], unsigned n)
 {
-	int64_t end = clock_mono_ns() + ns;
+	int64_t now = clock_mono_ns(), end = now + ns, poll = now;
+	int64_t step = n > 0 ? READ_NS : POLL_NS;
 
-	while (clock_mono_ns() < end) {
-		int64_t rest = end - clock_mono_ns();
-		struct timespec some = {.tv_nsec = rest < 50000000 ? rest > 0 ? rest : 0 : 50000000};
+	/* Late readings miss the short times in which a task is away; where this is not permitted some do. */
+	if (n > 0) {
+		proc_fifo(gettid(), 1);
+	}
+	for (; now < end; now = clock_mono_ns()) {
+		struct timespec some = {.tv_nsec = end - now < step ? end - now : step};
 
 		nanosleep(&some, NULL);
-		if (study->engine) {
+		for (unsigned i = 0; i < n; i++) {
+			readings_take(&readings[i]);
+		}
+		if (study->engine && now >= poll) {
 			engine_poll(study->engine, ignore_event, NULL);
+			poll = now + POLL_NS;
 		}
 	}
+	if (n > 0) {
+		proc_park(gettid());
+	}
+}
+
+void study_sleep(struct study *study, int64_t ns)
+{
+	study_watch(study, ns, NULL, 0);
 }
 
 int study_attach(struct study *study, const struct probe *probe, const struct edf_constraint *constraint, bool aligned,

@@ -74,6 +74,8 @@ void study_explain(void);
 #define STUDY_STOLEN "stolen_windows,miss_pct_not_stolen,late_pct_not_stolen"
 uint64_t study_random(struct study *study, uint64_t below);
 void study_sleep(struct study *study, int64_t ns);
+/* As study_sleep(); reads n CPU clocks all the while. */
+void study_watch(struct study *study, int64_t ns, struct readings readings[], unsigned n);
 /* Attaches the probe; ERR_* as engine_attach(). */
 int study_attach(struct study *study, const struct probe *probe, const struct edf_constraint *constraint, bool aligned,
 		 uint64_t *id, struct err *err);

@@ -12,6 +12,7 @@
 struct measure {
 	struct probe load[STUDY_LOADS];
 	struct probe task[STUDY_TASKS];
+	struct readings readings[STUDY_TASKS];
 	uint64_t id[STUDY_TASKS];
 	int core_fd; /* CPU time of the dispatcher */
 };
@@ -51,6 +52,7 @@ static int begin(struct study *study, const struct study_point *point, struct me
 				 err) < 0) {
 			return 1;
 		}
+		readings_open(&m->readings[i], m->task[i].pid);
 	}
 	return 0;
 }
@@ -124,13 +126,14 @@ static void observe(struct study *study, const struct study_point *point, struct
 	from = clock_mono_ns();
 	core = core_ns(m);
 	stolen = stolen_ns(study);
-	study_sleep(study, point->length_ns);
+	study_watch(study, point->length_ns, m->readings, point->n);
 	core = core_ns(m) - core;
 	to = clock_mono_ns();
 	result->stalled_ns = stolen_ns(study) - stolen;
 	result->core_pct = 100 * (double)core / (double)(to - from);
 	for (unsigned i = 0; i < point->n; i++) {
 		probe_stop(&m->task[i]);
+		probe_correct(m->task[i].log, &m->readings[i]);
 	}
 	judge(study, point, m, from, to, result);
 }
@@ -144,6 +147,7 @@ static void end(struct study *study, struct measure *m)
 			engine_detach(study->engine, m->id[i], &ignored);
 		}
 		probe_end(&m->task[i]);
+		readings_close(&m->readings[i]);
 	}
 	for (unsigned i = 0; i < STUDY_LOADS; i++) {
 		probe_end(&m->load[i]);
@@ -157,6 +161,9 @@ int study_measure(struct study *study, const struct study_point *point, struct s
 	int rc;
 
 	memset(result, 0, sizeof(*result));
+	for (unsigned i = 0; i < STUDY_TASKS; i++) {
+		m.readings[i].fd = -1;
+	}
 	rc = study_engine(study, point->mechanism, false, err);
 	if (rc < 0 && err->code == ERR_UNAVAILABLE) {
 		rc = 1;

@@ -1,6 +1,9 @@
 /* What the logs of measuring tasks say: CPU time received, lateness, overlap. */
 #include <check.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -16,11 +19,11 @@ static struct probe_log a, b;
 static void ran(struct probe_log *log, int64_t from, int64_t to, int64_t until, int64_t counted)
 {
 	if (log->count == 0) {
-		log->gap[log->count++] = (struct probe_gap){from, from, 500};
+		log->gap[log->count++] = (struct probe_gap){.from_ns = from, .to_ns = from, .cpu_ns = 500};
 	}
 	int64_t cpu = log->gap[log->count - 1].cpu_ns + to - from + counted;
 
-	log->gap[log->count++] = (struct probe_gap){to, until, cpu};
+	log->gap[log->count++] = (struct probe_gap){.from_ns = to, .to_ns = until, .cpu_ns = cpu};
 	log->end_ns = until;
 }
 
@@ -71,6 +74,69 @@ START_TEST(what_the_clock_counted_in_a_gap)
 	ck_assert_int_eq(probe_stalled(&b, 100 * MS, 120 * MS), 2 * MS);
 	ck_assert_int_eq(probe_stalled(&b, 105 * MS, 120 * MS), 0);
 	ck_assert_int_eq(probe_stalled(&a, 100 * MS, 200 * MS), 0);
+}
+END_TEST
+
+/* Sent away at 104 and at 111 ms: of its first 4 ms its clock did not count 1.5, but as much on the way back. */
+START_TEST(what_was_read_from_outside)
+{
+	struct reading read[] = {{102 * MS, 101 * MS, 1 * MS + 500}, /* once */
+				 {105 * MS, 108 * MS, 5 * MS / 2 + 500},
+				 {113 * MS, 119 * MS, 26 * MS / 5 + 500}};
+	struct readings readings = {.count = 3, .reading = read};
+
+	ran(&b, 100 * MS, 104 * MS, 110 * MS, 0);
+	ran(&b, 110 * MS, 111 * MS, 120 * MS, 0);
+	probe_correct(&b, &readings);
+	ck_assert_int_eq(probe_received(&b, 108 * MS), 4 * MS); /* nobody says that it was sent away */
+	b.gap[1].away = b.gap[2].away = true;
+	probe_correct(&b, &readings);
+	ck_assert_int_eq(probe_received(&b, 102 * MS), 2 * MS);
+	ck_assert_int_eq(probe_received(&b, 103 * MS), 5 * MS / 2);
+	ck_assert_int_eq(probe_received(&b, 108 * MS), 5 * MS / 2);
+	ck_assert_int_eq(probe_received(&b, 109 * MS), 3 * MS);
+	ck_assert_int_eq(probe_when(&b, 9 * MS / 4), 102 * MS + MS / 4);
+	ck_assert_int_eq(probe_when(&b, 3 * MS), 109 * MS);
+	/* More than it can have had by its log: what was read is right. */
+	ck_assert_int_eq(probe_received(&b, 120 * MS), 26 * MS / 5);
+}
+END_TEST
+
+/* A child that runs, and stops: while it is stopped its clock stands still, and two readings know it. */
+START_TEST(readings_of_a_process)
+{
+	struct readings readings;
+	struct timespec ran;
+	clockid_t clock;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		while (clock_thread_ns() < 5 * MS) {
+		}
+		raise(SIGSTOP);
+		pause();
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, WUNTRACED), pid);
+	readings_open(&readings, pid);
+	ck_assert_int_ge(readings.fd, 0);
+	while (readings.count == 0 || readings.reading[0].to_ns < readings.reading[0].from_ns) {
+		readings_take(&readings);
+	}
+	ck_assert_int_eq(clock_getcpuclockid(pid, &clock), 0);
+	ck_assert_int_eq(clock_gettime(clock, &ran), 0);
+	ck_assert_uint_eq(readings.count, 1);
+	ck_assert_int_ge(readings.reading[0].cpu_ns, 5 * MS);
+	ck_assert_int_eq(readings.reading[0].cpu_ns, ran.tv_sec * 1000 * MS + ran.tv_nsec);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* It has ended: nothing more is read. */
+	readings_take(&readings);
+	ck_assert_uint_eq(readings.count, 1);
+	readings_close(&readings);
+	ck_assert_int_eq(readings.fd, -1);
+	readings_take(&readings);
+	ck_assert_uint_eq(readings.count, 0);
+	readings_close(&readings);
 }
 END_TEST
 
@@ -259,6 +325,8 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, NULL);
 	tcase_add_test(all, received);
 	tcase_add_test(all, what_the_clock_counted_in_a_gap);
+	tcase_add_test(all, what_was_read_from_outside);
+	tcase_add_test(all, readings_of_a_process);
 	tcase_add_test(all, windows);
 	tcase_add_test(all, stolen_windows);
 	tcase_add_test(all, holes);
