@@ -271,9 +271,11 @@ static void tell(const struct summary *summary, const struct trace *trace, const
 		printf("%" PRIu64 " of %" PRIu64 " lines were skipped as wrong, %" PRIu64 " left out by their status\n",
 		       trace->skipped, trace->lines, trace->left_out);
 	}
-	if (summary->best_effort_rejected) {
-		printf("%" PRIu64 " best-effort leases were rejected; %s/leases.csv says why\n",
-		       summary->best_effort_rejected, folder);
+	for (int kind = LEASE_BEST_EFFORT; kind < LEASE_KIND_COUNT; kind++) {
+		if (summary->rejected[kind]) {
+			printf("%" PRIu64 " %s leases were rejected; %s/leases.csv says why\n", summary->rejected[kind],
+			       lease_kind_name((enum lease_kind)kind), folder);
+		}
 	}
 	if (summary->unfinished) {
 		fprintf(stderr, "tenure-sim: %" PRIu64 " leases never came to an end\n", summary->unfinished);

@@ -42,6 +42,8 @@ static void count(const struct job *job, struct summary *summary)
 	bool rejected = job->state == LEASE_REJECTED;
 
 	summary->leases++;
+	summary->asked[job->request->spec.kind]++;
+	summary->rejected[job->request->spec.kind] += rejected;
 	summary->restarts += job->restarts;
 	summary->unfinished += !lease_state_final(job->state);
 	if (is_best_effort(job)) {
@@ -55,7 +57,6 @@ static void count(const struct job *job, struct summary *summary)
 	} else if (job->request->spec.kind == LEASE_OPEN) {
 		double response_s = (double)(job->start_us - job->request->call_us) / 1e6;
 		bool ran = job->start_us != 0;
-		summary->open++;
 		summary->open_called += ran;
 		if (ran && response_s > summary->open_response_max_s) {
 			summary->open_response_max_s = response_s;
@@ -147,6 +148,22 @@ static void add_real(struct json_object *object, const char *key, double value)
 	json_object_object_add(object, key, json_object_new_double_s(value, text));
 }
 
+/* Of the kinds that few traces have. */
+static void add_others(const struct summary *summary, struct json_object *object)
+{
+	static const enum lease_kind kinds[] = {LEASE_IMMEDIATE, LEASE_DEADLINE, LEASE_OPEN};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const char *name = lease_kind_name(kinds[i]);
+		_cleanup_free_ char *rejected = xasprintf("%s_rejected", name);
+
+		if (summary->asked[kinds[i]]) {
+			add_count(object, name, summary->asked[kinds[i]]);
+			add_count(object, rejected, summary->rejected[kinds[i]]);
+		}
+	}
+}
+
 void summary_add(const struct summary *summary, struct json_object *object)
 {
 	add_count(object, "leases", summary->leases);
@@ -156,8 +173,8 @@ void summary_add(const struct summary *summary, struct json_object *object)
 	add_count(object, "best_effort", summary->best_effort);
 	add_count(object, "best_effort_done", summary->best_effort_done);
 	add_count(object, "best_effort_rejected", summary->best_effort_rejected);
-	if (summary->open) {
-		add_count(object, "open", summary->open);
+	add_others(summary, object);
+	if (summary->asked[LEASE_OPEN]) {
 		add_count(object, "open_called", summary->open_called);
 		add_real(object, "open_response_max_s", summary->open_response_max_s);
 	}

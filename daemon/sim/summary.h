@@ -10,9 +10,10 @@
 struct summary {
 	uint64_t leases, ars, ars_accepted, ars_rejected;
 	uint64_t best_effort, best_effort_done, best_effort_rejected;
-	uint64_t open, open_called; /* open leases, and those of them that ran */
-	double open_response_max_s; /* the longest from a call to its start */
-	uint64_t unfinished;        /* not final when nothing happened any more */
+	uint64_t asked[LEASE_KIND_COUNT], rejected[LEASE_KIND_COUNT]; /* of every kind */
+	uint64_t open_called;                                         /* open leases that ran */
+	double open_response_max_s;                                   /* the longest from a call to its start */
+	uint64_t unfinished;                                          /* not final when nothing happened any more */
 	double all_best_effort_s;
 	/* Without the first 5 % by submission, while the cluster fills; then of all. */
 	double mean_wait_s, mean_bounded_slowdown;

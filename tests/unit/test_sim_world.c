@@ -174,7 +174,7 @@ START_TEST(open_is_called)
 	ck_assert_int_eq(job(2)->reason.code, REASON_NOT_CALLED);
 	ck_assert_int_eq(job(2)->end_us - ORIGIN_US, 700 * SEC);
 	summary_make(world, &summary);
-	ck_assert_uint_eq(summary.open, 2);
+	ck_assert_uint_eq(summary.asked[LEASE_OPEN], 2);
 	ck_assert_uint_eq(summary.open_called, 1);
 	ck_assert_double_eq_tol(summary.open_response_max_s, (double)response_us / 1e6, 1e-9);
 	ck_assert_uint_eq(summary.promises_broken, 0);
