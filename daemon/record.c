@@ -136,7 +136,8 @@ static int read_field(const struct jsonx *at, const struct field *field, struct 
 
 	switch (field->type) {
 	case FIELD_I64:
-		return jsonx_i64(at, field->name, INT64_MIN, INT64_MAX, to, err);
+		/* The planner adds up a few of them. */
+		return jsonx_i64(at, field->name, -WALL_NEVER, WALL_NEVER, to, err);
 	case FIELD_U32:
 		return jsonx_u32(at, field->name, 0, UINT32_MAX, to, err);
 	case FIELD_BOOL:
@@ -182,6 +183,9 @@ static int each_row(wall_us at_us, const char *data, void *arg, struct err *err)
 	const char *name;
 	_cleanup_(jsonx_cleanup) struct json_object *value = wire_parse(data, strlen(data), err);
 
+	if (at_us < 0 || at_us > WALL_NEVER) {
+		return err_set(err, ERR_STORE, "a time out of range");
+	}
 	if (!value || jsonx_root(value, "", &at, err) < 0 || jsonx_string(&at, "event", 1, 32, &name, err) < 0) {
 		return -1;
 	}

@@ -185,6 +185,20 @@ static int run(struct replaying *replaying, const char *dir, const char *path, s
 	return store_record_compare(replaying->store, differs, replaying, &replaying->figures->rows, err);
 }
 
+/* What is wrong is wrong in the recording, also where the scratch database is what refuses it. */
+static void blame(const char *path, const char *dir, struct err *err)
+{
+	_cleanup_free_ char *scratch = xasprintf("%s/" STORE_FILE ": ", dir);
+	char *at = strstr(err->text, scratch);
+
+	if (at) {
+		memmove(at, at + strlen(scratch), strlen(at + strlen(scratch)) + 1);
+	}
+	if (!strstr(err->text, path)) {
+		err_prefix(err, "%s", path);
+	}
+}
+
 static int delete_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
 {
 	(void)status;
@@ -207,6 +221,9 @@ int replay(const char *path, struct replay_figures *figures, FILE *complain, str
 	replaying.store = store_open(dir, err);
 	if (replaying.store) {
 		rc = run(&replaying, dir, path, err);
+		if (rc < 0) {
+			blame(path, dir, err);
+		}
 	}
 	plan_free(replaying.plan);
 	actions_fini(&replaying.actions);

@@ -248,6 +248,38 @@ START_TEST(nothing_recorded)
 }
 END_TEST
 
+/* The database is changed; that it is refused in these words, and named, not what it is replayed in. */
+static void spoiled(const char *sql, const char *words)
+{
+	_cleanup_free_ char *path = xasprintf("%s/tenure.db", dir);
+	struct replay_figures figures;
+
+	raw_exec(dir, sql);
+	ck_assert_int_eq(replay(path, &figures, stderr, &bad), -1);
+	ck_assert_msg(strncmp(bad.text, path, strlen(path)) == 0, "%s", bad.text);
+	ck_assert_msg(strstr(bad.text, words) != NULL, "%s", bad.text);
+	ck_assert_msg(strstr(bad.text, "tenure-replay") == NULL, "%s", bad.text);
+}
+
+#define AT(n) " WHERE step = (SELECT max(step) FROM inputs) - " #n
+
+/* Each before the one above it. */
+START_TEST(damaged)
+{
+	busy(10);
+	stop();
+	spoiled("UPDATE inputs SET data = '{}'" AT(0), "event is missing");
+	spoiled("UPDATE inputs SET at_us = 9223372036854775807" AT(1), "a time out of range");
+	spoiled("UPDATE inputs SET at_us = -1" AT(2), "a time out of range");
+	spoiled("UPDATE inputs SET data = '{\"event\":\"image_added\",\"id\":99,\"size\":9223372036854775807}'" AT(3),
+		"size must be an integer");
+	spoiled("UPDATE inputs SET data = '{\"event\":\"image_added\",\"id\":1,\"size\":1}'" AT(4),
+		"UNIQUE constraint");
+	spoiled("DROP TABLE base_slots", "no such table");
+	start();
+}
+END_TEST
+
 START_TEST(a_recording_begins_anew_with_the_head)
 {
 	busy_hour();
@@ -273,6 +305,7 @@ int main(void)
 	tcase_add_test(tcase, same_rows);
 	tcase_add_test(tcase, other_rows_are_found);
 	tcase_add_test(tcase, nothing_recorded);
+	tcase_add_test(tcase, damaged);
 	tcase_add_test(tcase, a_recording_begins_anew_with_the_head);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
