@@ -379,20 +379,32 @@ static struct setting *table_of(const struct profile *profile, char **words)
 	return table;
 }
 
+/* True if images have to be brought, and all are of image_size. */
+static bool brings_images(const struct sim_config *config)
+{
+	return !config->predeployed && strcmp(config->images, "trace") != 0;
+}
+
 /* What spans more than one row. */
 static int check_config(const struct sim_config *config, struct err *err)
 {
 	uint32_t count;
 	_cleanup_free_ struct node_info *nodes = config_nodes(config, &count);
 	struct capacity vm = {{[RES_CPU] = config->vm_cpu, [RES_MEMORY] = config->vm_memory}};
+	bool room = false, pool = !brings_images(config);
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (capacity_fits(vm, nodes[i].capacity)) {
-			return 0;
-		}
+		room = room || capacity_fits(vm, nodes[i].capacity);
+		pool = pool || nodes[i].pool_bytes >= config->image_size;
 	}
-	return err_set(err, ERR_PARAMS,
-		       "no node has room for one VM of vm_cpu and vm_memory: give nodes more, or VMs less");
+	if (!room) {
+		return err_set(err, ERR_PARAMS,
+			       "no node has room for one VM of vm_cpu and vm_memory: give nodes more, or VMs less");
+	}
+	return pool ? 0
+		    : err_set(err, ERR_PARAMS,
+			      "no node's pool has room for an image of image_size: make pools "
+			      "larger, or images smaller");
 }
 
 int config_load(const char *profile_name, const char *path, const char *const *sets, size_t n,

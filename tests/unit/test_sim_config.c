@@ -138,6 +138,14 @@ START_TEST(impossible_clusters)
 	ck_assert_int_lt(load_file("[cluster]\nmemory = 512MiB\n"), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, path));
 	ck_assert_ptr_nonnull(strstr(err.text, "no node has room"));
+	ck_assert_int_lt(load_file("[cluster]\npool = 3GiB\n[workload]\nimage_size = 4GiB\nimages = uniform\n"), 0);
+	ck_assert_ptr_nonnull(strstr(err.text, "no node's pool has room"));
+	/* Of these some could. */
+	ck_assert_int_eq(load_file("[cluster]\npool = 3GiB\n[workload]\nimage_size = 3GiB\nimages = uniform\n"), 0);
+	ck_assert_int_eq(load_file("[cluster]\nnodes = 2 1(pool:4GiB)\npool = 3GiB\n[workload]\nimage_size = 4GiB\n"),
+			 0);
+	ck_assert_int_eq(load_file("[cluster]\npool = 3GiB\n[workload]\nimages = trace\n"), 0);
+	ck_assert_int_eq(load_file("[cluster]\npool = 3GiB\n[workload]\npredeployed = yes\n"), 0);
 }
 END_TEST
 
