@@ -108,7 +108,9 @@ static int check_intervals(const char *path, double *last, struct err *err)
 
 	*last = 0;
 	if (csv_open(&csv, path, columns, ARRAY_SIZE(columns), err)) {
-		return -1;
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_NOT_FOUND, "%s is not there; \"tenure-sim run\" writes it", path)
+			       : -1;
 	}
 	while ((got = csv_row(&csv, field, err)) > 0) {
 		double value;

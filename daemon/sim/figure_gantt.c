@@ -422,8 +422,13 @@ int figure_gantt(const char *folder, const struct figure_window *window, FILE *t
 		fprintf(tell, "no gantt.svg: %s is not there; \"tenure-sim run --slots\" writes it\n", slots);
 		return 0;
 	}
-	bad = read_leases(leases, &gantt, err) || read_slots(&csv, &gantt, err) || write_picture(&gantt, path, err);
+	bad = read_leases(leases, &gantt, err) || read_slots(&csv, &gantt, err);
 	csv_close(&csv);
+	if (!bad && gantt.count == 0) {
+		fprintf(tell, "no gantt.svg: nothing ran, %s holds no slot\n", slots);
+	} else if (!bad) {
+		bad = write_picture(&gantt, path, err);
+	}
 	free(gantt.bar);
 	free(gantt.promised);
 	free(gantt.row);
