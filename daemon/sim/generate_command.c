@@ -94,7 +94,15 @@ static int make(const struct generate_kind *kind, const struct arguments *argume
 	if (generate_settings(kind, sets, n, &how, err)) {
 		return SIM_USAGE;
 	}
-	if (generate_make(kind, &how, &trace, err) || write_file(arguments->out, kind, &how, &trace, err)) {
+	if (generate_make(kind, &how, &trace, err)) {
+		return SIM_FAILED;
+	}
+	if (trace.count == 0) {
+		err_set(err, ERR_PARAMS,
+			"that is so little that there is no request in it: make it longer, or its load more");
+		return SIM_FAILED;
+	}
+	if (write_file(arguments->out, kind, &how, &trace, err)) {
 		return SIM_FAILED;
 	}
 	return SIM_OK;

@@ -180,7 +180,9 @@ int generate_reserved(const struct generate *how, struct trace *out, struct err 
 		}
 		out->count = first;
 	}
-	return err_set(err, ERR_PARAMS, "no %jd such reservations that can all be kept were found in %d attempts",
+	return err_set(err, ERR_PARAMS,
+		       "no %jd such reservations that can all be kept were found in %d attempts: ask for fewer or "
+		       "shorter ones, or for more slots",
 		       (intmax_t)how->requests, SETS);
 }
 

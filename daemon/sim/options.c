@@ -49,11 +49,13 @@ int options_read(const struct sim_option *table, size_t n, int argc, char **argv
 		if (!table[option].arg && value) {
 			return err_set(err, ERR_PARAMS, "--%s takes no value", table[option].name);
 		}
-		if (table[option].arg && !value && i + 1 == argc) {
-			return err_set(err, ERR_PARAMS, "--%s needs a value: %s", table[option].name,
-				       table[option].arg);
+		if (table[option].arg) {
+			value = value ? value + 1 : i + 1 < argc ? argv[++i] : "";
+			if (!*value) {
+				return err_set(err, ERR_PARAMS, "--%s needs a value: %s", table[option].name,
+					       table[option].arg);
+			}
 		}
-		value = !table[option].arg ? NULL : value ? value + 1 : argv[++i];
 		given[option] = true;
 		if (take(to, option, value, err) < 0) {
 			return -1;
