@@ -21,7 +21,7 @@ struct generate {
 	int64_t vms_min, vms_max;       /* of a best-effort request */
 	int64_t ar_vms_min, ar_vms_max; /* of a reservation */
 	span_us ahead;                  /* a reservation is asked for that long before its start */
-	bool anywhere;                  /* reservations start anywhere, even if not all can be kept */
+	bool spaced;                    /* reservations start at drawn distances, even if not all can be kept */
 	span_us window, window_every;   /* starts of reservations fall into the first part of each such period */
 	int64_t images, popular;        /* how many there are, and how many of them have 10 % of the requests each */
 	int64_t image_size;             /* bytes */

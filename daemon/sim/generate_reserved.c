@@ -1,6 +1,7 @@
 /*
  * Sets of reservations that can all be kept: each is drawn again until there are slots for it beside the others and, if
- * asked for, the repository can stage every image in time. With them, best-effort requests at even intervals.
+ * asked for, the repository can stage every image in time. Or reservations one after another, whether they can be kept
+ * or not. With them, best-effort requests at even intervals.
  */
 #include <string.h>
 
@@ -90,9 +91,8 @@ static bool fits(const struct generate *how, const struct trace_request *item, s
 {
 	const struct trace_request *last = &item[n];
 
-	return how->anywhere ||
-	       (peak(item, n, last->start_us, last->start_us + last->duration_us) + last->vms <= how->slots &&
-		(!how->rate || !last->image_bytes || staged_in_time(how, item, n + 1)));
+	return peak(item, n, last->start_us, last->start_us + last->duration_us) + last->vms <= how->slots &&
+	       (!how->rate || !last->image_bytes || staged_in_time(how, item, n + 1));
 }
 
 /* ---- drawing --------------------------------------------------------------------------------------------------- */
@@ -108,7 +108,32 @@ static wall_us draw_start(const struct generate *how, struct draw *draw)
 	return start < how->length ? start : how->length - 1;
 }
 
-/* Adds one reservation of so many VMs for so long. False if there is no place for it. */
+static void start_at(const struct generate *how, struct trace_request *request, wall_us start_us)
+{
+	request->start_us = start_us;
+	request->submit_us = start_us > how->ahead ? start_us - how->ahead : 0;
+}
+
+/*
+ * Gives the n items their starts in order: distances are even from 0 to twice the mean by which all of them, and one
+ * more, fill the length. One in the way of another is not drawn again.
+ */
+static void space_out(const struct generate *how, struct draw *draw, struct trace_request *item, size_t n)
+{
+	_cleanup_free_ double *until = xcalloc(n + 1, sizeof(*until));
+	double sum = 0, length = (double)(how->length / USEC_PER_SEC);
+
+	for (size_t i = 0; i <= n; i++) {
+		sum += 1 - draw_unit(draw); /* above 0 */
+		until[i] = sum;
+	}
+	for (size_t i = 0; i < n; i++) {
+		start_at(how, &item[i], (wall_us)(length * until[i] / sum) * USEC_PER_SEC);
+	}
+}
+
+/* Adds one reservation of so many VMs for so long, to be spaced out later or where it has a place. False if there is
+ * none for it. */
 static bool add_reservation(const struct generate *how, struct draw *draw, struct trace *out, size_t first,
 			    uint32_t vms, span_us duration)
 {
@@ -119,11 +144,11 @@ static bool add_reservation(const struct generate *how, struct draw *draw, struc
 	request.vms = vms;
 	request.duration_us = request.real_us = duration;
 	trace_add(out, &request);
+	if (how->spaced) {
+		return true;
+	}
 	for (int i = 0; i < TRIES; i++) {
-		struct trace_request *last = &out->item[first + n];
-
-		last->start_us = draw_start(how, draw);
-		last->submit_us = last->start_us > how->ahead ? last->start_us - how->ahead : 0;
+		start_at(how, &out->item[first + n], draw_start(how, draw));
 		if (fits(how, out->item + first, n)) {
 			return true;
 		}
@@ -176,6 +201,9 @@ int generate_reserved(const struct generate *how, struct trace *out, struct err 
 			i++;
 		}
 		if (i == how->requests) {
+			if (how->spaced) {
+				space_out(how, &draw, out->item + first, out->count - first);
+			}
 			return 0;
 		}
 		out->count = first;
@@ -212,6 +240,9 @@ static int64_t reserve(const struct generate *how, struct draw *draw, struct tra
 			break;
 		}
 		done += duration * vms;
+	}
+	if (how->spaced) {
+		space_out(how, draw, out->item + first, out->count - first);
 	}
 	return done;
 }

@@ -212,22 +212,32 @@ START_TEST(mixed_wide)
 END_TEST
 
 /* Without looking at what can be kept, all of the share is asked for: more than the slots hold at some time. */
-START_TEST(mixed_anywhere)
+START_TEST(mixed_spaced)
 {
 	double asked = 0;
+	wall_us before_us = 0, apart_us = 0;
 
 	make("mixed", 1, "ar-vms-min=13", "ar-vms-max=16", "ar-share=75");
-	size_t kept = trace.count;
-	const char *sets[] = {"ar-vms-min=13", "ar-vms-max=16", "ar-share=75", "anywhere=yes"};
+	size_t kept = trace.count, n = 0;
+	const char *sets[] = {"ar-vms-min=13", "ar-vms-max=16", "ar-share=75", "spaced=yes"};
 	trace_fini(&trace);
 	ck_assert_int_eq(try("mixed", sets, ARRAY_SIZE(sets)), 0);
 	for (size_t i = 0; i < trace.count; i++) {
 		const struct trace_request *one = &trace.item[i];
-		asked += one->kind == LEASE_AR ? (double)one->duration_us * one->vms : 0;
+		if (one->kind != LEASE_AR) {
+			continue;
+		}
+		asked += (double)one->duration_us * one->vms;
+		apart_us = one->start_us - before_us > apart_us ? one->start_us - before_us : apart_us;
+		ck_assert(one->start_us >= before_us && one->start_us < how.length);
+		before_us = one->start_us;
+		n++;
 	}
 	asked /= (double)how.length * (double)how.slots;
 	ck_assert_msg(asked > 0.72 && asked <= 0.75, "%f", asked);
 	ck_assert_uint_gt(trace.count, kept);
+	/* The mean may differ a little from what is filled. */
+	ck_assert_int_lt(apart_us, 5 * how.length / (2 * (wall_us)n));
 }
 END_TEST
 
@@ -358,7 +368,7 @@ int main(void)
 	tcase_add_loop_test(tcase, disk, 0, SEEDS);
 	tcase_add_loop_test(tcase, mixed, 0, SEEDS);
 	tcase_add_test(tcase, mixed_wide);
-	tcase_add_test(tcase, mixed_anywhere);
+	tcase_add_test(tcase, mixed_spaced);
 	tcase_add_test(tcase, images);
 	tcase_add_loop_test(tcase, injected, 0, SEEDS);
 	tcase_add_loop_test(tcase, batch, 0, SEEDS);

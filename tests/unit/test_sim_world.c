@@ -282,6 +282,25 @@ START_TEST(images_come_together)
 }
 END_TEST
 
+/* Who comes while another uses the image finds it there; it goes with the last. */
+START_TEST(images_while_they_are_used)
+{
+	struct summary summary;
+
+	ask(0, 1, 100, 100);
+	ask(450, 1, 100, 100);
+	ask(540, 1, 100, 100);
+	ask(1000, 1, 100, 100);
+	RUN("configuration=VM-MULT", "nodes=1", "cpu=2", "memory=2GiB", "images=single", "disks=overlay",
+	    "overhead=none");
+	ran(1, 450 * SEC, 550 * SEC);
+	ran(2, 540 * SEC, 640 * SEC);
+	ran(3, 1000 * SEC + IMAGE_US, 1100 * SEC + IMAGE_US);
+	summary_make(world, &summary);
+	ck_assert_uint_eq(summary.transfers, 2);
+}
+END_TEST
+
 /*
  * Suspended for a reservation, the first goes on where its image never was, with image and memory, that long after the
  * other has left.
@@ -486,6 +505,7 @@ int main(void)
 	tcase_add_test(all, images_are_used_again);
 	tcase_add_test(all, images_of_ones_own);
 	tcase_add_test(all, images_come_together);
+	tcase_add_test(all, images_while_they_are_used);
 	tcase_add_test(all, a_disk_goes_when_there_is_room);
 	tcase_add_test(all, a_disk_goes_before);
 	tcase_add_test(all, serial_images);
