@@ -71,6 +71,17 @@ static void on_closed(struct rpc *rpc, const char *why, void *arg)
 	event_base_loopbreak(asked->base);
 }
 
+static int no_answer(const char *dir, struct err *err)
+{
+	_cleanup_free_ char *socket = xasprintf("%s/" SERVER_SOCKET, dir);
+
+	if (access(socket, F_OK) < 0 && errno == ENOENT) {
+		return err_set(err, ERR_UNAVAILABLE,
+			       "no scheduler is in %s: \"tenure-edf serve\" starts one, --dir names another", dir);
+	}
+	return err_prefix(err, "no scheduler answers in %s", dir);
+}
+
 int ask(const struct cli_options *options, const char *method, struct json_object *params, struct json_object **result,
 	struct err *err)
 {
@@ -89,7 +100,7 @@ int ask(const struct cli_options *options, const char *method, struct json_objec
 	json_object_put(asked.params);
 	if (!asked.result) {
 		*err = asked.err;
-		return err->code == ERR_UNAVAILABLE ? err_prefix(err, "no scheduler answers in %s", options->dir) : -1;
+		return err->code == ERR_UNAVAILABLE ? no_answer(options->dir, err) : -1;
 	}
 	*result = asked.result;
 	return 0;
