@@ -77,6 +77,11 @@ static int read_pids(const struct cli_options *options, int64_t *pids, struct er
 		if (read_number(options->words[i], "process id", INT32_MAX, &pids[i], err) < 0) {
 			return -1;
 		}
+		for (int j = 0; j < i; j++) {
+			if (pids[j] == pids[i]) {
+				return err_set(err, ERR_PARAMS, "%s is given twice", options->words[i]);
+			}
+		}
 	}
 	return 0;
 }
