@@ -43,16 +43,24 @@ static bool cut_there(const struct contract *contract)
 	return false;
 }
 
+/* Sets count on every node to how many of the unit's guests are there. */
+static void count_everywhere(const struct reserve *reserve)
+{
+	const struct plan *plan = reserve->trial->pass.plan;
+
+	for (size_t i = 0; i < plan->node_count; i++) {
+		plan->nodes[i]->count = 0;
+	}
+	start_count(reserve->unit);
+}
+
 /* With booked, the unit has its reservation, and those are found too who may have been cut for that. */
 static void find_yielding(struct reserve *reserve, bool booked)
 {
 	struct trial *trial = reserve->trial;
 
-	for (size_t i = 0; i < trial->pass.plan->node_count && booked; i++) {
-		trial->pass.plan->nodes[i]->count = 0;
-	}
 	if (booked) {
-		start_count(reserve->unit);
+		count_everywhere(reserve);
 	}
 	for (size_t i = 0; i < trial->running_count; i++) {
 		const struct contract *contract = trial->running[i];
@@ -94,16 +102,23 @@ static void look_without_own(struct reserve *reserve, bool without)
 	}
 }
 
+/* Only those beside the unit, on nodes whose count is set, if no others matter. */
 static void take_out_all(const struct reserve *reserve, bool out)
 {
 	for (size_t i = 0; i < reserve->count; i++) {
-		take_out(reserve->yielding[i], SLOT_AT_LEAD, SLOT_AT_TAIL, out);
-		reserve->yielding[i]->unseen = out;
+		struct guest *guest = reserve->yielding[i];
+		if (!reserve->stay.own || guest->node->count) {
+			take_out(guest, SLOT_AT_LEAD, SLOT_AT_TAIL, out);
+			guest->unseen = out;
+		}
 	}
 }
 
 static void look_without(struct reserve *reserve, bool without)
 {
+	if (without && reserve->stay.own) {
+		count_everywhere(reserve);
+	}
 	take_out_all(reserve, without);
 	look_without_own(reserve, without);
 }
@@ -143,6 +158,23 @@ static bool make_room(struct reserve *reserve, const struct run *run, struct vic
 	return done;
 }
 
+/*
+ * False if the unit, which may go on only where it lies, surely has no room there: others may have been made to leave
+ * elsewhere. Much cheaper than to lift it and look; of disks, of which it has some itself, it says nothing.
+ */
+static bool own_room(const struct unit *unit, const struct run *run)
+{
+	struct capacity use = unit->spec->per_vm;
+
+	use.amount[RES_DISK] = 0;
+	for (uint32_t i = 0; i < unit->n; i++) {
+		if (!place_room(unit->seat[i].node, use, run->start_us, run->end_us)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* At that time, others suspended if need be. On failure all is as before. */
 static bool try_at(struct reserve *reserve, wall_us from_us)
 {
@@ -157,7 +189,7 @@ static bool try_at(struct reserve *reserve, wall_us from_us)
 		if (!make_room(reserve, &run, &victims)) {
 			return false;
 		}
-		if (stay_book(pass, reserve->unit, &stay)) {
+		if ((!stay.own || own_room(reserve->unit, &run)) && stay_book(pass, reserve->unit, &stay)) {
 			preempt_keep(plan, &victims, reserve->contract->lease.id);
 			return true;
 		}
@@ -206,24 +238,25 @@ static void move_run(struct run *run, wall_us start_us)
 	run->release_us += later_us;
 }
 
-/* The first time from from_us on with room on each of the nodes the unit lies on, as if who yields were gone. */
-static wall_us own_time(struct reserve *reserve, wall_us from_us)
+/*
+ * The first time from from_us on, before until_us, with room on each of the nodes the unit lies on, as if who yields
+ * were gone; until_us or later if there is none.
+ */
+static wall_us own_time(struct reserve *reserve, wall_us from_us, wall_us until_us)
 {
 	const struct unit *unit = reserve->unit;
 	struct stay stay = reserve->stay;
-	wall_us before_us;
 
 	stay.from_us = from_us;
 	struct run run = stay_run(reserve->trial->pass.plan, unit, &stay);
 	look_without(reserve, true);
-	do {
-		before_us = run.prepare_us;
-		for (uint32_t i = 0; i < unit->n && run.prepare_us < WALL_NEVER; i++) {
-			const struct node *node = unit->seat[i].node;
-			wall_us at_us = node_takes_new(node) ? place_start(node, unit->spec, &run) : WALL_NEVER;
-			move_run(&run, at_us);
-		}
-	} while (run.prepare_us > before_us && run.prepare_us < WALL_NEVER);
+	/* Round and round, until all in turn have room at the same time. */
+	for (uint32_t i = 0, agree = 0; agree < unit->n && run.prepare_us < until_us; i = (i + 1) % unit->n) {
+		const struct node *node = unit->seat[i].node;
+		wall_us at_us = node_takes_new(node) ? place_start(node, unit->spec, &run) : WALL_NEVER;
+		agree = at_us == run.start_us ? agree + 1 : 0;
+		move_run(&run, at_us);
+	}
 	look_without(reserve, false);
 	return run.prepare_us;
 }
@@ -260,7 +293,7 @@ static bool search_own(struct reserve *reserve, wall_us from_us, wall_us until_u
 	wall_us staged_us = own_staged(reserve), at_us = from_us > staged_us ? from_us : staged_us;
 
 	for (int i = 0; i < TRIES && at_us < until_us; i++) {
-		at_us = own_time(reserve, at_us);
+		at_us = own_time(reserve, at_us, until_us);
 		if (at_us < until_us && try_at(reserve, at_us)) {
 			return true;
 		}
@@ -430,7 +463,7 @@ bool reserve_stands(struct trial *trial, struct contract *contract, struct unit 
 	bool sooner = !too_few(&reserve);
 	reserve.stay.own = run->from == RUN_RESUME && !trial_moves(plan, unit);
 	if (sooner && reserve.stay.own) {
-		sooner = own_time(&reserve, from_us) + lead_us <= seek.until_us;
+		sooner = own_time(&reserve, from_us, from_us + 1) <= from_us;
 	} else if (sooner) {
 		look_without(&reserve, true);
 		sooner = seek_first(&seek, from_us + lead_us);
