@@ -371,20 +371,29 @@ bool trial_moves(const struct plan *plan, const struct unit *unit)
  * False if too few nodes with the unit's image surely have room for it. Much cheaper than to lift it and look, as most
  * of those that lie behind a deep queue would be in vain; of disks, of which it has some itself, it says nothing.
  */
-static bool could_start(const struct plan *plan, const struct unit *unit, const struct stay *stay)
+static bool could_start(struct trial *trial, const struct unit *unit, const struct stay *stay)
 {
+	struct room *room = &trial->pass.room;
+	const struct plan *plan = trial->pass.plan;
 	const struct run run = stay_run(plan, unit, stay);
+	span_us length_us = run.end_us - run.start_us;
 	bool anywhere = !pool_wanted(plan, &run);
 	struct capacity use = unit->spec->per_vm;
-	uint64_t vms = 0;
+	uint64_t vms = 0, unstaged = 0;
 
 	use.amount[RES_DISK] = 0;
+	if (room_lacks(room, 0, run.start_us, use, unit->n, length_us)) {
+		return false; /* as one before it found out */
+	}
 	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
 		const struct node *node = plan->nodes[i];
-		if (node_takes_new(node) && place_room(node, use, run.start_us, run.end_us) &&
-		    (anywhere || prep_ready(node, unit->spec->image) <= run.prepare_us)) {
-			vms += capacity_times(use, node->info.capacity, unit->n);
+		if (node_takes_new(node) && place_room(node, use, run.start_us, run.end_us)) {
+			bool staged = anywhere || prep_ready(node, unit->spec->image) <= run.prepare_us;
+			*(staged ? &vms : &unstaged) += capacity_times(use, node->info.capacity, unit->n);
 		}
+	}
+	if (vms + unstaged < unit->n) {
+		room_learn_lack(room, 0, run.start_us, use, (uint32_t)(vms + unstaged) + 1, length_us);
 	}
 	return vms >= unit->n;
 }
@@ -404,7 +413,7 @@ static bool start_now(struct trial *trial, struct unit *unit)
 		span_us wait_us = own_wait(trial, unit, stay.least_us < unit->left_us ? stay.least_us : unit->left_us);
 		stay.own = !trial_moves(plan, unit) ||
 			   wait_us <= stay_lead(plan, unit, false) - stay_lead(plan, unit, true);
-		if ((stay.own && wait_us > 0) || !could_start(plan, unit, &stay)) {
+		if ((stay.own && wait_us > 0) || !could_start(trial, unit, &stay)) {
 			return false;
 		}
 	}
