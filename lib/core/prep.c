@@ -14,7 +14,12 @@
 static size_t place_of(const struct node *node, uint64_t image)
 {
 	size_t low = 0, high = node->stage_count;
+	size_t near = high ? image - node->stages[0].image : 0;
 
+	/* Mostly there are no gaps. */
+	if (near < high && node->stages[near].image == image) {
+		return near;
+	}
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (node->stages[middle].image < image) {

@@ -205,22 +205,23 @@ static wall_us find_until(const struct slots *slots, const struct capacity *limi
 /* The same before end_us only; not before from_us. What was found is kept for the next question. */
 static wall_us until(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us end_us)
 {
-	struct slots *memo = (struct slots *)slots; /* a table is none the different for it */
+	bool idle = limit->amount[RES_CPU] >= INT64_MAX / 4;
+	struct slots_seen *seen = (struct slots_seen *)&slots->seen[idle]; /* a table is none the different for it */
 
-	if (from_us >= slots->seen.from_us && from_us < slots->seen.to_us && capacity_same(limit, &slots->seen.limit)) {
-		if (slots->seen.over) {
+	if (from_us >= seen->from_us && from_us < seen->to_us && capacity_same(limit, &seen->limit)) {
+		if (seen->over) {
 			return from_us;
 		}
-		if (slots->seen.ends || end_us <= slots->seen.to_us) {
-			return slots->seen.to_us;
+		if (seen->ends || end_us <= seen->to_us) {
+			return seen->to_us;
 		}
 	}
 	wall_us over_us, at_us = find_until(slots, limit, from_us, end_us, &over_us);
-	memo->seen.limit = *limit;
-	memo->seen.from_us = from_us;
-	memo->seen.over = at_us == from_us;
-	memo->seen.to_us = memo->seen.over ? over_us : at_us < end_us ? at_us : end_us;
-	memo->seen.ends = at_us < end_us || end_us == WALL_NEVER;
+	seen->limit = *limit;
+	seen->from_us = from_us;
+	seen->over = at_us == from_us;
+	seen->to_us = seen->over ? over_us : at_us < end_us ? at_us : end_us;
+	seen->ends = at_us < end_us || end_us == WALL_NEVER;
 	return at_us;
 }
 

@@ -28,13 +28,14 @@ struct slots {
 	unsigned height;   /* of the root; leaves have 0 */
 	unsigned width;
 	uint8_t column[RES_COUNT]; /* which resources the width numbers are of; then the others */
-	struct {
+	struct slots_seen {
 		struct capacity limit;
 		wall_us from_us,
 			to_us; /* use is within limit, or over it, in all of this time; empty = nothing known */
 		bool over;
 		bool ends; /* at to_us that is different */
-	} seen;            /* until()'s last answer: searches ask the same of the same tables over and over */
+	} seen[2];         /* until()'s last answers: searches ask the same of the same tables over and over, in
+			      turn for who runs and, without limit of CPU, for who is prepared */
 	struct {
 		wall_us from_us, to_us; /* use does not change in all of this time; empty = nothing known */
 		struct capacity use;
