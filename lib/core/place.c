@@ -151,16 +151,18 @@ span_us place_slack(const struct node *node, const struct lease_spec *spec, cons
 	return slack_us;
 }
 
-wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run)
+wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run, wall_us *last_us)
 {
 	struct capacity use;
 	wall_us start_us =
 		slots_fit(node->slots, place_limit(node, spec->per_vm), run->start_us, run->end_us - run->start_us);
 
+	*last_us = start_us - 1;
 	if (start_us < WALL_NEVER && beside(spec, run, &use)) {
 		wall_us from_us = slots_fit(node->slots, place_limit(node, use), run->prepare_us,
 					    run->release_us - run->prepare_us);
 		from_us = from_us < WALL_NEVER ? from_us + (run->start_us - run->prepare_us) : from_us;
+		*last_us = from_us > start_us ? start_us : from_us < start_us ? from_us : *last_us;
 		start_us = from_us > start_us ? from_us : start_us;
 	}
 	return start_us;

@@ -65,8 +65,11 @@ uint32_t place_count(const struct node *node, const struct lease_spec *spec, con
  * For best-effort leases without a period.
  */
 span_us place_slack(const struct node *node, const struct lease_spec *spec, const struct run *run);
-/* Under the same conditions: no start between the run's, which has no room, and the one returned is possible. */
-wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run);
+/*
+ * Under the same conditions: no start between the run's, which has no room, and the one returned is possible. Asked for
+ * any start up to *last_us, none of which has room, it is the same one.
+ */
+wall_us place_start(const struct node *node, const struct lease_spec *spec, const struct run *run, wall_us *last_us);
 /* The most that is taken in [from_us, to_us), for a lease of that kind. */
 struct capacity place_peak(const struct node *node, const struct lease_spec *spec, wall_us from_us, wall_us to_us);
 /* The first time at or after from_us when there is no room for that use, or WALL_NEVER. */

@@ -12,6 +12,7 @@
 #include "policy.h"
 #include "prep.h"
 #include "queue.h"
+#include "view.h"
 
 static int contract_compare(const struct contract *a, const struct contract *b)
 {
@@ -79,6 +80,7 @@ static void node_free(struct node *node)
 	slots_free(node->slots);
 	slots_free(node->firm);
 	free(node->learnt.item);
+	view_free(node->views);
 	free(node);
 }
 

@@ -178,6 +178,7 @@ struct node {
 	uint32_t count;
 	span_us save_us, restore_us, copy_us;
 	wall_us limit_us;
+	struct view *views; /* see view.h; NULL = no search came by */
 	/* Scratch of room.c, for one queue pass. */
 	struct capacity free; /* at the earliest start */
 };
@@ -217,6 +218,7 @@ struct share {
 struct sight {
 	wall_us next_us;     /* when fits may be different */
 	wall_us lie_us;      /* from when on there is room for ever for who lies there suspended */
+	struct view *view;   /* what is remembered of it; NULL = nothing */
 	uint32_t most, fits; /* VMs it could hold if it were empty, and at the time looked at */
 	uint32_t whole;      /* and then for all their time */
 };

@@ -246,6 +246,7 @@ static wall_us own_time(struct reserve *reserve, wall_us from_us, wall_us until_
 {
 	const struct unit *unit = reserve->unit;
 	struct stay stay = reserve->stay;
+	wall_us last_us;
 
 	stay.from_us = from_us;
 	struct run run = stay_run(reserve->trial->pass.plan, unit, &stay);
@@ -253,7 +254,7 @@ static wall_us own_time(struct reserve *reserve, wall_us from_us, wall_us until_
 	/* Round and round, until all in turn have room at the same time. */
 	for (uint32_t i = 0, agree = 0; agree < unit->n && run.prepare_us < until_us; i = (i + 1) % unit->n) {
 		const struct node *node = unit->seat[i].node;
-		wall_us at_us = node_takes_new(node) ? place_start(node, unit->spec, &run) : WALL_NEVER;
+		wall_us at_us = node_takes_new(node) ? place_start(node, unit->spec, &run, &last_us) : WALL_NEVER;
 		agree = at_us == run.start_us ? agree + 1 : 0;
 		move_run(&run, at_us);
 	}

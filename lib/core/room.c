@@ -6,6 +6,7 @@
 
 #include "estimate.h"
 #include "prep.h"
+#include "view.h"
 
 void room_init(struct room *room, struct plan *plan)
 {
@@ -366,15 +367,33 @@ static bool may_skip(const struct seek *seek, const struct sight *sight)
 	       !seek->spec->period_us && !seek->cuts;
 }
 
-/* probe() where only what makes a difference to the count is looked for. */
-static void probe_one(const struct seek *seek, const struct node *node, struct sight *sight)
+/* The same of the table itself. */
+static struct view_part ask_one(const struct seek *seek, const struct node *node)
 {
 	struct run run = run_sought(seek, seek->at_us);
 	span_us slack_us = place_slack(node, seek->spec, &run);
+	struct view_part part = {.from_us = seek->at_us, .fits = slack_us >= 0};
 
-	sight->fits = slack_us >= 0;
-	sight->next_us =
-		slack_us >= 0 ? next_change(seek, node, seek->at_us + slack_us) : place_start(node, seek->spec, &run);
+	if (part.fits) {
+		part.to_us = seek->at_us + slack_us;
+		part.next_us = next_change(seek, node, part.to_us);
+	} else {
+		part.next_us = place_start(node, seek->spec, &run, &part.to_us);
+	}
+	return part;
+}
+
+/* probe() where only what makes a difference to the count is looked for. */
+static void probe_one(const struct seek *seek, const struct node *node, struct sight *sight)
+{
+	const struct view_part *known = sight->view ? view_recall(sight->view, seek->at_us) : NULL;
+	const struct view_part part = known ? *known : ask_one(seek, node);
+
+	if (!known && sight->view) {
+		view_learn(sight->view, part);
+	}
+	sight->fits = part.fits;
+	sight->next_us = part.next_us;
 }
 
 /* True if one who runs there from seek->at_us and must leave by until_us could be saved after the least run. */
@@ -578,8 +597,10 @@ bool seek_first(struct seek *seek, wall_us from_us)
 		plan->sights[i].most = node_takes_new(node) ? place_most(plan, node, seek->spec, seek->n) : 0;
 	}
 	look_where_to_lie(seek, from_us);
+	const struct run run = run_sought(seek, from_us);
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct sight *sight = &plan->sights[i];
+		sight->view = may_skip(seek, sight) ? view_of(plan->nodes[i], seek->spec->per_vm, &run) : NULL;
 		probe(seek, plan->nodes[i], sight);
 		seek->total += sight->fits;
 		seek->whole += sight->whole;

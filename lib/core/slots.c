@@ -63,6 +63,21 @@ static void rows_move(const struct slots *slots, unsigned height, struct page *t
 		n * row_size(slots, height) * sizeof(int64_t));
 }
 
+struct slots *slots_copy(const struct slots *slots)
+{
+	if (slots->height > 0) {
+		return NULL;
+	}
+	struct slots *copy = malloc(sizeof(*copy));
+	assert(copy);
+	*copy = *slots;
+	if (slots->root) {
+		copy->root = page_new(slots, 0, slots->root->count);
+		rows_move(slots, 0, copy->root, 0, slots->root, 0, slots->root->count);
+	}
+	return copy;
+}
+
 /* Gives the page room for count rows, if it has less or far more; its own count stays. */
 static void page_resize(const struct slots *slots, struct page **page, unsigned height, uint32_t count)
 {

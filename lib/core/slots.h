@@ -48,4 +48,9 @@ wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us
 /* The first change point later than after_us, or WALL_NEVER. */
 wall_us slots_next(const struct slots *slots, wall_us after_us);
 
+/* A copy to compare with later; NULL of a table with more change points than are worth it. */
+struct slots *slots_copy(const struct slots *slots);
+/* True if both surely say the same of all times from from_us on. */
+bool slots_alike(const struct slots *a, const struct slots *b, wall_us from_us);
+
 #endif

@@ -2,6 +2,7 @@
 #include "slots_page.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* Raises peak to the use in [start_us, end_us) by these rows. */
 INLINE void leaf_peak(unsigned width, const struct page *leaf, wall_us start_us, wall_us end_us, int64_t *peak)
@@ -316,4 +317,25 @@ wall_us slots_fit_near(const struct slots *slots, struct capacity limit, wall_us
 wall_us slots_fit(const struct slots *slots, struct capacity limit, wall_us from_us, span_us length_us)
 {
 	return slots_fit_near(slots, limit, from_us, length_us, SIZE_MAX);
+}
+
+/* The use before that row of a leaf, which may be the first, or of no table at all. */
+static const int64_t *level_by(const struct slots *slots, uint32_t row)
+{
+	return row ? row_at(slots, slots->root, 0, row - 1) : none.n;
+}
+
+bool slots_alike(const struct slots *a, const struct slots *b, wall_us from_us)
+{
+	uint32_t i = a->root ? rows_upto(a->root, from_us) : 0, j = b->root ? rows_upto(b->root, from_us) : 0;
+	uint32_t n = a->root ? a->root->count - i : 0;
+	size_t level_size = a->width * sizeof(int64_t);
+
+	if (a->height > 0 || b->height > 0 || a->width != b->width ||
+	    memcmp(a->column, b->column, sizeof(a->column)) != 0 || (b->root ? b->root->count - j : 0) != n ||
+	    memcmp(level_by(a, i), level_by(b, j), level_size) != 0) {
+		return false;
+	}
+	return n == 0 || (memcmp(&a->root->cell[i], &b->root->cell[j], n * sizeof(int64_t)) == 0 &&
+			  memcmp(row_at(a, a->root, 0, i), row_at(b, b->root, 0, j), n * level_size) == 0);
 }

@@ -6,6 +6,7 @@
 #include "prep.h"
 #include "room.h"
 #include "slots.h"
+#include "view.h"
 
 #include "core_fixture.h"
 
@@ -67,10 +68,13 @@ START_TEST(skips_what_makes_no_difference)
 			ck_assert(slack > FAR || !there[at + slack + 1]);
 			continue;
 		}
-		wall_us next = place_start(&node, &spec, &run) - 20;
+		wall_us last, next = place_start(&node, &spec, &run, &last) - 20;
 		ck_assert_int_gt(next, at);
+		ck_assert(last >= run.start_us && last - 20 < next);
 		for (wall_us i = at; i < next; i++) {
+			struct run later = run_from(20 + i, lead, need, stop);
 			ck_assert(!there[i]);
+			ck_assert(20 + i > last || place_start(&node, &spec, &later, &(wall_us){0}) - 20 == next);
 		}
 	}
 	slots_free(node.slots);
@@ -108,6 +112,7 @@ static void one_node(struct plan *small, struct node *node, struct node **nodes)
 static void one_node_fini(struct plan *small, struct node *node)
 {
 	slots_free(node->slots);
+	view_free(node->views);
 	lane_free(node->lane);
 	free(small->sights);
 	free(small->gains);
@@ -182,6 +187,41 @@ START_TEST(passes_gaps_by)
 			lane_remove(node.lane, 106, 109);
 			slots_reserve(node.slots, 90, WALL_NEVER, disk);
 		}
+	}
+	one_node_fini(&small, &node);
+}
+END_TEST
+
+/* What a search remembers of those before it makes no difference, whatever was booked or shrunk meanwhile. */
+START_TEST(remembers_what_is_still_so)
+{
+	uint64_t state = 1 + (uint64_t)_i;
+	struct node node, *nodes;
+	struct plan small;
+
+	one_node(&small, &node, &nodes);
+	small.settings.stop_us = (span_us)random_below(&state, 3);
+	for (int i = 0; i < 40; i++) {
+		struct seek seek = {.plan = &small, .spec = &cut_spec, .n = 1};
+		wall_us from = 20 + (wall_us)random_below(&state, SPAN);
+		if (random_below(&state, 3) == 0) {
+			book_some(&node, &state);
+		}
+		if (random_below(&state, 8) == 0) {
+			node.info.capacity.amount[RES_CPU] = 8 + (int64_t)random_below(&state, 4);
+		}
+		seek.need_us = 10 + 10 * (span_us)random_below(&state, 2);
+		seek.lead_us = (span_us)random_below(&state, 3);
+		seek.until_us = from + 50;
+		struct seek anew = seek;
+		bool found = seek_first(&seek, from);
+		struct view *kept = node.views;
+		node.views = NULL;
+		ck_assert_int_eq(seek_first(&anew, from), found);
+		ck_assert_int_eq(anew.at_us, seek.at_us);
+		ck_assert_int_eq(anew.late, seek.late);
+		view_free(node.views);
+		node.views = kept;
 	}
 	one_node_fini(&small, &node);
 }
@@ -274,6 +314,7 @@ int main(void)
 	tcase_add_loop_test(all, skips_what_makes_no_difference, 0, 300);
 	tcase_add_loop_test(all, finds_who_may_be_cut, 0, 300);
 	tcase_add_test(all, passes_gaps_by);
+	tcase_add_loop_test(all, remembers_what_is_still_so, 0, 300);
 	tcase_add_test(all, counts_images_once);
 	tcase_add_loop_test(all, room_for_all_is_room_for_the_least, 0, 100);
 	tcase_add_test(all, needs_time_by_size);
