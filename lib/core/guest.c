@@ -235,28 +235,47 @@ static void steps_more(struct steps *steps, struct slots *slots, bool in, wall_u
 	steps->item[steps->count++] = (struct slots_step){.at_us = end_us};
 }
 
-/* Puts what the guest's slots take into the tables of its nodes, or takes it out again. */
-static void count_slots(struct plan *plan, const struct guest *guest, bool in)
+/* Puts what these of the guest's slots, from first to last, take into the tables of its nodes, or takes it out again.
+ */
+static void put_slots(struct plan *plan, const struct guest *guest, const struct spans *spans, int first, int last,
+		      bool in)
 {
-	void (*glance)(struct glance *, uint32_t, wall_us, wall_us, struct capacity) = in ? glance_add : glance_remove;
 	struct node *node = guest->node;
 	struct steps steps;
-	struct spans spans;
 
 	steps.count = 0;
-	find_spans(guest, &spans);
-	for (int i = 0; i < GUEST_SLOTS; i++) {
-		if (!spans.there[i] || spans.kind[i] == SLOT_STANDBY) {
+	for (int i = first; i <= last; i++) {
+		if (!spans->there[i] || spans->kind[i] == SLOT_STANDBY) {
 			continue;
 		}
 		/* Nobody asks what was: else each of many that lie there would have a point of its own in the table. */
-		steps_more(&steps, node->slots, in, i == SLOT_AT_HOLD ? 0 : spans.start_us[i], spans.end_us[i],
-			   slot_use(spans.kind[i], guest->contract->lease.spec.per_vm));
+		steps_more(&steps, node->slots, in, i == SLOT_AT_HOLD ? 0 : spans->start_us[i], spans->end_us[i],
+			   slot_use(spans->kind[i], guest->contract->lease.spec.per_vm));
 		if (elsewhere(guest, (enum guest_slot)i)) {
 			steps_done(&steps, plan_find_node(plan, guest->vm->run.from_node)->slots, in);
 		}
 	}
 	steps_done(&steps, node->slots, in);
+}
+
+void guest_look_without(struct plan *plan, struct guest *guest, enum guest_slot first, enum guest_slot last,
+			bool without)
+{
+	struct spans spans;
+
+	find_spans(guest, &spans);
+	put_slots(plan, guest, &spans, first, last, !without);
+}
+
+/* Puts what the guest's slots take into the tables, or takes it out again. */
+static void count_slots(struct plan *plan, const struct guest *guest, bool in)
+{
+	void (*glance)(struct glance *, uint32_t, wall_us, wall_us, struct capacity) = in ? glance_add : glance_remove;
+	struct node *node = guest->node;
+	struct spans spans;
+
+	find_spans(guest, &spans);
+	put_slots(plan, guest, &spans, 0, GUEST_SLOTS - 1, in);
 	if (is_best_effort(guest)) {
 		return;
 	}

@@ -356,6 +356,9 @@ struct guest_slots {
 	struct slot at[GUEST_SLOTS];
 };
 void guest_slots(const struct guest *guest, struct guest_slots *out);
+/* For a look takes such slots of the guest, which is on a node, out of the tables, and puts them back. */
+void guest_look_without(struct plan *plan, struct guest *guest, enum guest_slot first, enum guest_slot last,
+			bool without);
 /* Remembers the guest (and its contract) as it is now; to be called before any change. */
 void guest_touch(struct plan *plan, struct guest *guest);
 void contract_touch(struct plan *plan, struct contract *contract);

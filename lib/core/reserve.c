@@ -76,28 +76,15 @@ static void find_yielding(struct reserve *reserve, bool booked)
 	}
 }
 
-/* Takes such slots of the guest from first to last out of the tables, and puts them back. */
-static void take_out(const struct guest *guest, int first, int last, bool out)
-{
-	struct guest_slots slots;
-
-	guest_slots(guest, &slots);
-	for (int s = first; s <= last; s++) {
-		const struct slot *slot = &slots.at[s];
-		if (slots.there[s]) {
-			(out ? slots_release : slots_reserve)(guest->node->slots, slot->start_us, slot->end_us,
-							      slot->use);
-		}
-	}
-}
-
 /* The disk a suspended unit lies on is not taken from it when it goes on there. */
 static void look_without_own(struct reserve *reserve, bool without)
 {
+	struct plan *plan = reserve->trial->pass.plan;
+
 	for (uint32_t i = 0; i < reserve->unit->n; i++) {
-		const struct guest *guest = reserve->unit->seat[i].guest;
+		struct guest *guest = reserve->unit->seat[i].guest;
 		if (guest->vm->state == LEASE_SUSPENDED && reserve->unit->spec->per_vm.amount[RES_DISK]) {
-			take_out(guest, 0, GUEST_SLOTS - 1, without);
+			guest_look_without(plan, guest, SLOT_AT_HOLD, SLOT_AT_REST, without);
 		}
 	}
 }
@@ -108,7 +95,7 @@ static void take_out_all(const struct reserve *reserve, bool out)
 	for (size_t i = 0; i < reserve->count; i++) {
 		struct guest *guest = reserve->yielding[i];
 		if (!reserve->stay.own || guest->node->count) {
-			take_out(guest, SLOT_AT_LEAD, SLOT_AT_TAIL, out);
+			guest_look_without(reserve->trial->pass.plan, guest, SLOT_AT_LEAD, SLOT_AT_TAIL, out);
 			guest->unseen = out;
 		}
 	}
