@@ -478,6 +478,28 @@ static bool lanes_clear(const struct plan *plan, const struct unit *unit)
 	return true;
 }
 
+/* The most useful_at() would say if the victim were as it was: much cheaper than to put it back and look. */
+static uint64_t useful_beside(const struct preempt_want *want, const struct unit *victim)
+{
+	const struct run *run = want->run;
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < victim->n; i++) {
+		victim->seat[i].node->count = 0;
+	}
+	for (uint32_t i = 0; i < victim->n; i++) {
+		const struct run *was = &victim->seat[i].was.run;
+		victim->seat[i].node->count += was->start_us < run->end_us && was->end_us > run->start_us;
+	}
+	for (uint32_t i = 0; i < victim->n; i++) {
+		struct node *node = victim->seat[i].node;
+		struct capacity taken = capacity_scale(victim->spec->per_vm, node->count);
+		total += capacity_times(want->unit->spec->per_vm, capacity_sub(node->info.capacity, taken),
+					want->unit->n);
+	}
+	return total;
+}
+
 /* Spares those whose cut proved needless once others were cut too. */
 static void spare(struct plan *plan, const struct preempt_want *want, uint64_t total, struct victims *victims)
 {
@@ -485,7 +507,11 @@ static void spare(struct plan *plan, const struct preempt_want *want, uint64_t t
 
 	for (size_t i = 0; i < victims->count; i++) {
 		struct victim *victim = &victims->item[i];
-		uint64_t with = useful_at(plan, want, &victim->unit);
+		uint64_t with = useful_at(plan, want, &victim->unit), most = useful_beside(want, &victim->unit);
+		if (most < with && total - (with - most) < want->unit->n) {
+			victims->item[kept++] = *victim;
+			continue;
+		}
 		drop_bookings(plan, victim);
 		bool clear = lanes_clear(plan, &victim->unit);
 		place_put_back(plan, &victim->unit);
