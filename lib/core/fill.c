@@ -7,6 +7,7 @@
 #include "link.h"
 #include "pool.h"
 #include "prep.h"
+#include "slots.h"
 
 #define POINTS 16
 #define LOOK 5 /* transfers: nodes that will be free within that long count */
@@ -37,13 +38,14 @@ static uint32_t places(const struct fill *fill, const struct node *node, const s
 		       span_us length_us, span_us least_us)
 {
 	const struct plan *plan = fill->plan;
-	wall_us from_us = plan->now_us + plan->settings.lead_us + length_us;
+	wall_us from_us = plan->now_us + plan->settings.lead_us + length_us, by_us = plan->now_us + LOOK * length_us;
 
-	if (!node_takes_new(node)) {
+	/* Mostly somebody is there for longer: that is told at once. */
+	if (!node_takes_new(node) || slots_over(node->slots, place_limit(node, spec->per_vm), from_us) > by_us) {
 		return 0;
 	}
 	wall_us at_us = place_fit(node, spec, spec->per_vm, from_us, least_us, POINTS);
-	if (at_us > plan->now_us + LOOK * length_us) {
+	if (at_us > by_us) {
 		return 0;
 	}
 	struct run run = {

@@ -38,6 +38,8 @@ void slots_remove(struct slots *slots, const struct slots_step *steps, unsigned 
 struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us);
 /* The first time at or after from_us when use exceeds limit in some resource, or WALL_NEVER. */
 wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us);
+/* Until when, from from_us on, use surely exceeds limit; from_us if it does not. */
+wall_us slots_over(const struct slots *slots, struct capacity limit, wall_us from_us);
 /* True if use stays within limit in [start_us, end_us), start_us < end_us. */
 bool slots_within(const struct slots *slots, struct capacity limit, wall_us start_us, wall_us end_us);
 /* The first time at or after from_us from which use stays within limit for length_us (> 0), or WALL_NEVER. */

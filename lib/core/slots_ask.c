@@ -203,11 +203,18 @@ static wall_us find_until(const struct slots *slots, const struct capacity *limi
 	return from_us;
 }
 
+/* Where the answer for such a limit is kept: a table is none the different for it. */
+static struct slots_seen *seen_of(const struct slots *slots, const struct capacity *limit)
+{
+	bool idle = limit->amount[RES_CPU] >= INT64_MAX / 4;
+
+	return (struct slots_seen *)&slots->seen[idle];
+}
+
 /* The same before end_us only; not before from_us. What was found is kept for the next question. */
 static wall_us until(const struct slots *slots, const struct capacity *limit, wall_us from_us, wall_us end_us)
 {
-	bool idle = limit->amount[RES_CPU] >= INT64_MAX / 4;
-	struct slots_seen *seen = (struct slots_seen *)&slots->seen[idle]; /* a table is none the different for it */
+	struct slots_seen *seen = seen_of(slots, limit);
 
 	if (from_us >= seen->from_us && from_us < seen->to_us && capacity_same(limit, &seen->limit)) {
 		if (seen->over) {
@@ -229,6 +236,14 @@ static wall_us until(const struct slots *slots, const struct capacity *limit, wa
 wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us)
 {
 	return until(slots, &limit, from_us, WALL_NEVER);
+}
+
+wall_us slots_over(const struct slots *slots, struct capacity limit, wall_us from_us)
+{
+	const struct slots_seen *seen = seen_of(slots, &limit);
+
+	until(slots, &limit, from_us, WALL_NEVER);
+	return seen->over ? seen->to_us : from_us;
 }
 
 bool slots_within(const struct slots *slots, struct capacity limit, wall_us start_us, wall_us end_us)

@@ -166,7 +166,12 @@ static void compare_more(void)
 	struct capacity limit = random_use(pick(2) ? 60 : 10);
 
 	limit.amount[pick(RES_COUNT)] -= pick(20) == 0 ? 5 : 0;
-	for (int i = 0; i < 10; i++) {
+	struct capacity idle = limit;
+	idle.amount[RES_CPU] = INT64_MAX / 4;
+	for (int i = 0; i < 20; i++) {
+		struct capacity other = limit;
+		limit = idle;
+		idle = other;
 		wall_us from = pick(SPAN), to = from + 1 + pick(SPAN / 4), until = naive_until(limit, from);
 		if (pick(4) == 0) {
 			ck_assert(same(slots_peak(slots, from, from + 1), naive_use(from)));
@@ -178,6 +183,40 @@ static void compare_more(void)
 	}
 }
 
+static void compare_over(void)
+{
+	struct capacity limit = random_use(30);
+	wall_us from = pick(SPAN), over = slots_over(slots, limit, from);
+
+	ck_assert_int_eq(over > from, naive_until(limit, from) == from);
+	for (wall_us at = from; at < over && at < 2 * SPAN; at++) {
+		ck_assert_int_eq(naive_until(limit, at), at);
+	}
+}
+
+/* A copy is alike until something from then on is changed, and again when that is undone. */
+static void compare_copy(void)
+{
+	struct capacity use = random_use(3);
+	wall_us from = pick(SPAN), start = pick(SPAN), end = start + 1 + pick(20), differs = from;
+
+	use.amount[RES_CPU]++;
+	slots_reserve(slots, 0, 1, (struct capacity){{1, 1, 1, 1, 1}}); /* it knows of all resources */
+	struct slots *copy = slots_copy(slots), *changed;
+	slots_reserve(slots, start, end, use);
+	changed = slots_copy(slots);
+	while (copy && differs < 2 * SPAN &&
+	       same(slots_peak(copy, differs, differs + 1), slots_peak(slots, differs, differs + 1))) {
+		differs++;
+	}
+	ck_assert(!copy || differs == 2 * SPAN || !slots_alike(copy, slots, from));
+	slots_release(slots, start, end, use);
+	ck_assert(!copy || !changed || slots_alike(copy, slots, from));
+	slots_release(slots, 0, 1, (struct capacity){{1, 1, 1, 1, 1}});
+	slots_free(copy);
+	slots_free(changed);
+}
+
 START_TEST(against_naive)
 {
 	take_seed();
@@ -186,6 +225,8 @@ START_TEST(against_naive)
 		change_one();
 		compare_more();
 		compare();
+		compare_over();
+		compare_copy();
 	}
 	for (int i = 0; i < ROWS; i++) {
 		if (rows[i].used) {
