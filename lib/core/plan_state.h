@@ -63,6 +63,7 @@ struct contract {
 	RB_ENTRY(contract) by_turn; /* best-effort: by submission, which is by id; deadline: by slack */
 	enum { LISTED_NO, LISTED_WAITING, LISTED_OTHER, LISTED_ENDED } listed; /* in plan->backlog */
 	int64_t listed_key;
+	uint32_t hemmed; /* the guest on whose node queue_refit() last found others in the way, to look there first */
 	struct contract *next; /* of those that ended in this step */
 	struct guest guest[];  /* lease.spec.vms of them; behind them the vms */
 };

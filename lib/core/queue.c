@@ -293,11 +293,47 @@ static wall_us owed_until(const struct plan *plan, struct contract *contract, st
 	return short_run ? until_us : 0;
 }
 
+/* True if the guest was cut short of that. */
+static bool was_cut(const struct plan *plan, const struct guest *guest, wall_us until_us)
+{
+	const struct run *run = &guest->vm->run;
+
+	return run->then == RUN_SUSPEND && until_us + plan->settings.stop_us > run->release_us;
+}
+
+/* True if what that was for is still in the way of so many of the contract's guests, of which this is one. */
+static bool hemmed_there(const struct guest *guest, uint32_t count)
+{
+	struct capacity use = capacity_scale(guest->contract->lease.spec.per_vm, count);
+	wall_us release_us = guest->vm->run.release_us;
+
+	use.amount[RES_DISK] = 0; /* of that it holds enough */
+	return slots_until(guest->node->slots, place_limit(guest->node, use), release_us) <= release_us;
+}
+
+/* The same on the node where it was found to be so the last time: mostly it still is. */
+static bool still_hemmed(const struct plan *plan, struct contract *contract, wall_us until_us)
+{
+	const struct guest *each, *last = &contract->guest[contract->hemmed];
+	uint32_t count = 0;
+
+	if (lease_state_final(last->vm->state) || !was_cut(plan, last, until_us)) {
+		return false;
+	}
+	for (uint32_t i = 0; (each = next_open(contract, NULL, &i));) {
+		count += each->node == last->node;
+	}
+	return hemmed_there(last, count);
+}
+
 /* True if on some node that what the unit's guests were cut for is still in their way. */
 static bool hemmed_in(const struct plan *plan, struct contract *contract, struct guest *guest, wall_us until_us)
 {
 	const struct guest *each;
 
+	if (!guest && still_hemmed(plan, contract, until_us)) {
+		return true;
+	}
 	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
 		each->node->count = 0;
 	}
@@ -305,15 +341,12 @@ static bool hemmed_in(const struct plan *plan, struct contract *contract, struct
 		each->node->count++;
 	}
 	for (uint32_t i = 0; (each = next_open(contract, guest, &i));) {
-		const struct run *run = &each->vm->run;
 		struct node *node = each->node;
-		if (node->count == 0 || run->then != RUN_SUSPEND ||
-		    until_us + plan->settings.stop_us <= run->release_us) {
+		if (node->count == 0 || !was_cut(plan, each, until_us)) {
 			continue;
 		}
-		struct capacity use = capacity_scale(contract->lease.spec.per_vm, node->count);
-		use.amount[RES_DISK] = 0; /* of that it holds enough */
-		if (slots_until(node->slots, place_limit(node, use), run->release_us) <= run->release_us) {
+		if (hemmed_there(each, node->count)) {
+			contract->hemmed = each->vm->index;
 			return true;
 		}
 		node->count = 0; /* looked at, for all its guests */
