@@ -4,6 +4,7 @@
 
 #include "estimate.h"
 #include "link.h"
+#include "pool.h"
 #include "preempt.h"
 #include "prep.h"
 #include "stay.h"
@@ -110,20 +111,24 @@ static void look_without(struct reserve *reserve, bool without)
 	look_without_own(reserve, without);
 }
 
-/* How many of the unit's VMs have room at the run's time, image and all. */
-static uint32_t fits(struct reserve *reserve, const struct run *run)
+/* How many of the unit's VMs have room at the run's time, image and all; counted no further than to all. */
+static uint32_t fits(const struct reserve *reserve, const struct run *run)
 {
-	struct choices *choices = &reserve->trial->pass.choices;
-	struct plan *plan = reserve->trial->pass.plan;
-	uint32_t vms = 0;
+	const struct plan *plan = reserve->trial->pass.plan;
+	const struct unit *unit = reserve->unit;
+	uint64_t image = unit->spec->image, vms = 0;
+	bool anywhere = !pool_wanted(plan, run);
 
-	place_list(plan, reserve->unit, run, place_all(plan), choices);
-	for (size_t i = 0; i < choices->count; i++) {
-		wall_us ready_us = choices->item[i].ready_us;
-		ready_us = ready_us == WALL_NEVER ? reserve->stay.image_us : ready_us;
-		vms += ready_us <= run->prepare_us ? choices->item[i].count : 0;
+	for (size_t i = 0; i < plan->node_count && vms < unit->n; i++) {
+		const struct node *node = plan->nodes[i];
+		uint32_t count = node_takes_new(node) ? place_count(node, unit->spec, run, unit->n) : 0;
+		if (count && pool_fits(plan, node, image, run)) {
+			wall_us ready_us = anywhere ? 0 : prep_ready(node, image);
+			ready_us = ready_us == WALL_NEVER ? reserve->stay.image_us : ready_us;
+			vms += ready_us <= run->prepare_us ? count : 0;
+		}
 	}
-	return vms;
+	return vms < unit->n ? (uint32_t)vms : unit->n;
 }
 
 /* True if there is room for the run, or others can be made to leave it. */
