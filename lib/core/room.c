@@ -123,8 +123,7 @@ static void look(const struct room *room, struct node *node)
 {
 	static const struct capacity nothing;
 
-	node->free = node_takes_new(node) ? capacity_sub(node->info.capacity,
-							 slots_peak(node->slots, room->start_us, room->start_us + 1))
+	node->free = node_takes_new(node) ? capacity_sub(node->info.capacity, *slots_use(node->slots, room->start_us))
 					  : nothing;
 }
 
@@ -162,8 +161,11 @@ static struct room_shape *shape_of(struct room *room, const struct capacity *per
 			shape->open[shape->open_count++] = plan->nodes[i];
 		}
 		shape->now += now;
-		uint32_t most = capacity_times(*per_vm, plan->nodes[i]->info.capacity, LEASE_VMS_MAX);
-		shape->most = most > shape->most ? most : shape->most;
+		const struct capacity *has = &plan->nodes[i]->info.capacity;
+		if (i == 0 || !capacity_same(has, &plan->nodes[i - 1]->info.capacity)) {
+			uint32_t most = capacity_times(*per_vm, *has, LEASE_VMS_MAX);
+			shape->most = most > shape->most ? most : shape->most;
+		}
 	}
 	room->known = true;
 	return shape;

@@ -36,6 +36,8 @@ void slots_remove(struct slots *slots, const struct slots_step *steps, unsigned 
 
 /* The highest use of each resource in [start_us, end_us), start_us < end_us; the maxima need not be at one instant. */
 struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us end_us);
+/* What is used at that instant. The table's, until it is changed or asked again. */
+const struct capacity *slots_use(const struct slots *slots, wall_us at_us);
 /* The first time at or after from_us when use exceeds limit in some resource, or WALL_NEVER. */
 wall_us slots_until(const struct slots *slots, struct capacity limit, wall_us from_us);
 /* Until when, from from_us on, use surely exceeds limit; from_us if it does not. */

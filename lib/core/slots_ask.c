@@ -104,6 +104,20 @@ struct capacity slots_peak(const struct slots *slots, wall_us start_us, wall_us 
 	return unpack(slots, peak.n);
 }
 
+const struct capacity *slots_use(const struct slots *slots, wall_us at_us)
+{
+	struct slots *memo = (struct slots *)slots; /* a table is none the different for it */
+
+	if (at_us < slots->flat.from_us || at_us >= slots->flat.to_us) {
+		memo->flat.use = slots_peak(slots, at_us, at_us + 1);
+		if (slots->height > 0) {
+			memo->flat.from_us = at_us;
+			memo->flat.to_us = at_us + 1;
+		}
+	}
+	return &slots->flat.use;
+}
+
 /* False if limit is below zero in a resource of which, at from_us or, unseen by the rows, for ever, nothing is used. */
 static bool zero_fits(const struct slots *slots, const struct capacity *limit, wall_us from_us)
 {

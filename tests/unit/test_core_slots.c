@@ -175,6 +175,7 @@ static void compare_more(void)
 		wall_us from = pick(SPAN), to = from + 1 + pick(SPAN / 4), until = naive_until(limit, from);
 		if (pick(4) == 0) {
 			ck_assert(same(slots_peak(slots, from, from + 1), naive_use(from)));
+			ck_assert(same(*slots_use(slots, to), naive_use(to)));
 		} else if (pick(4)) {
 			ck_assert_int_eq(slots_within(slots, limit, from, to), until >= to);
 		} else {
