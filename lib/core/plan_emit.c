@@ -53,6 +53,20 @@ static int by_node(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Most is in order already. */
+static void sort(void *items, size_t count, size_t size, int (*order)(const void *, const void *))
+{
+	const char *item = items;
+	size_t i = 1;
+
+	while (i < count && order(item + (i - 1) * size, item + i * size) <= 0) {
+		i++;
+	}
+	if (i < count) {
+		qsort(items, count, size, order);
+	}
+}
+
 static bool run_equal(const struct run *a, const struct run *b)
 {
 	return a->from == b->from && a->then == b->then && a->from_node == b->from_node && a->copy_us == b->copy_us &&
@@ -218,6 +232,16 @@ static void emit_slots(struct plan *plan, const struct memory *memory, struct ac
 	}
 }
 
+/* True if the guest's slots are those of before, and so their rows: mostly it only went on with its run. */
+static bool same_slots(const struct plan *plan, const struct memory *memory)
+{
+	const struct guest *guest = memory->guest;
+
+	return !guest->fresh && !guest->contract->tuned && guest->contract->lease.spec.kind != LEASE_OPEN &&
+	       memory->hold_us == guest->hold_us && memory->tail_us == guest->tail_us &&
+	       plan->orphans.told == plan->orphans.count && part_equal(&memory->vm, guest->vm);
+}
+
 static void emit_guest(struct plan *plan, struct memory *memory, struct actions *out)
 {
 	struct guest *guest = memory->guest;
@@ -234,7 +258,9 @@ static void emit_guest(struct plan *plan, struct memory *memory, struct actions 
 	if (guest->fresh || !vm_equal(&memory->vm, guest->vm)) {
 		add(out, ACTION_VM)->vm = guest->vm;
 	}
-	emit_slots(plan, memory, out);
+	if (!same_slots(plan, memory)) {
+		emit_slots(plan, memory, out);
+	}
 	guest->fresh = false;
 	guest_set_timer(plan, guest);
 }
@@ -265,9 +291,7 @@ static void emit_guests(struct plan *plan, struct actions *out)
 		}
 	}
 	plan->memory_count = changed;
-	if (changed) {
-		qsort(plan->memories, changed, sizeof(*plan->memories), by_vm);
-	}
+	sort(plan->memories, changed, sizeof(*plan->memories), by_vm);
 	for (size_t i = 0; i < changed; i++) {
 		emit_guest(plan, &plan->memories[i], out);
 	}
@@ -326,9 +350,7 @@ static void emit_learnt(struct learnt *learnt, struct actions *out)
 
 static void emit_nodes(struct plan *plan, struct actions *out)
 {
-	if (plan->changed_count) {
-		qsort(plan->changed, plan->changed_count, sizeof(struct node *), by_node);
-	}
+	sort(plan->changed, plan->changed_count, sizeof(struct node *), by_node);
 	for (size_t i = 0; i < plan->changed_count; i++) {
 		struct node *node = plan->changed[i];
 		if (node->learnt.changed) {
@@ -418,16 +440,12 @@ void plan_settle(struct plan *plan)
 
 void plan_emit(struct plan *plan, struct actions *out)
 {
-	if (plan->touched_count) {
-		qsort(plan->touched, plan->touched_count, sizeof(*plan->touched), by_lease);
-	}
+	sort(plan->touched, plan->touched_count, sizeof(*plan->touched), by_lease);
 	for (size_t i = 0; i < plan->touched_count; i++) {
 		emit_lease(plan, &plan->touched[i], out);
 	}
 	emit_guests(plan, out);
-	if (plan->staged_count) {
-		qsort(plan->staged, plan->staged_count, sizeof(struct stage *), by_stage);
-	}
+	sort(plan->staged, plan->staged_count, sizeof(struct stage *), by_stage);
 	for (size_t i = 0; i < plan->staged_count; i++) {
 		emit_stage(plan, plan->staged[i], out);
 	}
