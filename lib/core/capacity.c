@@ -19,25 +19,6 @@ struct capacity capacity_scale(struct capacity a, int64_t n)
 	return a;
 }
 
-uint32_t capacity_times(struct capacity need, struct capacity have, uint32_t limit)
-{
-	for (int r = 0; r < RES_COUNT && limit; r++) {
-		if (need.amount[r] <= 0) {
-			/* Needs nothing of it, so that even a shortage made by others is not in its way. */
-			continue;
-		}
-		if (have.amount[r] < need.amount[r]) {
-			return 0;
-		}
-		/* Mostly there is room for one, and a division takes as long as all the rest. */
-		int64_t times = have.amount[r] - need.amount[r] < need.amount[r] ? 1 : have.amount[r] / need.amount[r];
-		if (times < limit) {
-			limit = (uint32_t)times;
-		}
-	}
-	return limit;
-}
-
 enum resource capacity_scarcest(struct capacity need, struct capacity have)
 {
 	enum resource worst = RES_CPU;

@@ -500,6 +500,7 @@ static void tree_change(struct slots *slots, wall_us start_us, wall_us end_us, c
 
 static void change(struct slots *slots, const struct slots_step *steps, unsigned n, int64_t sign)
 {
+	slots->changes++;
 	slots->seen[0].to_us = slots->seen[0].from_us;
 	slots->seen[1].to_us = slots->seen[1].from_us;
 	slots->flat.to_us = slots->flat.from_us;

@@ -54,7 +54,7 @@ wall_us slots_next(const struct slots *slots, wall_us after_us);
 
 /* A copy to compare with later; NULL of a table with more change points than are worth it. */
 struct slots *slots_copy(const struct slots *slots);
-/* True if both surely say the same of all times from from_us on. */
-bool slots_alike(const struct slots *a, const struct slots *b, wall_us from_us);
+/* True if the table surely says the same as the copy made of it, of all times from from_us on. */
+bool slots_alike(const struct slots *copy, const struct slots *slots, wall_us from_us);
 
 #endif

@@ -354,17 +354,23 @@ static const int64_t *level_by(const struct slots *slots, uint32_t row)
 	return row ? row_at(slots, slots->root, 0, row - 1) : none.n;
 }
 
-bool slots_alike(const struct slots *a, const struct slots *b, wall_us from_us)
+/* The same rows from from_us on, and the same in force then. */
+static bool same_rows(const struct slots *a, const struct slots *b, wall_us from_us)
 {
 	uint32_t i = a->root ? rows_upto(a->root, from_us) : 0, j = b->root ? rows_upto(b->root, from_us) : 0;
 	uint32_t n = a->root ? a->root->count - i : 0;
 	size_t level_size = a->width * sizeof(int64_t);
 
-	if (a->height > 0 || b->height > 0 || a->width != b->width ||
-	    memcmp(a->column, b->column, sizeof(a->column)) != 0 || (b->root ? b->root->count - j : 0) != n ||
-	    memcmp(level_by(a, i), level_by(b, j), level_size) != 0) {
+	if ((b->root ? b->root->count - j : 0) != n || memcmp(level_by(a, i), level_by(b, j), level_size) != 0) {
 		return false;
 	}
 	return n == 0 || (memcmp(&a->root->cell[i], &b->root->cell[j], n * sizeof(int64_t)) == 0 &&
 			  memcmp(row_at(a, a->root, 0, i), row_at(b, b->root, 0, j), n * level_size) == 0);
+}
+
+bool slots_alike(const struct slots *copy, const struct slots *slots, wall_us from_us)
+{
+	return copy->changes == slots->changes ||
+	       (slots->height == 0 && copy->width == slots->width &&
+		memcmp(copy->column, slots->column, sizeof(copy->column)) == 0 && same_rows(copy, slots, from_us));
 }

@@ -28,6 +28,7 @@ struct slots {
 	unsigned height;   /* of the root; leaves have 0 */
 	unsigned width;
 	uint8_t column[RES_COUNT]; /* which resources the width numbers are of; then the others */
+	uint64_t changes;          /* there were so far */
 	struct slots_seen {
 		struct capacity limit;
 		wall_us from_us,
