@@ -68,12 +68,13 @@ static bool has_place(const struct fill *fill, const struct node *node, int64_t 
 	       pool_peak(node, soon_us, soon_us + length_us) + size <= node->info.pool_bytes;
 }
 
-/* What each image could be brought to, for leases like the first in the queue. */
-static void count_places(struct fill *fill, const struct lease_spec *spec, int64_t size, span_us length_us)
+/* What each image could be brought to, for leases like the first in the queue. False if none could anywhere. */
+static bool count_places(struct fill *fill, const struct lease_spec *spec, int64_t size, span_us length_us)
 {
 	struct plan *plan = fill->plan;
 	span_us least_us = room_need(&fill->trial->pass.room, spec, spec->duration_us);
 	uint64_t anywhere = 0;
+	bool some = false;
 
 	for (size_t i = 0; i < plan->node_count; i++) {
 		struct node *node = plan->nodes[i];
@@ -81,6 +82,7 @@ static void count_places(struct fill *fill, const struct lease_spec *spec, int64
 		if (node->count == 0) {
 			continue;
 		}
+		some = true;
 		bool free = has_place(fill, node, size, held(length_us));
 		anywhere += free ? node->count : 0;
 		for (size_t s = 0; s < node->stage_count; s++) {
@@ -95,6 +97,7 @@ static void count_places(struct fill *fill, const struct lease_spec *spec, int64
 	for (size_t i = 0; i < plan->image_count; i++) {
 		fill->wish[i].places += anywhere;
 	}
+	return some;
 }
 
 static void count_starts(struct fill *fill)
@@ -180,9 +183,11 @@ void fill_link(struct trial *trial)
 		return;
 	}
 	fill.wish = calloc(plan->image_count, sizeof(*fill.wish));
-	count_places(&fill, spec, image->size, length_us);
-	count_starts(&fill);
-	const struct wish *wish = best(&fill);
+	const struct wish *wish = NULL;
+	if (count_places(&fill, spec, image->size, length_us)) {
+		count_starts(&fill);
+		wish = best(&fill);
+	}
 	if (wish) {
 		image = plan_find_image(plan, wish->first->lease.spec.image);
 		length_us = estimate_bytes(image->size, fill.link->rate);
